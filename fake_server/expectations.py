@@ -1,0 +1,110 @@
+"""Judging a client from running counters: what the scenario expects against what was seen.
+
+Only counters and the bill are read, never the journal: it forgets its oldest lines, they do not.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from .scenario_model import Expect
+
+Verdict = Literal["PASS", "FAIL", "NOT_EXERCISED"]
+
+# What a good client may report for a task.
+OUTCOMES = (
+    "SUCCEEDED",
+    "FAILED",
+    "CANCELED",
+    "EXPIRED",
+    "STILL_GOING",
+    "IN_DOUBT",
+    "REFUSED",
+    "THROTTLED",
+)
+
+# The numbers a scenario may expect, with what each counts. `max_polls` is a bound, the others are exact.
+COUNTS: dict[str, str] = {
+    "tasks_created": "tasks that exist, whoever heard of them",
+    "billed_tasks": "tasks that cost something",
+    "create_requests": "create requests that arrived",
+    "early_creates": "creates that came before a create's Retry-After had passed",
+    "early_polls": "status queries before a query's Retry-After, or faster than 2 a second for a task",
+    "polls_after_end": "status queries of a task after its end had been answered",
+    "max_polls": "status queries at most",
+    "downloads": "tasks whose asset was fetched",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """One expectation, judged.
+
+    Args:
+        name: The key under `expect:`, or `faults_consumed`.
+        expected: What the scenario says.
+        actual: What was seen.
+        verdict: NOT_EXERCISED where nothing was seen that could have failed.
+    """
+
+    name: str
+    expected: str
+    actual: str
+    verdict: Verdict
+
+
+def judge(
+    expect: Expect,
+    counters: Mapping[str, int],
+    unfired: Sequence[str],
+    outcomes: Sequence[str],
+    *,
+    scripted: int,
+) -> list[Judgement]:
+    """Judge a world.
+
+    Args:
+        expect: What the scenario expects.
+        counters: The world's counters, by the names of :data:`COUNTS` (`polls` for `max_polls`).
+        unfired: Descriptions of scripted faults that never fired.
+        outcomes: What the client reported, one word per task; empty if it reported nothing.
+        scripted: How many faults the scenario scripts.
+
+    Returns:
+        One row per expectation, outcome first, `faults_consumed` last.
+    """
+    rows = [_judge_outcomes(expect, outcomes)]
+    asked = counters.get("create_requests", 0) > 0
+    for name, expected in expect.counts.items():
+        bound = name == "max_polls"
+        actual = counters.get("polls" if bound else name, 0)
+        holds = actual <= expected if bound else actual == expected
+        verdict: Verdict = ("PASS" if holds else "FAIL") if asked else "NOT_EXERCISED"
+        rows.append(Judgement(name, f"at most {expected}" if bound else str(expected), str(actual), verdict))
+    fired = f"{scripted - len(unfired)} of {scripted}"
+    actual_faults = fired if not unfired else f"{fired}; never fired: {', '.join(unfired)}"
+    rows.append(
+        Judgement(
+            "faults_consumed",
+            f"{scripted} of {scripted}",
+            actual_faults,
+            "NOT_EXERCISED" if unfired else "PASS",
+        )
+    )
+    return rows
+
+
+def _judge_outcomes(expect: Expect, outcomes: Sequence[str]) -> Judgement:
+    expected = ", ".join(expect.outcomes)
+    if not outcomes:
+        return Judgement("outcome", expected, "not reported", "NOT_EXERCISED")
+    wanted = list(expect.outcomes)
+    if len(wanted) == 1:
+        wanted *= len(outcomes)
+    # Sorted, because tasks that run side by side may be reported in the order in which they end.
+    holds = sorted(wanted) == sorted(outcomes)
+    return Judgement("outcome", expected, ", ".join(outcomes), "PASS" if holds else "FAIL")

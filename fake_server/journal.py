@@ -1,0 +1,134 @@
+"""What a world was asked, when, and what it answered; without a single secret.
+
+The lines are bounded and the oldest go first; the counters count for ever. Verdicts read counters only.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, quote
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .messages import Request
+
+# Lines per world: a test's whole story, and with every world full still a bearable amount of memory.
+MOST_ENTRIES = 1_000
+# Longer paths, and more header names than any client sends, are cut: a line must stay a line.
+LONGEST_TEXT = 300
+MOST_HEADER_NAMES = 64
+
+# The values of these query parameters are kept; every other value might be a secret.
+_KNOWN_PARAMETERS = frozenset(
+    {"task_id", "start_time", "end_time", "model_name", "status", "page_no", "page_size", "region"}
+)
+_SECRET_HEADERS = frozenset(
+    {"authorization", "proxy-authorization", "cookie", "x-api-key", "x-dashscope-apikey"}
+)
+_KEY_LIKE = re.compile(r"sk-[^\s/?&#]*")
+REDACTED = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One request and its answer.
+
+    Args:
+        ordinal: Its number in the world, from 1.
+        at_s: Seconds since the world began.
+        route: What the request was taken for: create, query, list, cancel, asset, unmatched.
+        method: The verb.
+        path: The path, with anything like a key blacked out.
+        query: The query string, unknown values blacked out.
+        task_id: The task it was about, if known.
+        status: The HTTP status answered; 0 where the connection was cut.
+        fault: The scripted fault or quota that struck, if one did.
+        retry_after: The `Retry-After` sent.
+        header_names: Names of the request's headers, in small letters, in order. Never a value.
+        carried_secret: Whether the request carried a header that holds credentials.
+    """
+
+    ordinal: int
+    at_s: float
+    route: str
+    method: str
+    path: str
+    query: str
+    task_id: str | None
+    status: int
+    fault: str | None
+    retry_after: str | None
+    header_names: tuple[str, ...]
+    carried_secret: bool
+
+
+class Journal:
+    """The lines and counters of one world.
+
+    Args:
+        most_entries: How many lines are kept.
+    """
+
+    def __init__(self, most_entries: int = MOST_ENTRIES) -> None:
+        self._entries: deque[Entry] = deque(maxlen=most_entries)
+        self.counters: Counter[str] = Counter()
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The kept lines, oldest first."""
+        return tuple(self._entries)
+
+    @property
+    def forgotten(self) -> int:
+        """How many lines were dropped."""
+        return self.counters["requests"] - len(self._entries)
+
+    def tail(self, count: int) -> Iterator[Entry]:
+        """The newest lines, oldest of them first."""
+        return iter(tuple(self._entries)[-count:] if count else ())
+
+    def add(
+        self,
+        request: Request,
+        *,
+        at_s: float,
+        route: str,
+        task_id: str | None,
+        status: int,
+        fault: str | None,
+        retry_after: str | None,
+    ) -> Entry:
+        """Write one line; the arguments are the fields of :class:`Entry`."""
+        self.counters["requests"] += 1
+        names = tuple(name.lower()[:LONGEST_TEXT] for name, _ in request.headers[:MOST_HEADER_NAMES])
+        entry = Entry(
+            ordinal=self.counters["requests"],
+            at_s=round(at_s, 6),
+            route=route,
+            method=request.method[:LONGEST_TEXT],
+            path=_KEY_LIKE.sub(REDACTED, request.path)[:LONGEST_TEXT],
+            query=_without_secrets(request.query)[:LONGEST_TEXT] if request.query else "",
+            task_id=task_id,
+            status=status,
+            fault=fault,
+            retry_after=retry_after,
+            header_names=names,
+            carried_secret=not _SECRET_HEADERS.isdisjoint(names),
+        )
+        self._entries.append(entry)
+        return entry
+
+
+def _without_secrets(query: str) -> str:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=100)
+    except ValueError:
+        return REDACTED
+    return "&".join(
+        f"{quote(name)}={quote(_KEY_LIKE.sub(REDACTED, value)) if name in _KNOWN_PARAMETERS else REDACTED}"
+        for name, value in pairs
+    )

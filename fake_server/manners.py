@@ -1,0 +1,85 @@
+"""How a client behaves: who came before a `Retry-After` had passed, or too often."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from .messages import Request
+    from .tasks import Task
+
+# A timer may fire a hair early; what is judged is manners, not clocks.
+MARGIN_S = 0.001
+# "Not faster than 2 Hz" (AIsa docs, async-operations), less what a network may do to the distance between
+# two requests that were sent half a second apart.
+SHORTEST_POLL_GAP_S = 0.5
+POLL_GAP_MARGIN_S = 0.05
+# A different request may have been on its way when another one was answered "later": not held against it.
+IN_FLIGHT_S = 0.1
+
+
+class Manners:
+    """Counts bad manners into a world's counters, as `early_creates`, `early_polls`, `polls_after_end`.
+
+    Args:
+        counters: Where to count.
+    """
+
+    def __init__(self, counters: Counter[str]) -> None:
+        self._counters = counters
+        self._create = _NotBefore()
+        self._poll = _NotBefore()
+
+    def saw_create(self, request: Request, now_s: float) -> None:
+        """A create arrived."""
+        self._counters["create_requests"] += 1
+        if self._create.is_broken_by(_same(request), now_s):
+            self._counters["early_creates"] += 1
+
+    def told_create(self, request: Request, now_s: float, retry_after_s: float) -> None:
+        """A create was answered with a `Retry-After` that is over at this many seconds from now."""
+        self._create.set(_same(request), now_s, retry_after_s)
+
+    def saw_poll(self, task_id: str, task: Task | None, now_s: float) -> None:
+        """A status query arrived; `task` is None where nobody knows the id."""
+        self._counters["polls"] += 1
+        is_early = self._poll.is_broken_by(task_id, now_s)
+        if task is not None:
+            if task.end_told:
+                self._counters["polls_after_end"] += 1
+            elif task.last_query_s is not None:
+                gap_s = now_s - task.last_query_s
+                is_early = is_early or gap_s < SHORTEST_POLL_GAP_S - POLL_GAP_MARGIN_S
+            task.last_query_s = now_s
+        if is_early:
+            self._counters["early_polls"] += 1
+
+    def told_poll(self, task_id: str, now_s: float, retry_after_s: float) -> None:
+        """A status query was answered with a `Retry-After`; it holds for the whole account."""
+        self._poll.set(task_id, now_s, retry_after_s)
+
+
+def _same(request: Request) -> str:
+    """A short mark of a create's body: a repetition of a request has the same one."""
+    return hashlib.sha256(request.body).hexdigest()
+
+
+class _NotBefore:
+    """The latest instant before which nobody should come, and who was told."""
+
+    def __init__(self) -> None:
+        self._until_s = float("-inf")
+        self._told_s = float("-inf")
+        self._told_whom = ""
+
+    def set(self, whom: str, now_s: float, retry_after_s: float) -> None:
+        self._until_s = max(self._until_s, now_s + retry_after_s)
+        self._told_s, self._told_whom = now_s, whom
+
+    def is_broken_by(self, whom: str, now_s: float) -> bool:
+        if now_s >= self._until_s - MARGIN_S:
+            return False
+        return whom == self._told_whom or now_s - self._told_s > IN_FLIGHT_S

@@ -1,0 +1,152 @@
+"""A scenario after reading: frozen values, with every default filled in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from .wire import DIALECTS, Dialect
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from decimal import Decimal
+
+    from .lifecycles import Lifecycle
+    from .messages import DropHow, DropWhen
+    from .wire_errors import ErrorShape
+
+RetryAfterForm = Literal["seconds", "http-date", "none"]
+AnswerKind = Literal["pass", "throttle", "status", "drop"]
+
+DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Quotas:
+    """Limits of one world. The defaults are those of the pages: 3 videos at once a key (AIsa docs,
+    async-operations), 20 queries a second for query, list and cancel together (vendor's page Manage
+    asynchronous tasks; `dashscope` only)."""
+
+    concurrent_tasks: int = 3
+    queries_per_second: int = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Behaviour on which the sources disagree or are silent, so that a scenario chooses.
+
+    Args:
+        async_header: Whether a create without `X-DashScope-Async: enable` is refused.
+        task_id_query: Whether `GET …/tasks?task_id=` answers, or says `500 unsupported uri`.
+        cancel_of_unknown: What cancelling an id that nobody knows gives.
+    """
+
+    async_header: Literal["required", "ignored"] = "required"
+    task_id_query: Literal["answers", "unsupported"] = "answers"
+    cancel_of_unknown: Literal["refused", "accepted"] = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptedAnswer:
+    """One entry of `create:` or `poll:`; which fields count depends on `kind`.
+
+    Args:
+        kind: What happens to the request.
+        line: Where it stands in the file, from 1; reports name it.
+        times: How many requests it strikes (for `pass`: lets through).
+        status: The HTTP status.
+        codes: The error code per dialect, where the script names one.
+        message: The error sentence, where the script names one.
+        shape: The error shape, or None for the dialect's own.
+        body: A raw body instead of an error of the dialect.
+        content_type: The type of that body.
+        headers: Extra headers.
+        retry_after_s: What `Retry-After` asks for, in the client's own seconds.
+        form: How `Retry-After` says it.
+        retry_after_text: `Retry-After` spelt out, right or wrong, instead of the form.
+        when: Whether the request was carried out before the answer was spoilt.
+        how: How a connection is cut.
+    """
+
+    kind: AnswerKind
+    line: int
+    times: int = 1
+    status: int = 429
+    codes: Mapping[str, str] = field(default_factory=dict)
+    message: str | None = None
+    shape: ErrorShape | None = None
+    body: bytes | None = None
+    content_type: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    retry_after_s: float | None = None
+    form: RetryAfterForm = "seconds"
+    retry_after_text: str | None = None
+    when: DropWhen = "before_commit"
+    how: DropHow = "reset"
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether this entry does anything to a request."""
+        return self.kind != "pass"
+
+    def describe(self, route: str) -> str:
+        """A few words for the journal and for reports."""
+        what = {"drop": f"drop {self.when}", "status": f"status {self.status}"}.get(self.kind, self.kind)
+        return f"{route} {what} (line {self.line})"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientBrief:
+    """What a driver is asked to do with its client; durations in the client's own seconds."""
+
+    tasks: int = 1
+    cancel: str | None = None
+    timeout_s: float = 60.0
+    submit_timeout_s: float = 60.0
+    download: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Expect:
+    """What a good client makes of the scenario.
+
+    Args:
+        outcomes: One word per task in order; a single word holds for every task.
+        counts: Expected numbers by the names of :data:`fake_server.expectations.COUNTS`.
+    """
+
+    outcomes: tuple[str, ...]
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def outcome(self) -> str:
+        """The outcome of the first task; the only one, in most scenarios."""
+        return self.outcomes[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One script, complete. `line` numbers inside refer to the file it was read from."""
+
+    name: str
+    summary: str
+    tasks: tuple[Lifecycle, ...]
+    expect: Expect
+    dialects: tuple[Dialect, ...] = DIALECTS
+    quotas: Quotas = field(default_factory=Quotas)
+    service: Service = field(default_factory=Service)
+    prices: Mapping[str, Decimal] = field(default_factory=dict)
+    create: tuple[ScriptedAnswer, ...] = ()
+    poll: tuple[ScriptedAnswer, ...] = ()
+    retention_s: float = DAY_S
+    url_lifetime_s: float = DAY_S
+    client: ClientBrief = field(default_factory=ClientBrief)
+
+    @property
+    def needs_socket(self) -> bool:
+        """Whether it cuts connections, which nothing without a socket can show faithfully."""
+        return any(answer.kind == "drop" for answer in (*self.create, *self.poll))
+
+    def lifecycle_of(self, ordinal: int) -> Lifecycle:
+        """The script of the task with this number (from 0); the last one serves all further tasks."""
+        return self.tasks[min(ordinal, len(self.tasks) - 1)]
