@@ -201,9 +201,10 @@ class Engine:
             return self._error(call, 400, None, submission)
         if len(self._tasks) >= MOST_TASKS:
             return self._error(call, 503, None, f"this world holds {MOST_TASKS} tasks and takes no more")
-        if call.dialect == "aisa" and self._slots.are_taken:
-            wait_s = self._slots.retry_after_s(call.now.monotonic_s)
-            return self._too_many(call, wait_s)
+        if self._slots.are_taken:
+            self.journal.counters["over_concurrency"] += 1
+            if call.dialect == "aisa":
+                return self._too_many(call, self._slots.retry_after_s(call.now.monotonic_s))
         struck = self._create_script.next()
         if struck is None:
             return self._accepted(call, self._commit(call, submission))
@@ -361,7 +362,6 @@ class Engine:
         return self._error(call, 429, None, None, fault="quota queries_per_second")
 
     def _too_many(self, call: _Call, wait_s: int) -> _Answer:
-        self.journal.counters["over_concurrency"] += 1
         self._manners.told_create(call.request, call.now.monotonic_s, wait_s)
         hint = RetryAfter(str(wait_s), wait_s)
         return self._error(call, 429, None, None, fault="quota concurrent_tasks", hint=hint)

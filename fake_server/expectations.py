@@ -27,7 +27,7 @@ OUTCOMES = (
     "THROTTLED",
 )
 
-# The numbers a scenario may expect, with what each counts. `max_polls` is a bound, the others are exact.
+# The numbers a scenario may expect, with what each counts. The bounds are named so, the others are exact.
 COUNTS: dict[str, str] = {
     "tasks_created": "tasks that exist, whoever heard of them",
     "billed_tasks": "tasks that cost something",
@@ -37,7 +37,12 @@ COUNTS: dict[str, str] = {
     "polls_after_end": "status queries of a task after its end had been answered",
     "max_polls": "status queries at most",
     "downloads": "tasks whose asset was fetched",
+    "min_over_cap": "creates beyond the concurrency cap at least, refused or queued; fewer prove nothing",
 }
+
+
+# The counter behind an expectation that is a bound.
+_BOUNDS = {"max_polls": "polls", "min_over_cap": "over_concurrency"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +85,7 @@ def judge(
     rows = [_judge_outcomes(expect, outcomes)]
     asked = counters.get("create_requests", 0) > 0
     for name, expected in expect.counts.items():
-        bound = name == "max_polls"
-        actual = counters.get("polls" if bound else name, 0)
-        holds = actual <= expected if bound else actual == expected
-        verdict: Verdict = ("PASS" if holds else "FAIL") if asked else "NOT_EXERCISED"
-        rows.append(Judgement(name, f"at most {expected}" if bound else str(expected), str(actual), verdict))
+        rows.append(_judge_count(name, expected, counters, asked=asked))
     fired = f"{scripted - len(unfired)} of {scripted}"
     actual_faults = fired if not unfired else f"{fired}; never fired: {', '.join(unfired)}"
     rows.append(
@@ -96,6 +97,17 @@ def judge(
         )
     )
     return rows
+
+
+def _judge_count(name: str, expected: int, counters: Mapping[str, int], *, asked: bool) -> Judgement:
+    actual = counters.get(_BOUNDS.get(name, name), 0)
+    verdict: Verdict
+    if name == "min_over_cap":
+        verdict = "PASS" if actual >= expected else "NOT_EXERCISED"
+        return Judgement(name, f"at least {expected}", str(actual), verdict)
+    holds = actual <= expected if name in _BOUNDS else actual == expected
+    verdict = ("PASS" if holds else "FAIL") if asked else "NOT_EXERCISED"
+    return Judgement(name, f"at most {expected}" if name in _BOUNDS else str(expected), str(actual), verdict)
 
 
 def _judge_outcomes(expect: Expect, outcomes: Sequence[str]) -> Judgement:

@@ -214,12 +214,13 @@ def _check_whole(placed: list[_Placed], notes: Notes) -> None:
             text = f"found {follower.step.status} after {status}, expected {status} last: it is an end"
             notes.at(follower.node, text, follower.offset)
         elif item.step.lasts_s is None and item.step.lasts_polls is None:
-            text = f"found {status} without a length, expected {_LENGTH_EXPECTED}, as only the last stays for ever"
+            expected = f"expected {_LENGTH_EXPECTED}, as only the last step stays for ever"
+            text = f"found {status} without a length, {expected}"
             notes.at(item.node, text, item.offset)
     last = placed[-1]
     if last.step.lasts_s is not None or last.step.lasts_polls is not None:
         text = (
-            f"found {last.step.status} with a length as last step, expected an end such as SUCCEEDED after it, "
-            "or no length (it then stays for ever)"
+            f"found {last.step.status} with a length as last step, "
+            "expected an end such as SUCCEEDED after it, or no length (it then stays for ever)"
         )
         notes.at(last.node, text, last.offset)
