@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import math
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import downloads, wire, wire_errors
+from .answers import Answer, Call, error, hint_headers, json_reply, plain_reply, xml_reply
 from .billing import Bill, make_bill
 from .clock import Moment
 from .expectations import Judgement, judge
@@ -21,7 +21,7 @@ from .journal import Journal
 from .manners import Manners
 from .messages import Drop, Reply, Request
 from .quotas import QueryWindow, Slots
-from .routes import ROUTES, Route, route
+from .routes import ROUTES, route
 from .submissions import ListQuery, Submission, read_list_query, read_submission, usage_form
 from .tasks import Task, TaskView
 
@@ -35,33 +35,6 @@ __all__ = ["Drop", "Engine", "Moment", "Reply", "Request"]
 # A world with more tasks is a runaway loop. It is told so, and the machine's memory is spared.
 MOST_TASKS = 100_000
 INVALID_KEY = "sk-invalid"
-# Answers to these never have a body (RFC 9110, 15.3.5 and 15.4.5).
-_BODILESS = frozenset({204, 205, 304})
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """A request on its way through the engine."""
-
-    request: Request
-    route: Route
-    now: Moment
-    request_id: str
-
-    @property
-    def dialect(self) -> wire.Dialect:
-        """The dialect to answer in; paths of neither are answered flat."""
-        return self.route.dialect or "dashscope"
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """A reply, and what the journal should know of it."""
-
-    reply: Reply | Drop
-    fault: str | None = None
-    retry_after: str | None = None
-    task_id: str | None = None
 
 
 class Engine:
@@ -117,7 +90,7 @@ class Engine:
         now = self._forward(now)
         self._requests += 1
         found = route(request.method, request.path, request.query)
-        call = _Call(request, found, now, self._make_id("request", self._requests))
+        call = Call(request, found, now, self._make_id("request", self._requests))
         answer = self._answer(call)
         self.journal.add(
             request,
@@ -168,7 +141,7 @@ class Engine:
 
     # Answering
 
-    def _answer(self, call: _Call) -> _Answer:
+    def _answer(self, call: Call) -> Answer:
         if call.route.kind == "asset":
             return self._asset(call)
         if call.route.kind == "unmatched":
@@ -180,27 +153,27 @@ class Engine:
         handlers = {"create": self._create, "query": self._query, "list": self._list, "cancel": self._cancel}
         return handlers[call.route.kind](call)
 
-    def _check_key(self, call: _Call) -> _Answer | None:
+    def _check_key(self, call: Call) -> Answer | None:
         scheme, _, key = (call.request.header("authorization") or "").partition(" ")
         if scheme.lower() != "bearer" or not key.strip():
             code = "missing_api_key" if call.dialect == "aisa" else None
-            return self._error(call, 401, code, "No API-key provided.")
+            return error(call, 401, code, "No API-key provided.")
         if key.strip() == INVALID_KEY:
-            return self._error(call, 401, None, "Invalid API-key provided.")
+            return error(call, 401, None, "Invalid API-key provided.")
         return None
 
-    def _create(self, call: _Call) -> _Answer:
+    def _create(self, call: Call) -> Answer:
         self._manners.saw_create(call.request, call.now.monotonic_s)
         if self.scenario.service.async_header == "required":
             header = call.request.header("x-dashscope-async") or ""
             if header.strip().lower() != "enable":
                 message = wire_errors.MESSAGES["AccessDenied"]
-                return self._error(call, 403, None, message)
+                return error(call, 403, None, message)
         submission = read_submission(call.request.body)
         if isinstance(submission, str):
-            return self._error(call, 400, None, submission)
+            return error(call, 400, None, submission)
         if len(self._tasks) >= MOST_TASKS:
-            return self._error(call, 503, None, f"this world holds {MOST_TASKS} tasks and takes no more")
+            return error(call, 503, None, f"this world holds {MOST_TASKS} tasks and takes no more")
         if self._slots.are_taken:
             self.journal.counters["over_concurrency"] += 1
             if call.dialect == "aisa":
@@ -211,7 +184,7 @@ class Engine:
         task = self._commit(call, submission) if struck.when == "after_commit" else None
         return self._strike(call, struck, task.task_id if task else None)
 
-    def _commit(self, call: _Call, submission: Submission) -> Task:
+    def _commit(self, call: Call, submission: Submission) -> Task:
         ordinal = len(self._tasks)
         task = Task(
             ordinal=ordinal,
@@ -230,14 +203,14 @@ class Engine:
         self._slots.add(task, call.now.monotonic_s)
         return task
 
-    def _accepted(self, call: _Call, task: Task) -> _Answer:
+    def _accepted(self, call: Call, task: Task) -> Answer:
         status = task.view(call.now.monotonic_s).status
         # A create is only ever answered with one of these two (AIsa docs, async-operations).
         first = status if status in (wire.PENDING, wire.RUNNING) else wire.PENDING
         body = wire.accepted(task.task_id, first, call.request_id)
-        return _Answer(_json(call, 200, body), task_id=task.task_id)
+        return Answer(json_reply(call, 200, body), task_id=task.task_id)
 
-    def _query(self, call: _Call) -> _Answer:
+    def _query(self, call: Call) -> Answer:
         task_id = call.route.task_id or ""
         task = self._remembered(task_id, call.now)
         self._manners.saw_poll(task_id, task, call.now.monotonic_s)
@@ -245,18 +218,18 @@ class Engine:
         if refused is not None:
             return refused
         if call.route.by_query and self.scenario.service.task_id_query == "unsupported":
-            return self._error(call, 500, None, "unsupported uri")
+            return error(call, 500, None, "unsupported uri")
         struck = self._poll_script.next()
         if struck is not None:
             return self._strike(call, struck, task_id)
         if task is None:
-            return _Answer(_json(call, 200, wire.bare(task_id, wire.UNKNOWN, call.request_id)))
+            return Answer(json_reply(call, 200, wire.bare(task_id, wire.UNKNOWN, call.request_id)))
         view = task.view(call.now.monotonic_s)
         task.count_poll(call.now.monotonic_s)
         task.end_told = task.end_told or view.status in wire.ENDS
-        return _Answer(_json(call, 200, self._task_body(call, task, view)))
+        return Answer(json_reply(call, 200, self._task_body(call, task, view)))
 
-    def _task_body(self, call: _Call, task: Task, view: TaskView) -> wire.Body:
+    def _task_body(self, call: Call, task: Task, view: TaskView) -> wire.Body:
         times = task.times(view)
         if view.status == wire.SUCCEEDED:
             video = wire.Video(
@@ -277,19 +250,19 @@ class Engine:
         shown = times if task.lifecycle.tells_times else None
         return wire.waiting(task.task_id, view.status, call.request_id, shown)
 
-    def _list(self, call: _Call) -> _Answer:
+    def _list(self, call: Call) -> Answer:
         refused = self._check_query_rate(call)
         if refused is not None:
             return refused
         self.journal.counters["list_requests"] += 1
         wanted = read_list_query(call.request.query, call.now.wall_s)
         if isinstance(wanted, str):
-            return self._error(call, 400, None, wanted)
+            return error(call, 400, None, wanted)
         rows = self._listed(wanted, call.now)
         first = (wanted.page - 1) * wanted.page_size
         page = rows[first : first + wanted.page_size]
         body = wire.task_list(call.request_id, page, len(rows), wanted.page, wanted.page_size)
-        return _Answer(_json(call, 200, body))
+        return Answer(json_reply(call, 200, body))
 
     def _listed(self, wanted: ListQuery, now: Moment) -> list[wire.Listed]:
         """The rows a list may show, newest first."""
@@ -311,7 +284,7 @@ class Engine:
                 rows.append(row)
         return rows
 
-    def _cancel(self, call: _Call) -> _Answer:
+    def _cancel(self, call: Call) -> Answer:
         refused = self._check_query_rate(call)
         if refused is not None:
             return refused
@@ -321,29 +294,29 @@ class Engine:
         if task is not None and status == wire.PENDING:
             self._slots.cancel(task, call.now.monotonic_s)
         elif status != wire.UNKNOWN or self.scenario.service.cancel_of_unknown == "refused":
-            return self._error(call, 400, "UnsupportedOperation", None)
-        return _Answer(_json(call, 200, wire.cancel_accepted(call.request_id)))
+            return error(call, 400, "UnsupportedOperation", None)
+        return Answer(json_reply(call, 200, wire.cancel_accepted(call.request_id)))
 
-    def _asset(self, call: _Call) -> _Answer:
+    def _asset(self, call: Call) -> Answer:
         now_s = call.now.monotonic_s
         task = self._tasks.get(call.route.task_id or "") if call.route.world == self.world else None
         view = task.view(now_s) if task else None
         date = wire.http_date(call.now.wall_s)
         if task is None or view is None or view.status != wire.SUCCEEDED or view.ended_s is None:
-            return _Answer(_xml(call, 404, "NoSuchKey", "The specified key does not exist."))
+            return Answer(xml_reply(call, 404, "NoSuchKey", "The specified key does not exist."))
         if now_s - view.ended_s >= self.scenario.url_lifetime_s:
-            return _Answer(_xml(call, 403, "AccessDenied", "Request has expired."))
+            return Answer(xml_reply(call, 403, "AccessDenied", "Request has expired."))
         reply = downloads.serve(downloads.sample(call.route.extension), call.request, date)
         if call.request.method == "GET" and reply.status in (200, 206):
             task.was_fetched = True
-        return _Answer(reply)
+        return Answer(reply)
 
-    def _unmatched(self, call: _Call) -> _Answer:
+    def _unmatched(self, call: Call) -> Answer:
         known = (
             ROUTES.get(call.dialect, ()) if call.route.dialect else (*ROUTES["dashscope"], *ROUTES["aisa"])
         )
         message = f"nothing answers {call.request.method} here; expected one of: {'; '.join(known)}"
-        return self._error(call, 404, None, message)
+        return error(call, 404, None, message)
 
     # Refusing
 
@@ -354,25 +327,25 @@ class Engine:
             return None
         return task
 
-    def _check_query_rate(self, call: _Call) -> _Answer | None:
+    def _check_query_rate(self, call: Call) -> Answer | None:
         """Query, list and cancel share one limit (vendor's page Manage asynchronous tasks)."""
         if call.dialect != "dashscope" or self._queries.admit(call.now.monotonic_s):
             return None
         self.journal.counters["over_query_rate"] += 1
-        return self._error(call, 429, None, None, fault="quota queries_per_second")
+        return error(call, 429, None, None, fault="quota queries_per_second")
 
-    def _too_many(self, call: _Call, wait_s: int) -> _Answer:
+    def _too_many(self, call: Call, wait_s: int) -> Answer:
         self._manners.told_create(call.request, call.now.monotonic_s, wait_s)
         hint = RetryAfter(str(wait_s), wait_s)
-        return self._error(call, 429, None, None, fault="quota concurrent_tasks", hint=hint)
+        return error(call, 429, None, None, fault="quota concurrent_tasks", hint=hint)
 
-    def _strike(self, call: _Call, struck: ScriptedAnswer, task_id: str | None) -> _Answer:
+    def _strike(self, call: Call, struck: ScriptedAnswer, task_id: str | None) -> Answer:
         """Carry out a scripted answer."""
         kind = call.route.kind
         self.journal.counters["faults_fired"] += 1
         fault = struck.describe("create" if kind == "create" else "poll")
         if struck.kind == "drop":
-            return _Answer(Drop(struck.when, struck.how), fault, task_id=task_id)
+            return Answer(Drop(struck.when, struck.how), fault, task_id=task_id)
         hint = retry_after(struck.retry_after_s, struck.form, struck.retry_after_text, call.now.wall_s)
         if hint.wait_s is not None and kind == "create":
             self._manners.told_create(call.request, call.now.monotonic_s, hint.wait_s)
@@ -380,7 +353,7 @@ class Engine:
             self._manners.told_poll(task_id or "", call.now.monotonic_s, hint.wait_s)
         if struck.body is None:
             code = struck.codes.get(call.dialect)
-            return self._error(
+            return error(
                 call,
                 struck.status,
                 code,
@@ -392,33 +365,10 @@ class Engine:
             )
         extra = [
             ("content-type", struck.content_type or wire.JSON_TYPE),
-            *_hint_headers(hint),
+            *hint_headers(hint),
             *struck.headers,
         ]
-        return _Answer(_reply(call, struck.status, struck.body, extra), fault, hint.text, task_id)
-
-    def _error(
-        self,
-        call: _Call,
-        status: int,
-        code: str | None,
-        message: str | None,
-        *,
-        fault: str | None = None,
-        hint: RetryAfter | None = None,
-        like: ScriptedAnswer | None = None,
-        task_id: str | None = None,
-    ) -> _Answer:
-        """An error of the dialect; what is None takes the default of the status."""
-        code = code or wire_errors.default_code(call.dialect, status)
-        shape = (like.shape if like else None) or wire_errors.OWN_SHAPE[call.dialect]
-        message = message or wire_errors.default_message(code)
-        body = wire_errors.error_body(shape, status, code, message, call.request_id)
-        content_type = (like.content_type if like else None) or wire.JSON_TYPE
-        extra = [("content-type", content_type), *_hint_headers(hint), *(like.headers if like else ())]
-        return _Answer(
-            _reply(call, status, wire.encode(body), extra), fault, hint.text if hint else None, task_id
-        )
+        return Answer(plain_reply(call, struck.status, struck.body, extra), fault, hint.text, task_id)
 
 
 def _matches(row: wire.Listed, wanted: ListQuery) -> bool:
@@ -428,26 +378,3 @@ def _matches(row: wire.Listed, wanted: ListQuery) -> bool:
         and wanted.model in (None, row.model)
         and wanted.status in (None, row.status)
     )
-
-
-def _hint_headers(hint: RetryAfter | None) -> list[tuple[str, str]]:
-    return [("retry-after", hint.text)] if hint and hint.text is not None else []
-
-
-def _json(call: _Call, status: int, body: wire.Body) -> Reply:
-    return _reply(call, status, wire.encode(body), [("content-type", wire.JSON_TYPE)])
-
-
-def _xml(call: _Call, status: int, code: str, message: str) -> Reply:
-    body = wire_errors.asset_error(code, message, call.request_id, "fake")
-    return _reply(call, status, body, [("content-type", "application/xml")])
-
-
-def _reply(call: _Call, status: int, body: bytes, extra: Sequence[tuple[str, str]]) -> Reply:
-    """A reply with the world's own `Date`; later headers of one name replace earlier ones."""
-    headers = {"date": wire.http_date(call.now.wall_s)}
-    headers.update(extra)
-    if status in _BODILESS:
-        return Reply(status, tuple(headers.items()), b"")
-    headers["content-length"] = str(len(body))
-    return Reply(status, tuple(headers.items()), b"" if call.request.method == "HEAD" else body)

@@ -251,6 +251,8 @@ def _from_parser(error: MarkedYAMLError) -> Problem:
     problem = " ".join(str(error.problem or "broken YAML").split())
     if "'\\t'" in problem:
         problem = "found a tab, expected spaces"
+    elif problem == "mapping values are not allowed here":
+        problem = 'found a second colon, expected quotes around a value that holds ": "'
     elif not problem.startswith("found"):
         problem = f"found broken YAML ({problem}), expected a scenario"
     return Problem(mark.line + 1 if mark else 1, mark.column + 1 if mark else 1, problem)
