@@ -18,11 +18,12 @@ from .clock import Moment
 from .expectations import Judgement, judge
 from .faults import RetryAfter, Script, retry_after
 from .journal import Journal
+from .listing import list_rows, read_list_query
 from .manners import Manners
 from .messages import Drop, Reply, Request
 from .quotas import QueryWindow, Slots
 from .routes import ROUTES, route
-from .submissions import ListQuery, Submission, read_list_query, read_submission, usage_form
+from .submissions import Submission, read_submission, usage_form
 from .tasks import Task, TaskView
 
 if TYPE_CHECKING:
@@ -87,20 +88,24 @@ class Engine:
         Returns:
             The answer, or a :class:`Drop` where the connection is to be cut.
         """
-        now = self._forward(now)
-        self._requests += 1
-        found = route(request.method, request.path, request.query)
-        call = Call(request, found, now, self._make_id("request", self._requests))
+        call = self._receive(request, now)
         answer = self._answer(call)
-        self.journal.add(
-            request,
-            at_s=now.monotonic_s - self._started.monotonic_s,
-            route=found.kind,
-            task_id=answer.task_id or found.task_id,
-            status=0 if isinstance(answer.reply, Drop) else answer.reply.status,
-            fault=answer.fault,
-            retry_after=answer.retry_after,
-        )
+        self._note(call, answer)
+        return answer.reply
+
+    def refuse(self, request: Request, now: Moment, status: int, message: str) -> Reply:
+        """Answer a request with an error of its dialect, whatever it asks for; the journal has it.
+
+        Args:
+            request: The request.
+            now: The present.
+            status: The HTTP status.
+            message: Why.
+        """
+        call = self._receive(request, now)
+        answer = error(call, status, None, message)
+        self._note(call, answer)
+        assert isinstance(answer.reply, Reply)  # noqa: S101 - errors are never drops; for the type checker
         return answer.reply
 
     def bill(self, now: Moment) -> Bill:
@@ -128,6 +133,22 @@ class Engine:
         """Whether anything here may still come to be billed."""
         now = self._forward(now)
         return any(task.is_open(now.monotonic_s) for task in self._tasks.values())
+
+    def _receive(self, request: Request, now: Moment) -> Call:
+        self._requests += 1
+        found = route(request.method, request.path, request.query)
+        return Call(request, found, self._forward(now), self._make_id("request", self._requests))
+
+    def _note(self, call: Call, answer: Answer) -> None:
+        self.journal.add(
+            call.request,
+            at_s=call.now.monotonic_s - self._started.monotonic_s,
+            route=call.route.kind,
+            task_id=answer.task_id or call.route.task_id,
+            status=0 if isinstance(answer.reply, Drop) else answer.reply.status,
+            fault=answer.fault,
+            retry_after=answer.retry_after,
+        )
 
     def _forward(self, now: Moment) -> Moment:
         if now.monotonic_s > self._latest.monotonic_s:
@@ -258,31 +279,12 @@ class Engine:
         wanted = read_list_query(call.request.query, call.now.wall_s)
         if isinstance(wanted, str):
             return error(call, 400, None, wanted)
-        rows = self._listed(wanted, call.now)
+        known = (task for task in reversed(self._tasks.values()) if self._remembers(task, call.now))
+        rows = list_rows(known, wanted, call.now.monotonic_s)
         first = (wanted.page - 1) * wanted.page_size
         page = rows[first : first + wanted.page_size]
         body = wire.task_list(call.request_id, page, len(rows), wanted.page, wanted.page_size)
         return Answer(json_reply(call, 200, body))
-
-    def _listed(self, wanted: ListQuery, now: Moment) -> list[wire.Listed]:
-        """The rows a list may show, newest first."""
-        rows: list[wire.Listed] = []
-        for task in reversed(self._tasks.values()):
-            view = task.view(now.monotonic_s)
-            times = task.times(view)
-            row = wire.Listed(
-                task_id=task.task_id,
-                status=view.status,
-                model=task.model,
-                request_id=task.request_id,
-                created_s=times.submitted_s,
-                started_s=times.scheduled_s,
-                ended_s=times.ended_s,
-            )
-            is_known = view.status != wire.UNKNOWN and self._remembered(task.task_id, now) is not None
-            if is_known and _matches(row, wanted):
-                rows.append(row)
-        return rows
 
     def _cancel(self, call: Call) -> Answer:
         refused = self._check_query_rate(call)
@@ -312,9 +314,7 @@ class Engine:
         return Answer(reply)
 
     def _unmatched(self, call: Call) -> Answer:
-        known = (
-            ROUTES.get(call.dialect, ()) if call.route.dialect else (*ROUTES["dashscope"], *ROUTES["aisa"])
-        )
+        known = ROUTES.get(call.dialect, ()) if call.route.dialect else (*ROUTES["dashscope"], *ROUTES["aisa"])
         message = f"nothing answers {call.request.method} here; expected one of: {'; '.join(known)}"
         return error(call, 404, None, message)
 
@@ -323,9 +323,10 @@ class Engine:
     def _remembered(self, task_id: str, now: Moment) -> Task | None:
         """A task, unless the service has never known it or forgotten it by now."""
         task = self._tasks.get(task_id)
-        if task is None or now.monotonic_s - task.submitted.monotonic_s >= self.scenario.retention_s:
-            return None
-        return task
+        return task if task and self._remembers(task, now) else None
+
+    def _remembers(self, task: Task, now: Moment) -> bool:
+        return now.monotonic_s - task.submitted.monotonic_s < self.scenario.retention_s
 
     def _check_query_rate(self, call: Call) -> Answer | None:
         """Query, list and cancel share one limit (vendor's page Manage asynchronous tasks)."""
@@ -369,12 +370,3 @@ class Engine:
             *struck.headers,
         ]
         return Answer(plain_reply(call, struck.status, struck.body, extra), fault, hint.text, task_id)
-
-
-def _matches(row: wire.Listed, wanted: ListQuery) -> bool:
-    return (
-        wanted.from_s <= row.created_s <= wanted.to_s
-        and wanted.task_id in (None, row.task_id)
-        and wanted.model in (None, row.model)
-        and wanted.status in (None, row.status)
-    )

@@ -26,9 +26,7 @@ MOST_HEADER_NAMES = 64
 _KNOWN_PARAMETERS = frozenset(
     {"task_id", "start_time", "end_time", "model_name", "status", "page_no", "page_size", "region"}
 )
-_SECRET_HEADERS = frozenset(
-    {"authorization", "proxy-authorization", "cookie", "x-api-key", "x-dashscope-apikey"}
-)
+_SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-dashscope-apikey"})
 _KEY_LIKE = re.compile(r"sk-[^\s/?&#]*")
 REDACTED = "***"
 

@@ -71,9 +71,7 @@ class Position:
     running_since_s: float | None
 
 
-def entries(
-    lifecycle: Lifecycle, started_s: float, polls: Mapping[int, Sequence[float]], speed: float
-) -> list[float]:
+def entries(lifecycle: Lifecycle, started_s: float, polls: Mapping[int, Sequence[float]], speed: float) -> list[float]:
     """When each step begins, as far as it is settled.
 
     Args:

@@ -41,11 +41,7 @@ class Slots:
     def settle(self, now_s: float) -> None:
         """Bring slots up to an instant: free what ended, start what waits, in order of time."""
         while True:
-            ends = [
-                (end, task.ordinal, task)
-                for task in self._running
-                if (end := task.frees_slot_s()) is not None
-            ]
+            ends = [(end, task.ordinal, task) for task in self._running if (end := task.frees_slot_s()) is not None]
             if not ends:
                 return
             end_s, _, task = min(ends, key=lambda item: item[:2])

@@ -84,13 +84,9 @@ def find_scenarios(folder: Path) -> dict[str, Path]:
         if path.suffix not in (".yaml", ".yml") or _NOT_SCENARIOS in path.relative_to(folder).parts[:-1]:
             continue
         if not path.resolve().is_relative_to(root):
-            raise ScenarioErrors(
-                path, [Problem(1, 1, f"found a link out of {folder}, expected a file in it")]
-            )
+            raise ScenarioErrors(path, [Problem(1, 1, f"found a link out of {folder}, expected a file in it")])
         if path.stem in found:
-            text = (
-                f"found a second scenario named {path.stem} (the first is {found[path.stem]}), expected one"
-            )
+            text = f"found a second scenario named {path.stem} (the first is {found[path.stem]}), expected one"
             raise ScenarioErrors(path, [Problem(1, 1, text)])
         found[path.stem] = path
     return dict(sorted(found.items()))

@@ -139,9 +139,7 @@ def _read_dialects(node: Node, notes: Notes) -> tuple[wire.Dialect, ...]:
 def _read_quotas(node: Node, notes: Notes) -> Quotas:
     default = Quotas()
     section = _section(node, notes, "a mapping of quotas", ("concurrent_tasks", "queries_per_second"))
-    concurrent = section.take(
-        "concurrent_tasks", lambda value, _: notes.as_integer(value, 1, MOST_CONCURRENT)
-    )
+    concurrent = section.take("concurrent_tasks", lambda value, _: notes.as_integer(value, 1, MOST_CONCURRENT))
     queries = section.take("queries_per_second", lambda value, _: notes.as_integer(value, 1, MOST_CONCURRENT))
     return Quotas(concurrent or default.concurrent_tasks, queries or default.queries_per_second)
 

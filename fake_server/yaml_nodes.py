@@ -46,7 +46,7 @@ class Problem:
     text: str
 
 
-class ScenarioErrors(Exception):  # noqa: N818 - the plural is the point: all of a file's errors at once
+class ScenarioErrors(Exception):
     """A file is no scenario. `str()` gives one complaint a line.
 
     Args:
@@ -130,9 +130,7 @@ class Notes:
                 self.wrong(key_node, "a word as key")
             elif key in found:
                 first = found[key][0].start_mark.line + 1
-                self.at(
-                    key_node, f"found the key {quote(key)} again, expected it once (first on line {first})"
-                )
+                self.at(key_node, f"found the key {quote(key)} again, expected it once (first on line {first})")
             elif keys is not None and key not in keys:
                 known = ", ".join(keys)
                 suggestion = did_you_mean(key, keys)
@@ -160,9 +158,7 @@ class Notes:
         if isinstance(node, ScalarNode) and node.value in choices:
             return str(node.value)
         suggestion = did_you_mean(str(node.value), choices) if isinstance(node, ScalarNode) else ""
-        self.wrong(
-            node, "one of " + ", ".join(choices) if len(choices) > 1 else next(iter(choices)), suggestion
-        )
+        self.wrong(node, "one of " + ", ".join(choices) if len(choices) > 1 else next(iter(choices)), suggestion)
         return None
 
     def as_integer(self, node: Node, low: int, high: int) -> int | None:
@@ -201,9 +197,7 @@ def compose(path: Path) -> Node:
             raw = file.read(LARGEST_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no usable path"
-        raise ScenarioErrors(
-            path, [Problem(1, 1, f"found no readable file ({reason}), expected one")]
-        ) from None
+        raise ScenarioErrors(path, [Problem(1, 1, f"found no readable file ({reason}), expected one")]) from None
     if len(raw) > LARGEST_FILE_BYTES:
         text = f"found more than {LARGEST_FILE_BYTES} bytes, expected a scenario of a page or two"
         raise ScenarioErrors(path, [Problem(1, 1, text)])
@@ -240,9 +234,7 @@ def _composed(text: str) -> Node:
         what = "nesting beyond reason" if isinstance(error, RecursionError) else "broken YAML"
         raise _RefusedError(Problem(1, 1, f"found {what}, expected a scenario")) from None
     if node is None:
-        raise _RefusedError(
-            Problem(1, 1, "found an empty file, expected a scenario that starts with version: 1")
-        )
+        raise _RefusedError(Problem(1, 1, "found an empty file, expected a scenario that starts with version: 1"))
     return node  # type: ignore[no-any-return]
 
 
@@ -270,9 +262,7 @@ def _checked(root: Node) -> Node:
         seen.add(id(node))
         found = None
         if node.anchor:
-            found = (
-                f"the anchor &{quote(str(node.anchor))}, expected plain values (anchors are not read here)"
-            )
+            found = f"the anchor &{quote(str(node.anchor))}, expected plain values (anchors are not read here)"
         elif not str(node.tag).startswith("tag:yaml.org,2002:") or "python" in str(node.tag):
             found = f"the tag {quote(str(node.tag))}, expected plain values (tags are not read here)"
         elif depth > DEEPEST_NESTING:

@@ -1,0 +1,150 @@
+"""The engine on the web: Starlette routes the admin pages, everything else goes to a world's engine."""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+from typing import TYPE_CHECKING, Any
+
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from .admin import admin_routes
+from .engine import Engine
+from .expectations import OUTCOMES
+from .lifecycles import Lifecycle, Step
+from .messages import Drop, Reply, Request
+from .scenario_model import Expect, Scenario
+from .worlds import Refusal, World, Worlds
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+# The server puts the connection's transport into the scope under this name, for cutting it.
+TRANSPORT = "fake_server.transport"
+# A create carries a prompt and at most a few images in base64.
+LARGEST_BODY_BYTES = 10_000_000
+_HOST = re.compile(r"[A-Za-z0-9._\-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
+# SO_LINGER on, zero seconds: closing then sends a reset. abort() alone sends an orderly end.
+_LINGER_RESET = struct.pack("ii", 1, 0)
+
+
+class Api:
+    """The service itself, as an ASGI application.
+
+    Args:
+        worlds: Where keys find their engines.
+        public_url: What URLs in answers start with; by default the scheme and host of the request.
+    """
+
+    def __init__(self, worlds: Worlds, public_url: str | None = None) -> None:
+        self._worlds = worlds
+        self._public_url = public_url.rstrip("/") if public_url else None
+        # Requests that belong to no world (no key, a refused key, an unknown path) are answered here.
+        nothing = Scenario("lobby", "", (Lifecycle((Step("UNKNOWN"),)),), Expect(OUTCOMES[:1]))
+        clock = worlds.new_clock()
+        self._lobby = World("lobby", Engine(nothing, world="lobby", started=clock.now()), clock)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        body = await _read_body(receive)
+        request = _to_request(scope, body or b"", self._public_url)
+        if body is None:
+            message = f"The request body is larger than {LARGEST_BODY_BYTES} bytes."
+            reply: Reply | Drop = self._refuse(request, Refusal(413, message))
+        else:
+            reply = self._answer(request)
+        if isinstance(reply, Drop):
+            await _cut(scope, receive, reply)
+            return
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
+        if body is None:
+            headers.append((b"connection", b"close"))  # The rest of the body is still on its way.
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
+
+    def _answer(self, request: Request) -> Reply | Drop:
+        world = self._find_world(request)
+        if isinstance(world, Refusal):
+            return self._refuse(request, world)
+        return world.engine.handle(request, world.now())
+
+    def _find_world(self, request: Request) -> World | Refusal:
+        if request.path.startswith("/w/"):
+            return self._worlds.named(request.path.split("/", 3)[2]) or self._lobby
+        scheme, _, key = (request.header("authorization") or "").partition(" ")
+        if not request.path.startswith(("/api/", "/apis/")) or scheme.lower() != "bearer" or not key.strip():
+            return self._lobby
+        return self._worlds.for_key(key.strip())
+
+    def _refuse(self, request: Request, refusal: Refusal) -> Reply:
+        return self._lobby.engine.refuse(request, self._lobby.now(), refusal.status, refusal.message)
+
+
+def make_app(worlds: Worlds, *, public_url: str | None = None, own_hosts: frozenset[str] = frozenset()) -> Starlette:
+    """The whole application.
+
+    Args:
+        worlds: The worlds it serves.
+        public_url: What URLs in answers start with, instead of the request's own scheme and host.
+        own_hosts: Host names beside the loopback's under which the admin pages may be asked for.
+    """
+    return Starlette(
+        routes=[
+            Mount("/__admin", routes=admin_routes(worlds, own_hosts)),
+            Mount("/", app=Api(worlds, public_url)),
+        ]
+    )
+
+
+async def _read_body(receive: Receive) -> bytes | None:
+    """The whole body, or None if it is too large."""
+    chunks: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return b""  # The client left; whatever is answered reaches nobody.
+        chunk: bytes = message.get("body", b"")
+        size += len(chunk)
+        if size > LARGEST_BODY_BYTES:
+            return None
+        chunks.append(chunk)
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _to_request(scope: Scope, body: bytes, public_url: str | None) -> Request:
+    headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+    request = Request(
+        method=scope["method"],
+        path=scope["path"],
+        query=scope["query_string"].decode("latin-1"),
+        headers=headers,
+        body=body,
+        origin=public_url or "",
+    )
+    if public_url:
+        return request
+    host = request.header("host") or ""
+    if not _HOST.fullmatch(host):
+        server = scope.get("server") or ("127.0.0.1", 80)
+        host = f"{server[0]}:{server[1]}"
+    return Request(request.method, request.path, request.query, headers, body, f"{scope['scheme']}://{host}")
+
+
+async def _cut(scope: Scope, receive: Receive, drop: Drop) -> None:
+    """End the connection without an answer, and wait until it is gone."""
+    transport: Any = scope.get("extensions", {}).get(TRANSPORT)
+    if transport is None:
+        raise RuntimeError(f"cutting a connection ({drop.how}) needs the fake's own server, not another one")
+    if drop.how == "reset":
+        connection = transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
+        transport.abort()
+    else:
+        transport.close()
+    # Returning earlier would make the server write a 500 for the answer that never came.
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,170 @@
+"""The application on a socket: uvicorn with uvloop and httptools, and connections that can be cut.
+
+Cutting needs the transport beneath a request, which ASGI hides; a subclass of uvicorn's protocol puts it into
+the scope. That class is not public API, so the range of uvicorn is held and a test watches the cut.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import signal
+import socket
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from .app import TRANSPORT, make_app
+from .version import version
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .worlds import Worlds
+
+# Headers beyond this are an attack or a bug; browsers and proxies stop far below.
+LARGEST_HEAD_BYTES = 65_536
+# Waiting connections: more clients than any test starts at once.
+BACKLOG = 2048
+# How long answers in progress may take when the server is told to stop.
+SHUTDOWN_S = 1
+# Longer than any client here waits between two polls; uvicorn's 5 s would close connections between them,
+# and a client that then sends on one of them would see a fault that nobody scripted.
+KEEP_ALIVE_S = 120
+WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - recognised here, not bound to
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where the server listens."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """The address as a URL that this machine can open; a wildcard is told as the loopback."""
+        host = "127.0.0.1" if self.host in WILDCARDS else self.host
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+
+class CuttableProtocol(HttpToolsProtocol):
+    """uvicorn's protocol; requests carry their transport, and a head without end is refused."""
+
+    _head_bytes = 0
+    _in_head = True
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, and give up on a head that grows beyond its limit."""
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > LARGEST_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("Request head too large.")
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self.scope["extensions"] = {TRANSPORT: self.transport}  # type: ignore[dict-item]  # ours, not ASGI's
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """The request is whole; the next head begins."""
+        super().on_message_complete()
+        self._in_head, self._head_bytes = True, 0
+
+
+class Server(uvicorn.Server):
+    """uvicorn, which says on stdout where it listens, and ends quietly when it is told to."""
+
+    def __init__(self, config: uvicorn.Config, address: Address) -> None:
+        super().__init__(config)
+        self._address = address
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then tell where: one line of JSON, once connections are accepted."""
+        await super().startup(sockets)
+        line = {
+            "url": self._address.url,
+            "admin_url": f"{self._address.url}/__admin",
+            "pid": os.getpid(),
+            "version": version(),
+        }
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on SIGINT and SIGTERM. uvicorn raises them again afterwards; ending is no failure here."""
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        previous = {number: signal.signal(number, self.handle_exit) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Args:
+        host: A name or address; an empty one is every address.
+        port: A port, or 0 for a free one.
+
+    Raises:
+        OSError: If the host is not known or the port is taken.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        # Or a restart within a minute finds its own port still taken by connections that are long over.
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def serve(worlds: Worlds, listener: socket.socket, host: str, *, public_url: str | None = None) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Args:
+        worlds: What to serve.
+        listener: A socket of :func:`bind`; it is closed at the end.
+        host: The host as it was asked for, for the line on stdout.
+        public_url: What URLs in answers start with, instead of the request's own scheme and host.
+    """
+    address = Address(host, int(listener.getsockname()[1]))
+    own_hosts = frozenset() if host in WILDCARDS else frozenset({host.lower()})
+    application: Any = make_app(worlds, public_url=public_url, own_hosts=own_hosts)
+    config = uvicorn.Config(
+        application,
+        http=CuttableProtocol,
+        ws="none",
+        lifespan="off",
+        loop="uvloop" if importlib.util.find_spec("uvloop") else "asyncio",
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        date_header=False,  # every answer carries its world's own date
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=SHUTDOWN_S,
+    )
+    Server(config, address).run(sockets=[listener])
