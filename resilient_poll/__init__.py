@@ -1,0 +1,143 @@
+"""Poll paid, long-running tasks without losing one, paying twice or hammering.
+
+Names are imported when they are first used, so that ``import resilient_poll`` and
+:func:`poll` bring in nothing but the standard library.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from resilient_poll.dashscope.client import DashScope, Task
+    from resilient_poll.dashscope.client_async import AsyncDashScope, AsyncTask
+    from resilient_poll.drive.outcome import Outcome
+    from resilient_poll.errors import (
+        CancelRefused,
+        ConfigurationError,
+        DownloadFailed,
+        PollRefused,
+        ResilientPollError,
+        ResultUnreadable,
+        SnapshotError,
+        StillGoing,
+        StillQueued,
+        StillRunning,
+        StillUnknown,
+        SubmitError,
+        SubmitInDoubt,
+        SubmitNotSent,
+        SubmitRefused,
+        SubmitThrottled,
+        TaskCanceled,
+        TaskEnded,
+        TaskError,
+        TaskExpired,
+        TaskFailed,
+    )
+    from resilient_poll.generic import poll, poll_async
+    from resilient_poll.machine import (
+        Billing,
+        Exponential,
+        Fixed,
+        Lifecycle,
+        Linear,
+        Phase,
+        SubmitPolicy,
+        WaitPolicy,
+    )
+
+_HOME = {
+    "resilient_poll.dashscope.client": ("DashScope", "Task"),
+    "resilient_poll.dashscope.client_async": ("AsyncDashScope", "AsyncTask"),
+    "resilient_poll.drive.outcome": ("Outcome",),
+    "resilient_poll.generic": ("poll", "poll_async"),
+    "resilient_poll.machine": (
+        "Billing",
+        "Exponential",
+        "Fixed",
+        "Lifecycle",
+        "Linear",
+        "Phase",
+        "SubmitPolicy",
+        "WaitPolicy",
+    ),
+    "resilient_poll.errors": (
+        "CancelRefused",
+        "ConfigurationError",
+        "DownloadFailed",
+        "PollRefused",
+        "ResilientPollError",
+        "ResultUnreadable",
+        "SnapshotError",
+        "StillGoing",
+        "StillQueued",
+        "StillRunning",
+        "StillUnknown",
+        "SubmitError",
+        "SubmitInDoubt",
+        "SubmitNotSent",
+        "SubmitRefused",
+        "SubmitThrottled",
+        "TaskCanceled",
+        "TaskEnded",
+        "TaskError",
+        "TaskExpired",
+        "TaskFailed",
+    ),
+}
+_MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
+
+__version__ = "0.1.0"
+__all__ = [
+    "AsyncDashScope",
+    "AsyncTask",
+    "Billing",
+    "CancelRefused",
+    "ConfigurationError",
+    "DashScope",
+    "DownloadFailed",
+    "Exponential",
+    "Fixed",
+    "Lifecycle",
+    "Linear",
+    "Outcome",
+    "Phase",
+    "PollRefused",
+    "ResilientPollError",
+    "ResultUnreadable",
+    "SnapshotError",
+    "StillGoing",
+    "StillQueued",
+    "StillRunning",
+    "StillUnknown",
+    "SubmitError",
+    "SubmitInDoubt",
+    "SubmitNotSent",
+    "SubmitPolicy",
+    "SubmitRefused",
+    "SubmitThrottled",
+    "Task",
+    "TaskCanceled",
+    "TaskEnded",
+    "TaskError",
+    "TaskExpired",
+    "TaskFailed",
+    "WaitPolicy",
+    "poll",
+    "poll_async",
+]
+
+
+def __getattr__(name: str) -> Any:
+    module = _MODULE_OF.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(module), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

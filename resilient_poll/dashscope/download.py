@@ -1,0 +1,127 @@
+"""How an asset comes to disk: which hops are followed, and where it waits until it is whole. No network here."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+from urllib.parse import urljoin, urlsplit
+
+__all__ = ["DownloadProblem", "PartialFile", "check_length", "next_hop", "target_path"]
+
+LONGEST_REDIRECT_CHAIN = 5
+LARGEST_ASSET_BYTES = 4 * 1024**3
+"""A minute of 4K video is below 1 GiB; more than four is a server gone mad, and a full disk."""
+CHUNK_TIMEOUT_S = 30.0
+"""How long a download waits for its next bytes."""
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_GONE = frozenset({403, 404, 410})
+
+
+class DownloadProblem(Exception):
+    """Why an asset did not come to disk, in one clause."""
+
+
+def next_hop(url: str, status: int, headers: dict[str, str], hops: int) -> str | None:
+    """Return where to go on, or None if the answer is the asset.
+
+    Args:
+        url: Where the answer came from.
+        status: Its HTTP status.
+        headers: Its headers, names in lower case.
+        hops: How many redirects there were already.
+
+    Raises:
+        DownloadProblem: It is neither the asset nor a redirect that is followed.
+    """
+    if status == 200:
+        return None
+    if status not in _REDIRECTS:
+        hint = "; its URL lives for a limited time and may have expired" if status in _GONE else ""
+        raise DownloadProblem(f"the asset's host answered HTTP {status}{hint}")
+    location = headers.get("location", "")
+    try:
+        target = urljoin(url, location)
+        scheme, host = urlsplit(target).scheme, urlsplit(target).hostname
+    except ValueError:
+        raise DownloadProblem("the asset's host redirects to what is no URL") from None
+    if not location or not host or scheme not in {"http", "https"}:
+        raise DownloadProblem("the asset's host redirects to what is no URL")
+    if scheme == "http" and urlsplit(url).scheme == "https":
+        raise DownloadProblem("the asset's host redirects from https to http")
+    if hops >= LONGEST_REDIRECT_CHAIN:
+        raise DownloadProblem(f"the asset's host redirects more than {LONGEST_REDIRECT_CHAIN} times")
+    return target
+
+
+def check_length(headers: dict[str, str], received: int) -> None:
+    """Check that an asset is whole.
+
+    Raises:
+        DownloadProblem: It is shorter or longer than announced.
+    """
+    announced = headers.get("content-length")
+    if (
+        announced is not None
+        and announced.isdigit()
+        and "content-encoding" not in headers
+        and int(announced) != received
+    ):
+        raise DownloadProblem(f"the asset broke off: {received} of {announced} bytes came")
+
+
+def target_path(path: str | os.PathLike[str], task_id: str) -> Path:
+    """Return the file to write: the path itself, or one named after the task in a folder."""
+    target = Path(path)
+    return target / f"{task_id.replace(':', '_')}.mp4" if target.is_dir() else target
+
+
+class PartialFile:
+    """A file beside its final name, which it takes only when it is whole.
+
+    Args:
+        target: The final name. A file of that name is replaced, at the end and at once.
+    """
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        self._file: BinaryIO | None = None
+        self.size = 0
+
+    def __enter__(self) -> Self:
+        # Not tempfile: it makes files that only their owner reads, and this one keeps its mode.
+        self._file = self._partial.open("xb")
+        return self
+
+    def write(self, chunk: bytes) -> None:
+        """Add a piece.
+
+        Raises:
+            DownloadProblem: The asset is too large.
+            OSError: The disk says no.
+        """
+        if self._file is None:
+            raise ValueError("the file is not open")
+        self.size += len(chunk)
+        if self.size > LARGEST_ASSET_BYTES:
+            raise DownloadProblem(f"the asset is larger than {LARGEST_ASSET_BYTES} bytes")
+        self._file.write(chunk)
+
+    def keep(self) -> None:
+        """Give the file its final name, durably."""
+        if self._file is None:
+            raise ValueError("the file is not open")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._partial.replace(self._target)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+        self._partial.unlink(missing_ok=True)

@@ -1,0 +1,105 @@
+"""Build the requests of the API. Pure: they are sent elsewhere."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from resilient_poll.dashscope.dialects import VIDEO_SYNTHESIS_PATH
+from resilient_poll.dashscope.settings import Settings
+from resilient_poll.errors import ConfigurationError
+from resilient_poll.http.messages import HttpRequest
+
+__all__ = ["asset_request", "cancel_request", "checked_task_id", "create_request", "query_request"]
+
+_TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
+"""The service's ids are UUIDs; ids of this shape cannot become another path or header."""
+
+_USER_AGENT = ("user-agent", "resilient-poll/0.1.0")
+
+
+def create_request(
+    settings: Settings,
+    model: str,
+    input: Mapping[str, Any],  # noqa: A002  # the service's own word
+    parameters: Mapping[str, Any] | None,
+) -> HttpRequest:
+    """Build the request that creates a video.
+
+    Args:
+        settings: The service.
+        model: The model's name.
+        input: What to make, in the service's own words (``prompt``, ``img_url`` …).
+        parameters: How to make it (``size``, ``duration`` …).
+
+    Raises:
+        ConfigurationError: The model is empty, or the input is not a mapping that JSON can hold.
+    """
+    if not _is_text(model):
+        raise ConfigurationError("the model's name is missing; nothing was sent")
+    for name, value in (("input", input), ("parameters", parameters)):
+        if not isinstance(value, Mapping) and not (name == "parameters" and value is None):
+            raise ConfigurationError(f"{name} must be a mapping, not {type(value).__name__}; nothing was sent")
+    payload: dict[str, Any] = {"model": model, "input": dict(input)}
+    if parameters:
+        payload["parameters"] = dict(parameters)
+    try:
+        body = json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"input or parameters cannot be written as JSON ({error}); nothing was sent") from None
+    headers = (
+        *_common(settings),
+        ("content-type", "application/json"),
+        ("x-dashscope-async", "enable"),  # On creates only: on a GET a 403 was reported.
+    )
+    return HttpRequest("POST", settings.base_url + VIDEO_SYNTHESIS_PATH, headers, body)
+
+
+def query_request(settings: Settings, task_id: str) -> HttpRequest:
+    """Build the request for a task's status."""
+    return HttpRequest("GET", settings.base_url + settings.dialect.status_path(task_id), _common(settings))
+
+
+def cancel_request(settings: Settings, task_id: str) -> HttpRequest:
+    """Build the request that cancels a task.
+
+    Raises:
+        ConfigurationError: The dialect cannot cancel.
+    """
+    return HttpRequest("POST", settings.base_url + settings.dialect.cancel_path(task_id), _common(settings))
+
+
+def asset_request(url: str) -> HttpRequest:
+    """Build the request for an asset: nothing of the account goes with it."""
+    # identity: an asset is stored as it comes, and its length can be checked.
+    return HttpRequest("GET", url, (_USER_AGENT, ("accept", "*/*"), ("accept-encoding", "identity")))
+
+
+def checked_task_id(task_id: str) -> str:
+    """Return a task id that is fit for a path.
+
+    Raises:
+        ConfigurationError: It is not.
+    """
+    if not _is_text(task_id) or not _TASK_ID.fullmatch(task_id):
+        raise ConfigurationError(
+            f"{task_id!r:.80} is no task id: letters, digits and . _ : - are allowed, 200 at most; nothing was sent"
+        )
+    return task_id
+
+
+def _is_text(value: object) -> bool:
+    # Types are hints at run time: callers without a type checker pass None too.
+    return isinstance(value, str) and bool(value.strip())
+
+
+def _common(settings: Settings) -> tuple[tuple[str, str], ...]:
+    return (
+        ("authorization", f"Bearer {settings.api_key}"),
+        ("accept", "application/json"),
+        ("accept-encoding", "gzip"),
+        _USER_AGENT,
+        *settings.headers,
+    )

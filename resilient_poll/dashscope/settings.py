@@ -1,0 +1,114 @@
+"""Which dialect, key and base URL a client uses, and where they come from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from urllib.parse import urlsplit
+
+from resilient_poll.dashscope.dialects import DIALECTS, Dialect, dialect_named
+from resilient_poll.errors import ConfigurationError
+
+__all__ = ["Settings", "resolve_settings"]
+
+_KEY = re.compile(r"[\x21-\x7e]{1,512}")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_HEADER_VALUE = re.compile(r"[\x20-\x7e\t]{0,4096}")
+_OURS = frozenset({"authorization", "x-dashscope-async", "content-type", "content-length", "host", "accept-encoding"})
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a client needs to know of the service.
+
+    Attributes:
+        dialect: How it speaks.
+        base_url: Where it is, without a slash at the end.
+        api_key: The key. Kept out of every repr.
+        headers: What the caller wants sent along to the API.
+    """
+
+    dialect: Dialect
+    base_url: str
+    api_key: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+
+    @property
+    def origin_mark(self) -> str:
+        """A short hash of where the service is, for resume tokens: it tells origins apart and names none."""
+        return blake2b(self.base_url.encode(), digest_size=8).hexdigest()
+
+
+def resolve_settings(
+    *,
+    dialect: str | None,
+    api_key: str | None,
+    base_url: str | None,
+    headers: Mapping[str, str] | None,
+    environ: Mapping[str, str],
+) -> Settings:
+    """Decide the settings from arguments and environment; arguments win.
+
+    Args:
+        dialect: Its name; None to infer it from whose variables are set.
+        api_key: The key; None to read the dialect's own variable.
+        base_url: Where the service is; None to read the dialect's variables, then its default.
+        headers: Additional headers for the API.
+        environ: The environment.
+
+    Raises:
+        ConfigurationError: Something is missing or makes no sense; it says what to set.
+    """
+    chosen = dialect_named(dialect) if dialect is not None else _infer(environ)
+    key = environ.get(chosen.key_variable, "") if api_key is None else api_key
+    if not key:
+        raise ConfigurationError(f"no API key: set {chosen.key_variable} or pass api_key")
+    if not _KEY.fullmatch(key):
+        raise ConfigurationError("the API key holds a character that no key has (a space or a line break, perhaps)")
+    return Settings(chosen, _checked_url(_choose_url(chosen, base_url, environ)), key, _checked_headers(headers or {}))
+
+
+def _infer(environ: Mapping[str, str]) -> Dialect:
+    found = [
+        dialect
+        for dialect in DIALECTS.values()
+        if any(environ.get(name) for name in (dialect.key_variable, *dialect.base_url_variables))
+    ]
+    if len(found) == 1:
+        return found[0]
+    what = "variables of both dialects are set" if found else "no dialect's variables are set"
+    keys = " or ".join(f"{dialect.key_variable} ({dialect.name})" for dialect in DIALECTS.values())
+    raise ConfigurationError(f"which dialect? {what}: pass dialect, or set one of {keys}")
+
+
+def _choose_url(dialect: Dialect, base_url: str | None, environ: Mapping[str, str]) -> str:
+    if base_url is not None:
+        return base_url
+    set_by_variable = (environ[name] for name in dialect.base_url_variables if environ.get(name))
+    return next(set_by_variable, dialect.base_url)
+
+
+def _checked_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host, _port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ConfigurationError(f"the base URL {url!r} cannot be read: {error}") from None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ConfigurationError(f"the base URL must begin with http:// or https:// and name a host, not {url!r}")
+    if parts.query or parts.fragment or parts.username is not None:
+        raise ConfigurationError("the base URL must not hold a user, a query or a fragment")
+    if not url.isascii() or any(character.isspace() for character in url):
+        raise ConfigurationError(f"the base URL holds a character that no URL has: {url!r}")
+    return url.rstrip("/")
+
+
+def _checked_headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+            raise ConfigurationError(f"the header {name!r} or its value holds a character that no header has")
+        if name.lower() in _OURS:
+            raise ConfigurationError(f"the header {name!r} is set by the client itself")
+    return tuple(headers.items())

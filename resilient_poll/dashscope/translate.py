@@ -1,0 +1,175 @@
+"""What an answer means: from HTTP to the machine's observations. Pure.
+
+The tables are decided by (dialect, HTTP status, code). The one about creates is about
+money: only an answer that surely came from the service, and surely says no, licenses
+another sending.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from resilient_poll.dashscope.dialects import Dialect
+from resilient_poll.dashscope.error_bodies import (
+    ErrorBody,
+    read_error_body,
+    read_object,
+    request_id_of,
+    text_of,
+)
+from resilient_poll.dashscope.requests import checked_task_id
+from resilient_poll.dashscope.results import video_url_of
+from resilient_poll.errors import ConfigurationError
+from resilient_poll.http.messages import Answer, ExchangeFailed
+from resilient_poll.http.retry_after import read_retry_after
+from resilient_poll.machine.observations import (
+    Accepted,
+    LostAnswer,
+    Observation,
+    Refused,
+    StatusSeen,
+    Throttled,
+    Unreachable,
+    Unreadable,
+)
+
+__all__ = ["create_failed", "query_failed", "translate_create", "translate_query"]
+
+_AMBIGUOUS_4XX = frozenset({408, 409})
+"""408: the service waited for a request that may be whole. 409: an original operation exists."""
+_PASSING_4XX = frozenset({408, 425, 429})
+_SUCCEEDED = "SUCCEEDED"
+
+
+def translate_create(answer: Answer, dialect: Dialect, now_wall_s: float) -> Observation:
+    """Return what the answer to a create means.
+
+    - 2xx with a task id: accepted.
+    - 429 in the dialect's own words, unless it is about money; 503 with a code that
+      passes: refused for now, may be sent again.
+    - another 4xx in the dialect's own words, except 408 and 409: refused.
+    - everything else, an unreadable 2xx included: in doubt.
+
+    Args:
+        answer: What came.
+        dialect: Who speaks.
+        now_wall_s: The client's clock, for dates in ``Retry-After``.
+    """
+    if 200 <= answer.status < 300:
+        return _accepted(answer)
+    error = read_error_body(answer.body, dialect)
+    if error is None:
+        return LostAnswer(reason=f"HTTP {answer.status} with a body that is not the service's")
+    passing_503 = answer.status == 503 and error.code in dialect.passing_503_codes
+    if passing_503 or (answer.status == 429 and error.code not in dialect.money_codes):
+        return _throttled(answer, error, now_wall_s)
+    if 400 <= answer.status < 500 and answer.status not in _AMBIGUOUS_4XX:
+        return _refused(answer, error)
+    return LostAnswer(request_id=error.request_id, reason=f"HTTP {answer.status} {_say(error)}".rstrip())
+
+
+def translate_query(answer: Answer, dialect: Dialect, task_id: str, now_wall_s: float) -> Observation:
+    """Return what the answer to a status query means.
+
+    - 2xx with a status of this task: that.
+    - 429, unless it is about money: throttled.
+    - 408, 425, 5xx, redirects: absorbed, a failed poll is not a failed task.
+    - another 4xx: the service refuses to say.
+
+    Args:
+        answer: What came.
+        dialect: Who speaks.
+        task_id: Which task was asked about.
+        now_wall_s: The client's clock, for dates in ``Retry-After``.
+    """
+    if 200 <= answer.status < 300:
+        return _status_seen(answer, task_id)
+    error = read_error_body(answer.body, dialect) or ErrorBody(None, None, None)
+    if answer.status == 429 and error.code not in dialect.money_codes:
+        return _throttled(answer, error, now_wall_s)
+    if 400 <= answer.status < 500 and answer.status not in _PASSING_4XX - {429}:
+        return _refused(answer, error)
+    hint = read_retry_after(answer.header("retry-after"), answer.header("date"), now_wall_s)
+    return Unreachable(
+        request_id=error.request_id,
+        reason=f"HTTP {answer.status} {_say(error)}".rstrip(),
+        code=error.code,
+        message=error.message,
+        retry_after_s=hint.seconds,
+        retry_after_ignored=hint.ignored,
+    )
+
+
+def create_failed(failure: ExchangeFailed) -> Observation:
+    """Return what a create without an answer means."""
+    if failure.surely_not_sent:
+        return Unreachable(reason=failure.reason)
+    return LostAnswer(reason=failure.reason)
+
+
+def query_failed(failure: ExchangeFailed) -> Observation:
+    """Return what a query without an answer means."""
+    return Unreachable(reason=failure.reason)
+
+
+def _accepted(answer: Answer) -> Observation:
+    body = read_object(answer.body)
+    request_id = request_id_of(body)
+    output = body.get("output") if body is not None else None
+    task_id = output.get("task_id") if isinstance(output, dict) else None
+    try:
+        accepted_id = checked_task_id(task_id)  # type: ignore[arg-type]  # checked right there
+    except ConfigurationError:
+        return LostAnswer(request_id=request_id, reason=f"HTTP {answer.status} without a task id that can be read")
+    status = text_of(output.get("task_status")) if isinstance(output, dict) else None
+    return Accepted(request_id=request_id, task_id=accepted_id, status=status)
+
+
+def _status_seen(answer: Answer, task_id: str) -> Observation:
+    body = read_object(answer.body)
+    if body is None:
+        return Unreadable(reason=f"HTTP {answer.status} with a body that is no JSON object")
+    request_id = request_id_of(body)
+    output: Any = body.get("output")
+    status = text_of(output.get("task_status")) if isinstance(output, dict) else None
+    if status is None:
+        return Unreadable(request_id=request_id, reason=f"HTTP {answer.status} without a status")
+    named = output.get("task_id", task_id)
+    if named != task_id:
+        return Unreadable(request_id=request_id, reason=f"an answer about another task ({named!r:.80})")
+    code, message = _failure(output, body)
+    return StatusSeen(
+        request_id=request_id,
+        status=status,
+        code=code,
+        message=message,
+        result=body,
+        result_readable=status != _SUCCEEDED or video_url_of(body) is not None,
+    )
+
+
+def _failure(output: dict[str, Any], body: dict[str, Any]) -> tuple[str | None, str | None]:
+    """Return code and message of a task that failed: the page says ``output.code`` here and ``error.code`` there."""
+    for place in (output, output.get("error"), body.get("error"), body):
+        if isinstance(place, dict) and text_of(place.get("code")):
+            return text_of(place.get("code")), text_of(place.get("message"))
+    return None, text_of(output.get("message"))
+
+
+def _throttled(answer: Answer, error: ErrorBody, now_wall_s: float) -> Throttled:
+    hint = read_retry_after(answer.header("retry-after"), answer.header("date"), now_wall_s)
+    return Throttled(
+        request_id=error.request_id,
+        code=error.code,
+        message=error.message,
+        retry_after_s=hint.seconds,
+        retry_after_ignored=hint.ignored,
+    )
+
+
+def _refused(answer: Answer, error: ErrorBody) -> Refused:
+    return Refused(request_id=error.request_id, http_status=answer.status, code=error.code, message=error.message)
+
+
+def _say(error: ErrorBody) -> str:
+    return ": ".join(part for part in (error.code, error.message) if part)

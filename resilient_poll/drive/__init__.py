@@ -1,0 +1,1 @@
+"""The only loops. They carry out what the machine commands and decide nothing."""

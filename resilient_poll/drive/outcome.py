@@ -1,0 +1,184 @@
+"""What a wait returns, and what it raises instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from resilient_poll.errors import (
+    PollRefused,
+    ResultUnreadable,
+    Standing,
+    StillGoing,
+    StillQueued,
+    StillRunning,
+    StillUnknown,
+    SubmitError,
+    SubmitInDoubt,
+    SubmitNotSent,
+    SubmitRefused,
+    SubmitThrottled,
+    TaskCanceled,
+    TaskEnded,
+    TaskError,
+    TaskExpired,
+    TaskFailed,
+)
+from resilient_poll.machine.commands import Done, DoneReason
+from resilient_poll.machine.instant import Instant
+from resilient_poll.machine.lifecycle import Billing, Phase
+from resilient_poll.machine.observations import LostAnswer, Refused, Throttled, Unreachable
+from resilient_poll.machine.submission import Submission
+from resilient_poll.machine.task_record import TaskRecord
+
+__all__ = ["Outcome", "standing_of", "submit_error", "task_error"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """A task that succeeded.
+
+    Attributes:
+        task_id: The service's id.
+        status: The service's own word for success.
+        billing: What is owed.
+        polls: How many times it was asked about.
+        time_per_phase: Seconds in each phase.
+        request_id: The service's id of the last request.
+        result: The answer that said so, as it came.
+    """
+
+    task_id: str
+    status: str | None
+    billing: Billing
+    polls: int
+    time_per_phase: Mapping[Phase, float]
+    request_id: str | None
+    result: Any = field(repr=False)
+
+
+def standing_of(record: TaskRecord, now: Instant, resume_token: str | None) -> Standing:
+    """Return what an error says of a task."""
+    return Standing(
+        task_id=record.task_id,
+        phase=record.phase,
+        status=record.status,
+        billing=record.billing,
+        request_id=record.request_id,
+        polls=record.polls,
+        time_per_phase=record.time_per_phase(now),
+        resume_token=resume_token,
+        code=record.code,
+        message=record.message,
+        result=record.result,
+    )
+
+
+_STILL: Mapping[Phase, tuple[type[StillGoing], str]] = {
+    Phase.QUEUED: (StillQueued, "still queued"),
+    Phase.RUNNING: (StillRunning, "still running"),
+    Phase.UNRECOGNIZED: (StillUnknown, "not known to the service so far"),
+    Phase.UNLISTED: (StillUnknown, "in a status that nobody listed"),
+}
+_ENDED: Mapping[Phase, tuple[type[TaskEnded], str]] = {
+    Phase.FAILED: (TaskFailed, "failed"),
+    Phase.CANCELED: (TaskCanceled, "canceled"),
+    Phase.EXPIRED: (TaskExpired, "no longer, or never, known to the service"),
+    Phase.ABANDONED: (TaskCanceled, "abandoned"),
+}
+_WHY = {
+    DoneReason.DEADLINE: "when the wait's time was up",
+    DoneReason.PHASE_LIMIT: "when the limit for this phase was reached",
+    DoneReason.ERROR_BUDGET: "when too many polls in a row had failed",
+    DoneReason.COME_BACK_LATER: "and the service asks to come back after the wait's time is up",
+}
+
+
+def task_error(
+    record: TaskRecord,
+    done: Done,
+    now: Instant,
+    *,
+    resume_token: str | None,
+    waited_s: float,
+    last_trouble: str | None = None,
+) -> TaskError | None:
+    """Return the error that a finished wait raises, or None if it ended well.
+
+    Args:
+        record: What is known of the task.
+        done: Why the wait is over.
+        now: When.
+        resume_token: What another process needs to go on.
+        waited_s: How long the wait was.
+        last_trouble: Why the last poll brought nothing, if it did not.
+    """
+    standing = standing_of(record, now, resume_token)
+    if record.phase is Phase.SUCCEEDED:
+        if record.result_readable:
+            return None
+        return ResultUnreadable("succeeded, and its answer holds no result that can be read", standing)
+    if record.phase in _ENDED:
+        kind, word = _ENDED[record.phase]
+        said = ": ".join(part for part in (record.code, record.message) if part)
+        return kind(f"{word}: {said}" if said else word, standing)
+    trouble = f"; the last poll: {last_trouble}" if last_trouble else ""
+    if done.reason is DoneReason.POLL_REFUSED:
+        return PollRefused(f"the service refuses to say how it is doing{trouble}", standing)
+    still, word = _STILL[record.phase]
+    later_s = None if done.come_back_at_s is None else max(0.0, done.come_back_at_s - now.monotonic_s)
+    when = "" if later_s is None else f" (in {later_s:.0f} s)"
+    return still(f"{word} after {waited_s:.1f} s, {_WHY[done.reason]}{when}{trouble}", standing, come_back_in_s=later_s)
+
+
+def submit_error(submission: Submission, done: Done, now: Instant) -> SubmitError:
+    """Return the error that a submit without acceptance raises.
+
+    Args:
+        submission: The submit.
+        done: Why it is over.
+        now: When.
+    """
+    last, attempts = submission.last, submission.attempts
+    if done.reason is DoneReason.IN_DOUBT:
+        why = f": {last.reason}" if isinstance(last, LostAnswer) else ""
+        return SubmitInDoubt(
+            f"the submit was, or may have been, sent, and its answer is lost{why}; there may be a task that will be "
+            "billed, and its id is not known here. Look for it at the service before anything is sent again",
+            request_id=last.request_id if last else None,
+            attempts=attempts,
+        )
+    later_s = None if done.come_back_at_s is None else max(0.0, done.come_back_at_s - now.monotonic_s)
+    match last:
+        case Refused():
+            return SubmitRefused(
+                "the service refused the submit, nothing was accepted",
+                code=last.code,
+                message=last.message,
+                http_status=last.http_status,
+                request_id=last.request_id,
+                attempts=attempts,
+            )
+        case Unreachable():
+            return SubmitNotSent(
+                f"the service could not be reached, the submit surely never arrived: {last.reason}",
+                attempts=attempts,
+                come_back_in_s=later_s,
+            )
+        case Throttled():
+            when = "" if later_s is None else f" and asks to come back in {later_s:.0f} s"
+            return SubmitThrottled(
+                f"the service was too busy until the submit's time was up{when}, nothing was accepted",
+                code=last.code,
+                message=last.message,
+                request_id=last.request_id,
+                attempts=attempts,
+                come_back_in_s=later_s,
+            )
+        case _:
+            return SubmitThrottled(
+                "the account is asked to stay away for longer than the submit's time, nothing was sent",
+                attempts=attempts,
+                come_back_in_s=later_s,
+            )

@@ -1,0 +1,304 @@
+"""The exception tree. The type says what the caller can do; the text says it in words.
+
+::
+
+    ResilientPollError
+    ├── ConfigurationError (ValueError)   nothing was sent: mend the call
+    ├── SnapshotError (ValueError)        nothing was sent: the token or snapshot cannot be used
+    ├── SubmitError                       no task id is held
+    │   ├── SubmitRefused                 the service said no: mend the request
+    │   ├── SubmitThrottled               nothing was accepted: come back later
+    │   ├── SubmitNotSent                 it surely never arrived: try again
+    │   └── SubmitInDoubt                 there may be a task: never send again unread
+    └── TaskError                         a task id is held
+        ├── StillGoing                    the task goes on: resume it, never submit again
+        │   ├── StillQueued
+        │   ├── StillRunning
+        │   └── StillUnknown              the service does not say where it stands
+        ├── TaskEnded
+        │   ├── TaskFailed                read ``code`` and decide
+        │   ├── TaskCanceled
+        │   └── TaskExpired               the service no longer, or never, knew the id
+        ├── PollRefused                   the service refuses to say: mend key or access, then resume
+        ├── CancelRefused                 the service did not cancel
+        ├── ResultUnreadable              paid, and the answer makes no sense: the raw answer is kept
+        └── DownloadFailed                paid, and not on disk: download again
+
+None of these is a ``TimeoutError``, an ``OSError`` or an HTTP library's error: people
+wrap calls in "retry on time-out", and that is how a task is paid twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from resilient_poll.machine.lifecycle import Billing, Phase
+
+__all__ = [
+    "CancelRefused",
+    "ConfigurationError",
+    "DownloadFailed",
+    "PollRefused",
+    "ResilientPollError",
+    "ResultUnreadable",
+    "SafeToSubmitAgain",
+    "SnapshotError",
+    "Standing",
+    "StillGoing",
+    "StillQueued",
+    "StillRunning",
+    "StillUnknown",
+    "SubmitError",
+    "SubmitInDoubt",
+    "SubmitNotSent",
+    "SubmitRefused",
+    "SubmitThrottled",
+    "TaskCanceled",
+    "TaskEnded",
+    "TaskError",
+    "TaskExpired",
+    "TaskFailed",
+]
+
+SafeToSubmitAgain = Literal["yes", "no", "unknown"]
+"""Whether the same submit can be sent again without paying twice."""
+
+_OWED = {
+    "NOT_YET": "not billed so far, and it may still be billed",
+    "ON_SUCCESS": "it will be billed if it succeeds",
+    "BILLED": "it is billed",
+    "NONE": "it is not billed",
+    "PARTIAL_POSSIBLE": "a part of it may be billed",
+    "UNDETERMINED": "whether it is billed is not known",
+}
+_AGAIN = {
+    "yes": "Submitting again pays once.",
+    "no": "Do not submit again: that would pay twice.",
+    "unknown": "Submitting again may pay twice.",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """Where a task stood when an error was raised.
+
+    Attributes:
+        task_id: The service's id.
+        phase: The machine's word for where it stands.
+        status: The service's own last word.
+        billing: What may be owed.
+        request_id: The service's id of the last request, for its support desk.
+        polls: How many times it was asked about.
+        time_per_phase: Seconds in each phase.
+        resume_token: What another process needs to go on; None where there is no client
+            that could read it.
+        code: The service's error code, if it gave one.
+        message: Its explanation, if it gave one.
+        result: The last answer about the task, as it came.
+    """
+
+    task_id: str
+    phase: Phase
+    status: str | None
+    billing: Billing
+    request_id: str | None = None
+    polls: int = 0
+    time_per_phase: Mapping[Phase, float] = field(default_factory=dict)
+    resume_token: str | None = None
+    code: str | None = None
+    message: str | None = None
+    result: Any = field(default=None, repr=False)
+
+
+class ResilientPollError(Exception):
+    """The root of every error that this package raises on purpose.
+
+    Attributes:
+        safe_to_submit_again: ``"yes"``, ``"no"`` or ``"unknown"``.
+    """
+
+    safe_to_submit_again: SafeToSubmitAgain = "unknown"
+
+
+class ConfigurationError(ResilientPollError, ValueError):
+    """The call makes no sense as it stands; nothing was sent."""
+
+    safe_to_submit_again: SafeToSubmitAgain = "yes"
+
+
+class SnapshotError(ResilientPollError, ValueError):
+    """A snapshot or resume token cannot be used; nothing was sent."""
+
+    safe_to_submit_again: SafeToSubmitAgain = "no"
+
+
+class SubmitError(ResilientPollError):
+    """A submit ended without a task id.
+
+    Args:
+        summary: What happened, in one sentence.
+        code: The service's error code, if it gave one.
+        message: Its explanation, if it gave one.
+        http_status: The HTTP status, if there was one.
+        request_id: The service's id of the request.
+        attempts: How often it was sent.
+        come_back_in_s: How many seconds from now asking again makes sense, if known.
+    """
+
+    def __init__(
+        self,
+        summary: str,
+        *,
+        code: str | None = None,
+        message: str | None = None,
+        http_status: int | None = None,
+        request_id: str | None = None,
+        attempts: int = 0,
+        come_back_in_s: float | None = None,
+    ) -> None:
+        self.code = code
+        self.message = message
+        self.http_status = http_status
+        self.request_id = request_id
+        self.attempts = attempts
+        self.come_back_in_s = come_back_in_s
+        said = f" ({_said(code, message)})" if code or message else ""
+        asked = f" [request {request_id}]" if request_id else ""
+        super().__init__(f"{summary}{said}. {_AGAIN[self.safe_to_submit_again]}{asked}")
+
+
+class SubmitRefused(SubmitError):
+    """The service declined; nothing was accepted, and the same request would be declined again."""
+
+    safe_to_submit_again: SafeToSubmitAgain = "yes"
+
+
+class SubmitThrottled(SubmitError):
+    """The service was too busy until the submit's time was up; nothing was accepted."""
+
+    safe_to_submit_again: SafeToSubmitAgain = "yes"
+
+
+class SubmitNotSent(SubmitError):
+    """The service could not be reached; the request surely never arrived."""
+
+    safe_to_submit_again: SafeToSubmitAgain = "yes"
+
+
+class SubmitInDoubt(SubmitError):
+    """The request was, or may have been, sent, and its answer is lost: there may be a task.
+
+    Look for it at the service before anything is sent again.
+    """
+
+    safe_to_submit_again: SafeToSubmitAgain = "unknown"
+
+
+class TaskError(ResilientPollError):
+    """Something about one accepted task. Everything that is known of it comes along.
+
+    Args:
+        summary: What happened, in one sentence without its full stop.
+        standing: Where the task stood.
+        come_back_in_s: How many seconds from now asking again makes sense, if the service said.
+
+    Attributes:
+        task_id, phase, status, billing, request_id, polls, time_per_phase, resume_token,
+        code, message, result: see :class:`Standing`.
+    """
+
+    safe_to_submit_again: SafeToSubmitAgain = "no"
+
+    def __init__(self, summary: str, standing: Standing, *, come_back_in_s: float | None = None) -> None:
+        self.standing = standing
+        self.task_id = standing.task_id
+        self.phase = standing.phase
+        self.status = standing.status
+        self.billing = standing.billing
+        self.request_id = standing.request_id
+        self.polls = standing.polls
+        self.time_per_phase = standing.time_per_phase
+        self.resume_token = standing.resume_token
+        self.code = standing.code
+        self.message = standing.message
+        self.result = standing.result
+        self.come_back_in_s = come_back_in_s
+        super().__init__(self._text(summary, standing))
+
+    def _text(self, summary: str, standing: Standing) -> str:
+        word = f"last status {standing.status}" if standing.status else "no status seen"
+        spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in standing.time_per_phase.items())
+        parts = [
+            f"task {standing.task_id}: {summary}",
+            f" ({word}, {standing.polls} polls{', ' + spent if spent else ''})",
+            f"; {_OWED[standing.billing.value]}. {_AGAIN[self.safe_to_submit_again]}",
+        ]
+        if standing.resume_token is not None:
+            parts.append(f" [resume token {standing.resume_token}]")
+        if standing.request_id is not None:
+            parts.append(f" [request {standing.request_id}]")
+        return "".join(parts)
+
+
+class StillGoing(TaskError):
+    """The wait is over and the task is not. Resume it; never submit it again."""
+
+
+class StillQueued(StillGoing):
+    """The task had not started when the wait ended."""
+
+
+class StillRunning(StillGoing):
+    """The task was being made when the wait ended."""
+
+
+class StillUnknown(StillGoing):
+    """When the wait ended, the service did not say where the task stands."""
+
+
+class TaskEnded(TaskError):
+    """The task came to an end that is no success."""
+
+
+class TaskFailed(TaskEnded):
+    """The service tried and gave up; ``code`` and ``message`` say why."""
+
+    def __init__(self, summary: str, standing: Standing, *, come_back_in_s: float | None = None) -> None:
+        # A failure is free in most tables, but a lifecycle may say otherwise, and a bill may be revised.
+        self.safe_to_submit_again = "yes" if standing.billing.value == "NONE" else "unknown"
+        super().__init__(summary, standing, come_back_in_s=come_back_in_s)
+
+
+class TaskCanceled(TaskEnded):
+    """Someone, or the service's policy, stopped the task."""
+
+    safe_to_submit_again: SafeToSubmitAgain = "unknown"
+
+
+class TaskExpired(TaskEnded):
+    """The service no longer, or never, knew the id."""
+
+    safe_to_submit_again: SafeToSubmitAgain = "unknown"
+
+
+class PollRefused(TaskError):
+    """The service refuses to say how the task is doing. The task itself goes on."""
+
+
+class CancelRefused(TaskError):
+    """The service did not cancel the task, or it is not known whether it did."""
+
+
+class ResultUnreadable(TaskError):
+    """The task succeeded and is paid, and its answer lacks a result; ``result`` keeps the answer."""
+
+
+class DownloadFailed(TaskError):
+    """The task succeeded and is paid, and its asset is not on disk."""
+
+
+def _said(code: str | None, message: str | None) -> str:
+    return ": ".join(part for part in (code, message) if part)

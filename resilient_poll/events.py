@@ -1,0 +1,159 @@
+"""The event stream: everything worth telling that is neither a result nor an error.
+
+::
+
+    Event
+    ├── PhaseChanged        the task stands elsewhere than before
+    ├── BillingChanged      what may be owed changed
+    ├── IllegalMove         the service said something its own table forbids
+    ├── UnlistedStatus      a status that nobody listed was seen
+    ├── Throttled           the service asked for fewer requests
+    ├── AttemptFailed       a request failed in a way that says nothing about the task
+    ├── HintIgnored         a Retry-After that no one can honour
+    └── WaitEnded           the wait is over, and why
+
+Events are made by the machine and handed on by the drivers, in order. At run time
+this module depends on nothing else of the package.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from resilient_poll.machine.commands import DoneReason
+    from resilient_poll.machine.lifecycle import Billing, Phase
+
+__all__ = [
+    "AttemptFailed",
+    "BillingChanged",
+    "Event",
+    "HintIgnored",
+    "IllegalMove",
+    "PhaseChanged",
+    "Throttled",
+    "UnlistedStatus",
+    "WaitEnded",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to one task.
+
+    Attributes:
+        task_id: The service's id, or None while there is none yet.
+        at_s: When, in monotonic seconds of the clock that drives the machine.
+    """
+
+    task_id: str | None
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseChanged(Event):
+    """The task moved from one phase to another.
+
+    Attributes:
+        before: The phase it was in.
+        after: The phase it is in now.
+        status: The service's own word for it, if the service said one.
+    """
+
+    before: Phase
+    after: Phase
+    status: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BillingChanged(Event):
+    """What may be owed for the task changed.
+
+    Attributes:
+        before: What was believed.
+        after: What is believed now.
+    """
+
+    before: Billing
+    after: Billing
+
+
+@dataclass(frozen=True, slots=True)
+class IllegalMove(Event):
+    """The service reported a move that the lifecycle's table does not allow.
+
+    Attributes:
+        before: The phase that was believed.
+        reported: The phase that the service's word stands for.
+        status: The service's own word.
+        believed: Whether the task's phase follows the report. An end never does.
+    """
+
+    before: Phase
+    reported: Phase
+    status: str
+    believed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnlistedStatus(Event):
+    """The service used a status that the lifecycle does not list.
+
+    Attributes:
+        status: The service's own word.
+    """
+
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Throttled(Event):
+    """The service asked for fewer requests; nothing is sent before ``until_s``.
+
+    Attributes:
+        code: The service's error code, if it gave one.
+        retry_after_s: What it asked for in seconds, if it asked for anything.
+        until_s: The earliest next request, in monotonic seconds.
+    """
+
+    code: str | None
+    retry_after_s: float | None
+    until_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed(Event):
+    """A request failed without saying anything about the task.
+
+    Attributes:
+        reason: What went wrong, in one clause.
+        failures_in_a_row: How many attempts failed since the last one that did not.
+    """
+
+    reason: str
+    failures_in_a_row: int
+
+
+@dataclass(frozen=True, slots=True)
+class HintIgnored(Event):
+    """A ``Retry-After`` value was ignored.
+
+    Attributes:
+        reason: The value (shortened) and what is wrong with it.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WaitEnded(Event):
+    """The wait is over.
+
+    Attributes:
+        reason: Why it is over. Only ``ENDED`` means that the task is.
+        phase: Where the task stands.
+    """
+
+    reason: DoneReason
+    phase: Phase

@@ -1,0 +1,238 @@
+"""Poll any other API: :func:`poll` and :func:`poll_async`.
+
+Nothing third-party is imported here; :func:`poll_async` needs anyio when it is called.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from resilient_poll.drive import async_driver, sync_driver
+from resilient_poll.drive.clocks import AsyncClock, Clock, RealAsyncClock, RealClock
+from resilient_poll.drive.outcome import Outcome, task_error
+from resilient_poll.errors import ConfigurationError
+from resilient_poll.events import AttemptFailed, Event
+from resilient_poll.http.retry_after import read_retry_after
+from resilient_poll.http.sent import describe, is_library_error
+from resilient_poll.machine.commands import Done, Query, Submit
+from resilient_poll.machine.lifecycle import Lifecycle
+from resilient_poll.machine.observations import Observation, Refused, StatusSeen, Throttled, Unreachable
+from resilient_poll.machine.policy import WaitPolicy
+from resilient_poll.machine.poller import Poller
+from resilient_poll.machine.schedules import Schedule
+from resilient_poll.machine.task_record import TaskRecord
+from resilient_poll.transports.abandon import LeftBehind, call_within
+
+__all__ = ["Heard", "poll", "poll_async"]
+
+logger = logging.getLogger("resilient_poll")
+
+Heard = str | tuple[str, Any] | Observation
+"""What a query may return: the status; the status and the whole answer; or an observation."""
+
+_ABSORBED = (OSError, ValueError, LookupError, TypeError)
+"""What reading an answer from outside raises: no connection, no JSON, no such field, another type.
+
+Anything else is taken for a fault of the program and ends the wait at once."""
+
+
+def poll(
+    query: Callable[[], Heard],
+    *,
+    lifecycle: Lifecycle,
+    timeout: float | None = None,
+    schedule: Schedule | None = None,
+    policy: WaitPolicy | None = None,
+    task_id: str = "(unnamed)",
+    clock: Clock | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Outcome:
+    """Ask until a task ends.
+
+    Each query runs in a thread that is left behind if it takes longer than its time, so
+    that the deadline holds whatever the query does.
+
+    Args:
+        query: Asks once. It returns the status, or the status and the answer. What it
+            raises about the network or the answer is a failed poll, not a failed task; an
+            error with an HTTP response (``raise_for_status()``) is read: a 4xx other than
+            408, 425 and 429 ends the wait, ``Retry-After`` is honoured.
+        lifecycle: Which words mean what.
+        timeout: How many seconds to wait; 300 by default.
+        schedule: When to ask; every 3 s by default.
+        policy: All other limits.
+        task_id: What errors and log lines call the task.
+        clock: What time it is, and how to sleep.
+        on_event: Is told every event.
+
+    Returns:
+        The outcome; ``outcome.result`` is what the last query returned beside the status.
+
+    Raises:
+        StillGoing: The time is up and the task goes on.
+        TaskFailed, TaskCanceled, TaskExpired: It came to another end.
+        PollRefused: The service refuses to say.
+        ConfigurationError: The call makes no sense.
+    """
+    waiting = _Waiting(lifecycle, timeout, schedule, policy, task_id, clock or RealClock(), on_event)
+
+    def ask(left_behind: threading.Event) -> Heard:
+        del left_behind  # A caller's query cannot be told to stop.
+        return query()
+
+    def perform(command: Submit | Query) -> Observation:
+        try:
+            return waiting.heard(call_within(ask, command.timeout_s))
+        except LeftBehind:
+            return waiting.too_slow(command)
+        except Exception as error:
+            if (observation := waiting.understand(error)) is None:
+                raise
+            return observation
+
+    done = sync_driver.run(waiting.poller, perform, clock or RealClock(), waiting.publish)
+    return waiting.conclude(done)
+
+
+async def poll_async(
+    query: Callable[[], Awaitable[Heard]],
+    *,
+    lifecycle: Lifecycle,
+    timeout: float | None = None,  # noqa: ASYNC109  # the machine's deadline: it makes a last poll before it
+    schedule: Schedule | None = None,
+    policy: WaitPolicy | None = None,
+    task_id: str = "(unnamed)",
+    clock: AsyncClock | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Outcome:
+    """Ask until a task ends, on asyncio or trio; see :func:`poll`.
+
+    Args:
+        query: Asks once, and is cancelled if it takes longer than its time.
+        lifecycle: See :func:`poll`.
+        timeout: See :func:`poll`.
+        schedule: See :func:`poll`.
+        policy: See :func:`poll`.
+        task_id: See :func:`poll`.
+        clock: What time it is, and how to sleep.
+        on_event: See :func:`poll`.
+    """
+    import anyio  # noqa: PLC0415  # poll() must not need it
+
+    clock = clock or RealAsyncClock()
+    waiting = _Waiting(lifecycle, timeout, schedule, policy, task_id, clock, on_event)
+
+    async def perform(command: Submit | Query) -> Observation:
+        try:
+            with anyio.move_on_after(command.timeout_s):
+                return waiting.heard(await query())
+        except Exception as error:
+            if (observation := waiting.understand(error)) is None:
+                raise
+            return observation
+        return waiting.too_slow(command)
+
+    done = await async_driver.run(waiting.poller, perform, clock, waiting.publish)
+    return waiting.conclude(done)
+
+
+class _Waiting:
+    """What both faces share: everything but the waiting."""
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        timeout_s: float | None,
+        schedule: Schedule | None,
+        policy: WaitPolicy | None,
+        task_id: str,
+        clock: Clock | AsyncClock,
+        on_event: Callable[[Event], None] | None,
+    ) -> None:
+        chosen = policy or WaitPolicy()
+        if timeout_s is not None:
+            chosen = replace(chosen, timeout_s=timeout_s)
+        if schedule is not None:
+            chosen = replace(chosen, schedule=schedule)
+        self._clock = clock
+        self._on_event = on_event
+        self._began = clock.now()
+        self._last_trouble: str | None = None
+        self.poller = Poller(TaskRecord.known_by_id(task_id, self._began), lifecycle, chosen, self._began)
+
+    def publish(self, event: Event) -> None:
+        logger.log(logging.WARNING if isinstance(event, AttemptFailed) else logging.DEBUG, "%s", event)
+        if self._on_event is not None:
+            self._on_event(event)
+
+    def heard(self, what: Heard) -> Observation:
+        self._last_trouble = None
+        match what:
+            case str() as status:
+                return StatusSeen(status=status, result=status)
+            case (str() as status, result):
+                return StatusSeen(status=status, result=result)
+            case Observation():
+                return what
+            case _:
+                raise TypeError(f"a query returns a status, or a status and the answer, not {type(what).__name__}")
+
+    def too_slow(self, command: Submit | Query) -> Observation:
+        self._last_trouble = f"no answer within {command.timeout_s:.1f} s"
+        return Unreachable(reason=self._last_trouble)
+
+    def understand(self, error: Exception) -> Observation | None:
+        """Return what an error of a query means, or None if it is the program's own fault."""
+        self._last_trouble = describe(error)
+        response = getattr(error, "response", None)
+        status = getattr(response, "status_code", None)
+        if isinstance(status, int):
+            return self._refusal(status, response)
+        if isinstance(error, ConfigurationError) or not (isinstance(error, _ABSORBED) or is_library_error(error)):
+            return None
+        return Unreachable(reason=self._last_trouble)
+
+    def _refusal(self, status: int, response: Any) -> Observation:
+        hint = read_retry_after(_values(response, "retry-after"), _values(response, "date"), self._clock.now().wall_s)
+        if status == 429:
+            return Throttled(retry_after_s=hint.seconds, retry_after_ignored=hint.ignored)
+        if 400 <= status < 500 and status not in {408, 425}:
+            return Refused(http_status=status)
+        return Unreachable(reason=f"HTTP {status}", retry_after_s=hint.seconds, retry_after_ignored=hint.ignored)
+
+    def conclude(self, done: Done) -> Outcome:
+        record, now = self.poller.record, self._clock.now()
+        error = task_error(
+            record,
+            done,
+            now,
+            resume_token=None,
+            waited_s=now.monotonic_s - self._began.monotonic_s,
+            last_trouble=self._last_trouble,
+        )
+        if error is not None:
+            logger.warning("%s", error)
+            raise error
+        return Outcome(
+            task_id=record.task_id,
+            status=record.status,
+            billing=record.billing,
+            polls=record.polls,
+            time_per_phase=record.time_per_phase(now),
+            request_id=record.request_id,
+            result=record.result,
+        )
+
+
+def _values(response: Any, name: str) -> Sequence[str]:
+    """Return a header's values from a response of httpx, httpx2 or requests."""
+    headers = getattr(response, "headers", {})
+    if hasattr(headers, "get_list"):
+        values: list[str] = headers.get_list(name)
+        return values
+    value = headers.get(name)
+    return [] if value is None else [str(value)]

@@ -1,0 +1,98 @@
+"""What can be asked of a driver: the machine's output."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+__all__ = ["Command", "Done", "DoneReason", "Query", "SleepReason", "SleepUntil", "Submit"]
+
+
+class DoneReason(StrEnum):
+    """Why there is nothing left to do."""
+
+    ENDED = "ENDED"
+    """The task reached an end."""
+    DEADLINE = "DEADLINE"
+    """The caller's time is up; the task goes on."""
+    PHASE_LIMIT = "PHASE_LIMIT"
+    """The task stayed longer in its phase than the policy allows; it goes on."""
+    ERROR_BUDGET = "ERROR_BUDGET"
+    """Too many polls failed in a row; the task goes on."""
+    POLL_REFUSED = "POLL_REFUSED"
+    """The service refuses to answer; the task goes on."""
+    COME_BACK_LATER = "COME_BACK_LATER"
+    """The service's ``Retry-After`` lies beyond the deadline."""
+    ACCEPTED = "ACCEPTED"
+    """The submit was accepted."""
+    REFUSED = "REFUSED"
+    """The submit was refused."""
+    IN_DOUBT = "IN_DOUBT"
+    """The submit may have been accepted."""
+
+
+class SleepReason(StrEnum):
+    """Why the machine waits."""
+
+    SCHEDULE = "SCHEDULE"
+    """The next poll is not due."""
+    BACKOFF = "BACKOFF"
+    """The last attempt failed."""
+    SERVER = "SERVER"
+    """The service asked for it, of this task or of another on the same account."""
+
+
+@dataclass(frozen=True, slots=True)
+class Submit:
+    """Send the submit, once.
+
+    Attributes:
+        attempt: Which sending this is, from 1.
+        timeout_s: How long the driver may wait for bytes of the answer. Nothing else cuts it.
+    """
+
+    attempt: int
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Ask for the task's status.
+
+    Attributes:
+        attempt: Which query of the task this is, from 1.
+        timeout_s: The total time it may take, answer body included.
+    """
+
+    attempt: int
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SleepUntil:
+    """Do nothing until an instant.
+
+    Attributes:
+        at_s: The instant, in monotonic seconds.
+        reason: Why.
+    """
+
+    at_s: float
+    reason: SleepReason
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """There is nothing left to do.
+
+    Attributes:
+        reason: Why.
+        come_back_at_s: The earliest instant at which asking again makes sense, in
+            monotonic seconds, if the service named one.
+    """
+
+    reason: DoneReason
+    come_back_at_s: float | None = None
+
+
+Command = Submit | Query | SleepUntil | Done

@@ -1,0 +1,143 @@
+"""What can be heard: the machine's input.
+
+A driver turns whatever the world did into one of these. They carry plain values only,
+so that any service and any HTTP library can speak to the machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = [
+    "Accepted",
+    "LostAnswer",
+    "Observation",
+    "Refused",
+    "StatusSeen",
+    "SubmitStarted",
+    "Throttled",
+    "Unreachable",
+    "Unreadable",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What every observation may carry.
+
+    Attributes:
+        request_id: The service's id of the request, for its support desk.
+    """
+
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitStarted(Observation):
+    """The driver is about to send the submit: the licence is used up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted(Observation):
+    """The service accepted the submit.
+
+    Attributes:
+        task_id: The service's id.
+        status: The first status, if the answer had one.
+    """
+
+    task_id: str
+    status: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusSeen(Observation):
+    """The service answered with the task's status.
+
+    Attributes:
+        status: The service's own word.
+        code: Its error code, if it gave one.
+        message: Its explanation, if it gave one.
+        result: The whole answer, kept as it came.
+        result_readable: False if the status says success but the answer lacks what a
+            success must have; the machine then asks again, a few times.
+    """
+
+    status: str
+    code: str | None = None
+    message: str | None = None
+    result: Any = None
+    result_readable: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Deferring(Observation):
+    """An answer that may say when to come back.
+
+    Attributes:
+        code: The service's error code, if it gave one.
+        message: Its explanation, if it gave one.
+        retry_after_s: The readable ``Retry-After``, in seconds from the answer.
+        retry_after_ignored: Why a ``Retry-After`` that was there is not in ``retry_after_s``.
+    """
+
+    code: str | None = None
+    message: str | None = None
+    retry_after_s: float | None = None
+    retry_after_ignored: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throttled(_Deferring):
+    """The service refused for now: too many requests, or no capacity."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreachable(_Deferring):
+    """The request failed, and that says nothing about the task.
+
+    For a submit it is said only if the request surely did not arrive.
+
+    Attributes:
+        reason: What went wrong, in one clause.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unreadable(Observation):
+    """An answer came and cannot be read as the service's.
+
+    Attributes:
+        reason: What is wrong with it, in one clause.
+    """
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused(Observation):
+    """The service said no, and would say no again.
+
+    Attributes:
+        http_status: The HTTP status, if the service speaks HTTP.
+        code: The service's error code, if it gave one.
+        message: Its explanation, if it gave one.
+    """
+
+    http_status: int | None = None
+    code: str | None = None
+    message: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostAnswer(Observation):
+    """A submit was, or may have been, sent, and what became of it is not known.
+
+    Attributes:
+        reason: What went wrong, in one clause.
+    """
+
+    reason: str

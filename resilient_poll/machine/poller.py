@@ -1,0 +1,272 @@
+"""From accepted to an end: when to ask, and when to stop asking.
+
+:meth:`Poller.next_command` is a pure question; :meth:`Poller.receive` is the only thing
+that changes anything. Nothing here waits, sends, logs or reads a clock.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from resilient_poll.events import AttemptFailed, Event, HintIgnored
+from resilient_poll.events import Throttled as ThrottledEvent
+from resilient_poll.machine.commands import Command, Done, DoneReason, Query, SleepReason, SleepUntil
+from resilient_poll.machine.floor import Floor
+from resilient_poll.machine.instant import Instant
+from resilient_poll.machine.lifecycle import Billing, Lifecycle, Phase
+from resilient_poll.machine.observations import (
+    Observation,
+    Refused,
+    StatusSeen,
+    Throttled,
+    Unreachable,
+    Unreadable,
+)
+from resilient_poll.machine.policy import LAST_POLL_LEAD_S, LAST_POLL_LEAD_SHARE, RESULT_REFETCHES, WaitPolicy
+from resilient_poll.machine.schedules import backoff_s, draw
+from resilient_poll.machine.task_record import TaskRecord, after_expiry, after_status
+
+__all__ = ["Poller"]
+
+_SINCE_EVER = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class _Wait:
+    """One wait: what is forgotten when the next one begins."""
+
+    began_s: float
+    deadline_s: float
+    due_s: float
+    setbacks_in_a_row: int = 0
+    failures_in_a_row: int = 0
+    failing_since_s: float | None = None
+    refetches: int = 0
+    answers: int = 0
+    done: Done | None = None
+
+
+class Poller:
+    """The state machine of one accepted task.
+
+    Args:
+        record: What is known of the task.
+        lifecycle: The service's table.
+        policy: The limits of the first wait.
+        now: When that wait begins.
+        seed: What the draws of this task come from; the task's id, unless given.
+        floor: The earliest next query of the account; shared by its tasks.
+    """
+
+    def __init__(
+        self,
+        record: TaskRecord,
+        lifecycle: Lifecycle,
+        policy: WaitPolicy,
+        now: Instant,
+        *,
+        seed: str | None = None,
+        floor: Floor | None = None,
+    ) -> None:
+        self.record = record
+        self.lifecycle = lifecycle
+        self.seed = record.task_id if seed is None else seed
+        self._floor = Floor() if floor is None else floor
+        self._next_poll_floor_s = _SINCE_EVER
+        self.begin_wait(policy, now)
+
+    def begin_wait(self, policy: WaitPolicy, now: Instant) -> None:
+        """Begin a wait, forgetting the last one's deadline and failures but not its floors.
+
+        Args:
+            policy: Its limits.
+            now: When.
+        """
+        self._policy = policy
+        start = now.monotonic_s
+        deadline = start + policy.timeout_s
+        if policy.deadline_wall_s is not None:
+            deadline = min(deadline, now.at_wall(policy.deadline_wall_s).monotonic_s)
+        record = self.record
+        since = record.accepted_at.monotonic_s if record.accepted_at and not record.polls else _SINCE_EVER
+        spread = policy.start_spread_s * draw(self.seed, record.polls) if policy.start_spread_s else 0.0
+        due = max(start, since + policy.schedule.delay_s(record.polls)) + spread
+        self._wait = _Wait(began_s=start, deadline_s=deadline, due_s=due)
+
+    @property
+    def phase(self) -> Phase:
+        """Where the task stands."""
+        return self.record.phase
+
+    @property
+    def billing(self) -> Billing:
+        """What may be owed."""
+        return self.record.billing
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether the service said in this wait where the task stands."""
+        return self._wait.answers > 0
+
+    def next_command(self, now: Instant) -> Command:
+        """Return what to do next. Asking changes nothing, so it may be asked twice.
+
+        Args:
+            now: When.
+
+        Returns:
+            ``Query``, ``SleepUntil`` or ``Done``.
+        """
+        if self.record.is_ended and not self._result_is_missing():
+            return Done(DoneReason.ENDED)
+        if self._wait.done is not None:
+            return self._wait.done
+        limit_s, reason = self._limit()
+        due_s, why = self._due(limit_s)
+        if due_s >= limit_s or now.monotonic_s >= limit_s:
+            return self._out_of_time(limit_s, reason)
+        if now.monotonic_s < due_s:
+            return SleepUntil(due_s, why)
+        timeout_s = min(self._policy.attempt_timeout_s, limit_s - now.monotonic_s)
+        return Query(self.record.polls + 1, timeout_s)
+
+    def receive(self, observation: Observation, now: Instant) -> tuple[Event, ...]:
+        """Take in what the world said.
+
+        Observations are always merged, also after an end and after the wait is over.
+
+        Args:
+            observation: What was heard.
+            now: When it was heard.
+
+        Returns:
+            What happened, in order.
+
+        Raises:
+            TypeError: The observation belongs to a submit.
+        """
+        self._next_poll_floor_s = now.monotonic_s + self._policy.minimum_interval_s
+        match observation:
+            case StatusSeen():
+                return self._on_status(observation, now)
+            case Throttled() | Unreachable() | Unreadable():
+                return self._on_failure(observation, now)
+            case Refused():
+                return self._on_refusal(observation)
+            case _:
+                raise TypeError(f"a poller cannot receive {type(observation).__name__}: it belongs to a submit")
+
+    def _on_status(self, seen: StatusSeen, now: Instant) -> tuple[Event, ...]:
+        was_missing = self._result_is_missing()
+        self.record, events = after_status(self._counted(seen), seen, self.lifecycle, now)
+        if self.record.phase is Phase.UNRECOGNIZED and self._patience_is_over(now):
+            self.record, more = after_expiry(self.record, self.lifecycle, now)
+            events = (*events, *more)
+        self._wait = replace(
+            self._wait,
+            due_s=now.monotonic_s + self._policy.schedule.delay_s(self.record.polls),
+            setbacks_in_a_row=0,
+            failures_in_a_row=0,
+            failing_since_s=None,
+            refetches=self._wait.refetches + was_missing,
+            answers=self._wait.answers + 1,
+        )
+        return events
+
+    def _on_failure(self, observation: Throttled | Unreachable | Unreadable, now: Instant) -> tuple[Event, ...]:
+        self.record = self._counted(observation)
+        wait, task_id, at_s = self._wait, self.record.task_id, now.monotonic_s
+        setbacks = wait.setbacks_in_a_row + 1
+        healthy_s = self._policy.schedule.delay_s(self.record.polls)
+        due_s = at_s + backoff_s(setbacks, draw(self.seed, self.record.polls), at_least_s=healthy_s)
+        events: list[Event] = []
+        if not isinstance(observation, Unreadable):
+            if observation.retry_after_ignored is not None:
+                events.append(HintIgnored(task_id, at_s, observation.retry_after_ignored))
+            if observation.retry_after_s is not None:
+                self._floor.raise_to(at_s + observation.retry_after_s)
+        wait = replace(
+            wait,
+            due_s=due_s,
+            setbacks_in_a_row=setbacks,
+            refetches=wait.refetches + self._result_is_missing(),
+        )
+        if isinstance(observation, Throttled):
+            # An answer of a healthy service: it slows us down, and spends no error budget.
+            until_s = max(due_s, self._floor.not_before_s)
+            events.append(ThrottledEvent(task_id, at_s, observation.code, observation.retry_after_s, until_s))
+            self._wait = replace(wait, failures_in_a_row=0, failing_since_s=None)
+            return tuple(events)
+        failures = wait.failures_in_a_row + 1
+        since_s = at_s if wait.failing_since_s is None else wait.failing_since_s
+        events.append(AttemptFailed(task_id, at_s, observation.reason, failures))
+        spent = self._budget_is_spent(failures, at_s - since_s)
+        self._wait = replace(
+            wait,
+            failures_in_a_row=failures,
+            failing_since_s=since_s,
+            done=Done(DoneReason.ERROR_BUDGET) if spent else wait.done,
+        )
+        return tuple(events)
+
+    def _on_refusal(self, observation: Refused) -> tuple[Event, ...]:
+        # Phase and bill stay as they were: a key that stopped working says nothing of the task.
+        self.record = self._counted(observation)
+        self._wait = replace(self._wait, done=Done(DoneReason.POLL_REFUSED))
+        return ()
+
+    def _counted(self, observation: Observation) -> TaskRecord:
+        record = self.record
+        return replace(record, polls=record.polls + 1, request_id=observation.request_id or record.request_id)
+
+    def _result_is_missing(self) -> bool:
+        record = self.record
+        return (
+            record.phase is Phase.SUCCEEDED and not record.result_readable and self._wait.refetches < RESULT_REFETCHES
+        )
+
+    def _patience_is_over(self, now: Instant) -> bool:
+        record, policy = self.record, self._policy
+        grace_s = policy.unrecognized_grace_once_seen_s if record.seen else policy.unrecognized_grace_s
+        retention_s = self.lifecycle.retention_s
+        if retention_s is not None and record.accepted_at is not None:
+            age_s = now.wall_s - record.accepted_at.wall_s
+            grace_s = 0.0 if age_s > retention_s else grace_s
+        return now.monotonic_s - record.phase_since.monotonic_s >= grace_s
+
+    def _budget_is_spent(self, failures: int, failing_s: float) -> bool:
+        policy = self._policy
+        too_many = policy.max_failures_in_a_row is not None and failures >= policy.max_failures_in_a_row
+        too_long = policy.max_failing_s is not None and failing_s >= policy.max_failing_s
+        return too_many or too_long
+
+    def _limit(self) -> tuple[float, DoneReason]:
+        """Return when the wait gives up if nothing changes, and what it then says."""
+        deadline_s = self._wait.deadline_s
+        phase_limit_s = self._policy.phase_limits_s.get(self.record.phase)
+        if phase_limit_s is not None:
+            leave_s = self.record.phase_since.monotonic_s + phase_limit_s
+            if leave_s < deadline_s:
+                return leave_s, DoneReason.PHASE_LIMIT
+        return deadline_s, DoneReason.DEADLINE
+
+    def _due(self, limit_s: float) -> tuple[float, SleepReason]:
+        """Return when the next query is due, and what it waits for until then."""
+        wait = self._wait
+        lead_s = min(LAST_POLL_LEAD_S, LAST_POLL_LEAD_SHARE * max(0.0, limit_s - wait.began_s))
+        last_poll_s = limit_s - lead_s
+        asked_since_s = self._next_poll_floor_s - self._policy.minimum_interval_s
+        due_s = wait.due_s
+        if due_s > last_poll_s and asked_since_s < last_poll_s:
+            due_s = max(last_poll_s, wait.began_s)
+        why = SleepReason.BACKOFF if wait.setbacks_in_a_row else SleepReason.SCHEDULE
+        floor_s = max(self._next_poll_floor_s, self._floor.not_before_s)
+        return (floor_s, SleepReason.SERVER) if floor_s > due_s else (due_s, why)
+
+    def _out_of_time(self, limit_s: float, reason: DoneReason) -> Done:
+        if self.record.is_ended:
+            return Done(DoneReason.ENDED)
+        server_s = self._floor.not_before_s
+        if server_s >= limit_s:
+            return Done(DoneReason.COME_BACK_LATER, server_s)
+        return Done(reason)

@@ -1,0 +1,145 @@
+"""From wanted to accepted: when a submit may be sent, and what its answer means.
+
+The one thing that costs money twice is sending a submit again. So there is exactly one
+way to send: the command ``Submit``, after which the driver reports ``SubmitStarted``
+before the first byte leaves. From then on, until an answer says otherwise, the submit is
+in doubt, and no command of this machine ever sends it again.
+"""
+
+from __future__ import annotations
+
+from resilient_poll.events import AttemptFailed, Event, HintIgnored, PhaseChanged
+from resilient_poll.events import Throttled as ThrottledEvent
+from resilient_poll.machine.commands import Command, Done, DoneReason, SleepReason, SleepUntil, Submit
+from resilient_poll.machine.floor import Floor
+from resilient_poll.machine.instant import Instant
+from resilient_poll.machine.lifecycle import Phase
+from resilient_poll.machine.observations import (
+    Accepted,
+    LostAnswer,
+    Observation,
+    Refused,
+    SubmitStarted,
+    Throttled,
+    Unreachable,
+)
+from resilient_poll.machine.policy import SubmitPolicy
+from resilient_poll.machine.schedules import backoff_s, draw
+
+__all__ = ["Submission"]
+
+
+class Submission:
+    """The state machine of one submit.
+
+    Args:
+        policy: Its limits.
+        now: When it begins.
+        seed: What its draws come from.
+        floor: The earliest next submit of the account; shared by its submits.
+
+    Attributes:
+        phase: ``NEW``, ``SUBMITTING``, ``IN_DOUBT`` or ``REFUSED``; an accepted task's
+            phases belong to its poller.
+        accepted: The acceptance, once there is one.
+        last: The last observation that was not an acceptance.
+        attempts: How often it was sent.
+    """
+
+    def __init__(self, policy: SubmitPolicy, now: Instant, *, seed: str, floor: Floor | None = None) -> None:
+        self.phase = Phase.NEW
+        self.accepted: Accepted | None = None
+        self.last: Throttled | Unreachable | Refused | LostAnswer | None = None
+        self.attempts = 0
+        self._policy = policy
+        self._seed = seed
+        self._floor = Floor() if floor is None else floor
+        self._due_s = now.monotonic_s
+        self._last_start_s = now.monotonic_s + policy.timeout_s - policy.minimum_s
+
+    def next_command(self, now: Instant) -> Command:
+        """Return what to do next. Asking changes nothing, so it may be asked twice.
+
+        Args:
+            now: When.
+
+        Returns:
+            ``Submit``, ``SleepUntil`` or ``Done``.
+        """
+        if self.accepted is not None:
+            return Done(DoneReason.ACCEPTED)
+        if self.phase is Phase.REFUSED:
+            return Done(DoneReason.REFUSED)
+        if self.phase in {Phase.SUBMITTING, Phase.IN_DOUBT}:
+            # The licence is used and nobody said what came of it.
+            return Done(DoneReason.IN_DOUBT)
+        floor_s = self._floor.not_before_s
+        due_s = max(self._due_s, floor_s)
+        if max(due_s, now.monotonic_s) > self._last_start_s:
+            if floor_s > self._last_start_s:
+                return Done(DoneReason.COME_BACK_LATER, floor_s)
+            return Done(DoneReason.DEADLINE)
+        if now.monotonic_s < due_s:
+            if floor_s > self._due_s:
+                return SleepUntil(due_s, SleepReason.SERVER)
+            return SleepUntil(due_s, SleepReason.BACKOFF)
+        return Submit(self.attempts + 1, self._policy.attempt_timeout_s)
+
+    def receive(self, observation: Observation, now: Instant) -> tuple[Event, ...]:
+        """Take in what the world said.
+
+        Args:
+            observation: What was heard.
+            now: When it was heard.
+
+        Returns:
+            What happened, in order.
+
+        Raises:
+            TypeError: The observation belongs to a poll.
+            RuntimeError: An answer without a sending, or a second sending: the driver is broken.
+        """
+        if isinstance(observation, SubmitStarted):
+            if self.phase is not Phase.NEW:
+                raise RuntimeError(f"a submit in phase {self.phase} must not be sent")
+            self.attempts += 1
+            return self._move(Phase.SUBMITTING, now)
+        if self.phase not in {Phase.SUBMITTING, Phase.IN_DOUBT}:
+            raise RuntimeError(f"a submit in phase {self.phase} has no answer to come")
+        match observation:
+            case Accepted():
+                # Also out of a doubt: an id that turns up late is never thrown away.
+                self.accepted = observation
+                return ()
+            case _ if self.phase is Phase.IN_DOUBT:
+                return ()  # Nothing but an id settles a doubt; least of all may it license a sending.
+            case LostAnswer():
+                self.last = observation
+                return self._move(Phase.IN_DOUBT, now)
+            case Refused():
+                self.last = observation
+                return self._move(Phase.REFUSED, now)
+            case Throttled() | Unreachable():
+                return self._on_failure(observation, now)
+            case _:
+                raise TypeError(f"a submit cannot receive {type(observation).__name__}: it belongs to a poll")
+
+    def _on_failure(self, observation: Throttled | Unreachable, now: Instant) -> tuple[Event, ...]:
+        self.last = observation
+        at_s = now.monotonic_s
+        events = list(self._move(Phase.NEW, now))
+        if observation.retry_after_ignored is not None:
+            events.append(HintIgnored(None, at_s, observation.retry_after_ignored))
+        if observation.retry_after_s is not None:
+            self._floor.raise_to(at_s + observation.retry_after_s)
+        self._due_s = at_s + backoff_s(self.attempts, draw(self._seed, self.attempts))
+        if isinstance(observation, Throttled):
+            until_s = max(self._due_s, self._floor.not_before_s)
+            events.append(ThrottledEvent(None, at_s, observation.code, observation.retry_after_s, until_s))
+        else:
+            events.append(AttemptFailed(None, at_s, observation.reason, self.attempts))
+        return tuple(events)
+
+    def _move(self, phase: Phase, now: Instant) -> tuple[Event, ...]:
+        before, self.phase = self.phase, phase
+        return (PhaseChanged(None, now.monotonic_s, before, phase, None),) if before is not phase else ()

@@ -1,0 +1,124 @@
+"""Keep a total deadline in a blocking client: every read, write and connect is cut to what remains.
+
+A blocking HTTP client has a timeout per read only, and an answer that drips a byte each
+20 ms never trips it. So the network layer of our own clients asks, before each operation,
+how long is left of the whole request. What this cannot cut is the look-up of a host name,
+which the operating system does in one piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from resilient_poll.transports.library import HttpLibrary
+
+__all__ = ["cut_at", "install_cut"]
+
+_CUT_S: ContextVar[float | None] = ContextVar("resilient_poll_cut_s", default=None)
+
+
+@contextmanager
+def cut_at(at_s: float | None) -> Iterator[None]:
+    """Cut everything that this thread sends or reads inside the block at an instant.
+
+    Args:
+        at_s: The instant, on the clock that :func:`install_cut` was given; None for no cut.
+    """
+    token = _CUT_S.set(at_s)
+    try:
+        yield
+    finally:
+        _CUT_S.reset(token)
+
+
+def install_cut(client: Any, library: HttpLibrary, monotonic: Callable[[], float]) -> bool:
+    """Make a blocking client of our own obey :func:`cut_at`.
+
+    The seam is not public API of the libraries: they take a network backend for their
+    pools, but build the pools themselves, proxies from the environment included. So its
+    presence is checked, and a test pins it for both libraries.
+
+    Args:
+        client: A client that nobody has used yet.
+        library: Its library.
+        monotonic: The clock.
+
+    Returns:
+        False if the client has no such seam; nothing is changed then.
+    """
+    mounted = [transport for transport in getattr(client, "_mounts", {}).values() if transport is not None]
+    pools = [getattr(transport, "_pool", None) for transport in (getattr(client, "_transport", None), *mounted)]
+    if not all(hasattr(pool, "_network_backend") for pool in pools):
+        return False
+    for pool in pools:
+        pool._network_backend = _CutBackend(pool._network_backend, library, monotonic)  # type: ignore[union-attr]  # noqa: SLF001  # see above
+    return True
+
+
+class _CutBackend:
+    def __init__(self, inner: Any, library: HttpLibrary, monotonic: Callable[[], float]) -> None:
+        self._inner = inner
+        self._library = library
+        self._monotonic = monotonic
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
+    ) -> _CutStream:
+        cut_s = self.remaining(timeout, self._library.connect_timeout)
+        stream = self._inner.connect_tcp(
+            host, port, timeout=cut_s, local_address=local_address, socket_options=socket_options
+        )
+        return _CutStream(stream, self, self._library)
+
+    def connect_unix_socket(self, path: str, timeout: float | None = None, socket_options: Any = None) -> _CutStream:
+        cut_s = self.remaining(timeout, self._library.connect_timeout)
+        stream = self._inner.connect_unix_socket(path, timeout=cut_s, socket_options=socket_options)
+        return _CutStream(stream, self, self._library)
+
+    def sleep(self, seconds: float) -> None:
+        self._inner.sleep(seconds)
+
+    def remaining(self, timeout_s: float | None, too_late: type[Exception]) -> float | None:
+        cut_s = _CUT_S.get()
+        if cut_s is None:
+            return timeout_s
+        left_s = cut_s - self._monotonic()
+        if left_s <= 0:
+            raise too_late("the request's total time is up")
+        return left_s if timeout_s is None else min(timeout_s, left_s)
+
+
+class _CutStream:
+    def __init__(self, inner: Any, backend: _CutBackend, library: HttpLibrary) -> None:
+        self._inner = inner
+        self._backend = backend
+        self._library = library
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        cut_s = self._backend.remaining(timeout, self._library.read_timeout)
+        data: bytes = self._inner.read(max_bytes, timeout=cut_s)
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, timeout=self._backend.remaining(timeout, self._library.write_timeout))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None
+    ) -> _CutStream:
+        cut_s = self._backend.remaining(timeout, self._library.connect_timeout)
+        stream = self._inner.start_tls(ssl_context, server_hostname=server_hostname, timeout=cut_s)
+        return _CutStream(stream, self._backend, self._library)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)

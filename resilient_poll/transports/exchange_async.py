@@ -1,0 +1,171 @@
+"""Send one request and read one answer, in code that awaits, on asyncio and trio.
+
+The same rules as in :mod:`.exchange`. Here the total time of every request is kept by a
+cancel scope, through our own client and through a caller's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+
+from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
+from resilient_poll.transports.library import default_library, library_of
+from resilient_poll.transports.wire import AnswerReader, build_request, failed
+
+__all__ = ["AsyncExchange", "AsyncIncoming"]
+
+
+class AsyncIncoming:
+    """An answer whose body is still to be read.
+
+    Attributes:
+        status: The HTTP status.
+        headers: Names in lower case and values.
+    """
+
+    def __init__(self, response: Any) -> None:
+        self._response = response
+        self.status: int = response.status_code
+        self.headers: dict[str, str] = dict(response.headers.items())
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it comes, decoded.
+
+        Raises:
+            ExchangeFailed: It broke off.
+        """
+        try:
+            async for chunk in self._response.aiter_bytes():
+                yield chunk
+        except Exception as error:
+            if (failure := failed(error, None)) is None:
+                raise
+            raise failure from error
+
+
+class AsyncExchange:
+    """Sends requests through one library's awaiting client.
+
+    Args:
+        http_client: The caller's client; None for one of our own, which is then closed
+            with this exchange.
+    """
+
+    def __init__(self, http_client: Any | None = None) -> None:
+        self._library = default_library() if http_client is None else library_of(http_client)
+        self._owned: list[Any] = []
+        if http_client is None:
+            self._queries = self._library.async_client()
+            # A fresh connection for each create; see the blocking exchange.
+            self._creates = self._library.async_client(limits=self._library.limits(max_keepalive_connections=0))
+            self._owned = [self._queries, self._creates]
+        else:
+            self._queries = self._creates = http_client
+
+    async def query(self, request: HttpRequest, timeout_s: float) -> Answer:
+        """Send a request that may be sent again, and read its answer.
+
+        Args:
+            request: What to send.
+            timeout_s: The total time, the answer's body included.
+
+        Raises:
+            ExchangeFailed: No whole answer came in time.
+        """
+        return await self._send_within(self._queries, request, timeout_s)
+
+    async def create(
+        self,
+        request: HttpRequest,
+        timeout_s: float,
+        when_cancelled: Callable[[Answer | ExchangeFailed], None],
+    ) -> Answer:
+        """Send a request that costs money, once, and read its answer.
+
+        A cancellation does not cut it: it runs to its end, what came of it is handed to
+        ``when_cancelled``, and then the cancellation takes effect.
+
+        Args:
+            request: What to send.
+            timeout_s: The total time.
+            when_cancelled: Is told what came of a request whose caller is gone.
+
+        Raises:
+            ExchangeFailed: No whole answer came; it says whether the request surely did not arrive.
+        """
+        came: list[Answer | ExchangeFailed] = []
+        broke: list[Exception] = []
+
+        async def send() -> None:
+            with anyio.CancelScope(shield=True):
+                try:
+                    came.append(await self._send_within(self._creates, request, timeout_s))
+                except ExchangeFailed as failure:
+                    came.append(failure)
+                except Exception as error:  # noqa: BLE001  # raised below, outside the group
+                    broke.append(error)
+
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(send)
+        except BaseException:
+            for what in came:
+                when_cancelled(what)
+            raise
+        for error in broke:
+            raise error
+        (what,) = came
+        if isinstance(what, ExchangeFailed):
+            raise what
+        return what
+
+    @asynccontextmanager
+    async def stream(self, request: HttpRequest, timeout_s: float) -> AsyncGenerator[AsyncIncoming, None]:
+        """Send a request and hand out its answer with the body unread; see :meth:`.Exchange.stream`."""
+        built, _ = build_request(request, self._library, timeout_s)
+        try:
+            response = await self._queries.send(built, stream=True, auth=None, follow_redirects=False)
+        except Exception as error:
+            if (failure := failed(error, None)) is None:
+                raise
+            raise failure from error
+        try:
+            yield AsyncIncoming(response)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await response.aclose()
+
+    async def _send_within(self, client: Any, request: HttpRequest, timeout_s: float) -> Answer:
+        built, body = build_request(request, self._library, timeout_s)
+        with anyio.move_on_after(timeout_s):
+            try:
+                response = await client.send(built, stream=True, auth=None, follow_redirects=False)
+                return await self._read(response)
+            except ExchangeFailed:
+                raise
+            except Exception as error:
+                if (failure := failed(error, body)) is None:
+                    raise
+                raise failure from error
+        unsent = body is not None and not body.was_read
+        raise ExchangeFailed(f"no whole answer within {timeout_s:.1f} s", surely_not_sent=unsent)
+
+    @staticmethod
+    async def _read(response: Any) -> Answer:
+        reader = AnswerReader(response)
+        try:
+            async for chunk in response.aiter_bytes():
+                reader.add(chunk)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await response.aclose()
+        return reader.finish()
+
+    async def close(self) -> None:
+        """Close our own clients; a caller's client stays the caller's."""
+        for client in self._owned:
+            await client.aclose()

@@ -1,0 +1,76 @@
+"""What the exchanges need of an HTTP library, and how to find the library of a client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from resilient_poll.errors import ConfigurationError
+from resilient_poll.transports.once_body import OnceBytes
+
+__all__ = ["HttpLibrary", "default_library", "library_of"]
+
+_ADAPTERS = {
+    "httpx": "resilient_poll.transports.httpx_library",
+    "httpx2": "resilient_poll.transports.httpx2_library",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class HttpLibrary:
+    """The names of one HTTP library that are used here. Both libraries spell them alike.
+
+    They are ``Any`` because the two libraries' classes share no base.
+
+    Attributes:
+        name: The library's import name.
+        request: Its request class.
+        once_body: A body of its own stream classes that can be read once.
+        client: Its blocking client.
+        async_client: Its awaiting client.
+        limits: Its pool limits.
+        read_timeout: What its network layer raises when a read takes too long.
+        connect_timeout: The same for a connect.
+        write_timeout: The same for a write.
+    """
+
+    name: str
+    request: Callable[..., Any]
+    once_body: Callable[[bytes], OnceBytes]
+    client: Callable[..., Any]
+    async_client: Callable[..., Any]
+    limits: Callable[..., Any]
+    read_timeout: type[Exception]
+    connect_timeout: type[Exception]
+    write_timeout: type[Exception]
+
+
+def default_library() -> HttpLibrary:
+    """Return the library that a plain install brings."""
+    return _load("httpx")
+
+
+def library_of(client: object) -> HttpLibrary:
+    """Return the library that a caller's client belongs to.
+
+    Args:
+        client: The caller's client.
+
+    Raises:
+        ConfigurationError: It belongs to neither.
+    """
+    for kind in type(client).__mro__:
+        name = kind.__module__.partition(".")[0]
+        if name in _ADAPTERS:
+            return _load(name)
+    raise ConfigurationError(
+        f"http_client must be a client of {' or '.join(_ADAPTERS)}, "
+        f"not {type(client).__module__}.{type(client).__name__}"
+    )
+
+
+def _load(name: str) -> HttpLibrary:
+    library: HttpLibrary = import_module(_ADAPTERS[name]).LIBRARY
+    return library
