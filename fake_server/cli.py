@@ -61,16 +61,15 @@ def serve(
     files = _scenario_files(folder)
     name = scenario or DEFAULT_SCENARIO
     if name not in files:
-        _fail(f"there is no scenario {name!r}{did_you_mean(name, files)}; `fake-dashscope scenarios` lists them")
+        hint = did_you_mean(name, files) or "; `fake-dashscope scenarios` lists them"
+        _fail(f"there is no scenario {name!r}{hint}")
     if not 0 < speed <= 1_000_000:
         _fail(f"found --speed {speed}, expected a number above 0, up to 1000000")
     if public_url is not None and not public_url.startswith(("http://", "https://")):
         _fail(f"found --public-url {public_url!r}, expected one that starts with http:// or https://")
     if not _is_loopback(host):
         if not allow_remote:
-            _fail(
-                f"{host} is not this machine's loopback: everyone who reaches it may use this fake; add --allow-remote"
-            )
+            _fail(f"{host} is not the loopback: everyone who reaches it may use this fake; add --allow-remote")
         _say(f"warning: listening on {host}; everyone who reaches it may use this fake")
 
     from .server import bind, serve  # noqa: PLC0415 - `scenarios` and `--help` need no server
@@ -135,6 +134,7 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.table import Table  # noqa: PLC0415 - as above
 
     table = Table("scenario", "a good client ends with", "what happens")
+    table.columns[0].no_wrap = True
     for row in rows:
         if "error" in row:
             table.add_row(row["name"], "broken", row["error"])

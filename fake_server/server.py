@@ -13,6 +13,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from .app import TRANSPORT, make_app
 from .version import version
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from .worlds import Worlds
 
@@ -84,27 +85,28 @@ class CuttableProtocol(HttpToolsProtocol):
 
 
 class Server(uvicorn.Server):
-    """uvicorn, which says on stdout where it listens, and ends quietly when it is told to."""
+    """uvicorn, which tells where it listens once it does, and ends quietly when it is told to.
 
-    def __init__(self, config: uvicorn.Config, address: Address) -> None:
+    Args:
+        config: How to serve.
+        announce: Called once connections are accepted.
+    """
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[], None]) -> None:
         super().__init__(config)
-        self._address = address
+        self._announce = announce
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Start, then tell where: one line of JSON, once connections are accepted."""
+        """Start, then tell."""
         await super().startup(sockets)
-        line = {
-            "url": self._address.url,
-            "admin_url": f"{self._address.url}/__admin",
-            "pid": os.getpid(),
-            "version": version(),
-        }
-        sys.stdout.write(json.dumps(line) + "\n")
-        sys.stdout.flush()
+        self._announce()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Stop on SIGINT and SIGTERM. uvicorn raises them again afterwards; ending is no failure here."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # Signals reach the main thread only; whoever runs a server beside it stops it there.
+            return
         numbers = (signal.SIGINT, signal.SIGTERM)
         previous = {number: signal.signal(number, self.handle_exit) for number in numbers}
         try:
@@ -139,17 +141,18 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(worlds: Worlds, listener: socket.socket, host: str, *, public_url: str | None = None) -> None:
-    """Serve until SIGINT or SIGTERM.
+def make_server(
+    worlds: Worlds, address: Address, announce: Callable[[], None], *, public_url: str | None = None
+) -> Server:
+    """A server that is ready to `run(sockets=[listener])`; setting `should_exit` ends it.
 
     Args:
         worlds: What to serve.
-        listener: A socket of :func:`bind`; it is closed at the end.
-        host: The host as it was asked for, for the line on stdout.
+        address: Where it will listen.
+        announce: Called once connections are accepted.
         public_url: What URLs in answers start with, instead of the request's own scheme and host.
     """
-    address = Address(host, int(listener.getsockname()[1]))
-    own_hosts = frozenset() if host in WILDCARDS else frozenset({host.lower()})
+    own_hosts = frozenset() if address.host in WILDCARDS else frozenset({address.host.lower()})
     application: Any = make_app(worlds, public_url=public_url, own_hosts=own_hosts)
     config = uvicorn.Config(
         application,
@@ -167,4 +170,24 @@ def serve(worlds: Worlds, listener: socket.socket, host: str, *, public_url: str
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
-    Server(config, address).run(sockets=[listener])
+    return Server(config, announce)
+
+
+def serve(worlds: Worlds, listener: socket.socket, host: str, *, public_url: str | None = None) -> None:
+    """Serve until SIGINT or SIGTERM, and say on stdout, in one line of JSON, where.
+
+    Args:
+        worlds: What to serve.
+        listener: A socket of :func:`bind`; it is closed at the end.
+        host: The host as it was asked for.
+        public_url: As for :func:`make_server`.
+    """
+    address = Address(host, int(listener.getsockname()[1]))
+
+    def announce() -> None:
+        admin_url = f"{address.url}/__admin"
+        line = {"url": address.url, "admin_url": admin_url, "pid": os.getpid(), "version": version()}
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
+    make_server(worlds, address, announce, public_url=public_url).run(sockets=[listener])

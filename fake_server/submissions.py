@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from .wire import UsageForm
+
+# Names of models are a few dozen characters; longer ones would only fatten lists and bills.
 LONGEST_MODEL = 200
 # Prompts are repeated in answers and kept as long as the task; the documented limits are far below.
 LONGEST_PROMPT = 10_000
+# The usual length of a generated video; ten minutes is beyond every model.
 DEFAULT_SECONDS = 5
 MOST_SECONDS = 600
 DEFAULT_RESOLUTION = 720
 _RESOLUTIONS = {"480P": 480, "720P": 720, "1080P": 1080}
+
 # Which models use which form of `usage` is assumed: the references show the forms, one model each.
 _USAGE_FORMS: tuple[tuple[str, UsageForm], ...] = (
     ("wan2.2", "counted"),

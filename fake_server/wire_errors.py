@@ -24,7 +24,7 @@ DEFAULT_CODES: dict[Dialect, dict[int, str]] = {
         403: "AccessDenied",
         404: "NotFound",
         408: "RequestTimeOut",
-        413: "RequestBodyTooLarge",
+        413: "BadRequest.TooLarge",
         429: "Throttling.RateQuota",
         500: "InternalError",
         503: "ModelUnavailable",
