@@ -120,9 +120,7 @@ class DashScope:
         request = requests.create_request(self._core.settings, model, input, parameters)
         submission = self._core.new_submission(timeout, self._clock.now())
         done = run(submission, lambda command: self._send_create(request, command), self._clock, self._core.publish)
-        now = self._clock.now()
-        record, _ = self._core.accept(submission, done, now)
-        return Task(self, record)
+        return Task(self, self._core.accept(submission, done, self._clock.now()))
 
     def task(self, id_or_token: str) -> Task:
         """Return a task by its id, or by the resume token of an error or log line. Sends nothing.

@@ -109,9 +109,7 @@ class AsyncDashScope:
             return await self._send_create(request, command)
 
         done = await run(submission, perform, self._clock, self._core.publish)
-        now = self._clock.now()
-        record, _ = self._core.accept(submission, done, now)
-        return AsyncTask(self, record)
+        return AsyncTask(self, self._core.accept(submission, done, self._clock.now()))
 
     def task(self, id_or_token: str) -> AsyncTask:
         """Return a task by its id or resume token; see :meth:`.DashScope.task`. Sends nothing."""

@@ -30,7 +30,7 @@ from resilient_poll.errors import (
     StillGoing,
     TaskError,
 )
-from resilient_poll.events import Event, HintIgnored, IllegalMove, UnlistedStatus, WaitEnded
+from resilient_poll.events import Event, HintIgnored, IllegalMove, PhaseChanged, UnlistedStatus, WaitEnded
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.machine.commands import Done, DoneReason
 from resilient_poll.machine.floor import Floor
@@ -108,8 +108,8 @@ class ClientCore:
         """Return what the answer to a create means."""
         return translate.translate_create(self.scrub(answer), self.settings.dialect, now.wall_s)
 
-    def accept(self, submission: Submission, done: Done, now: Instant) -> tuple[TaskRecord, str]:
-        """Return the record and the resume token of an accepted submit.
+    def accept(self, submission: Submission, done: Done, now: Instant) -> TaskRecord:
+        """Return the record of an accepted submit.
 
         Raises:
             SubmitError: It was not accepted.
@@ -127,9 +127,10 @@ class ClientCore:
             status=accepted.status,
             request_id=accepted.request_id,
         )
+        self.publish(PhaseChanged(record.task_id, now.monotonic_s, Phase.SUBMITTING, record.phase, record.status))
         token = write_token(record, self.settings, now)
         logger.info("task %s accepted (%s); resume token %s", record.task_id, accepted.status, token)
-        return record, token
+        return record
 
     def orphaned(self, what: Answer | ExchangeFailed, now: Instant) -> None:
         """Log what came of a create whose caller was cancelled while it was out."""
