@@ -115,7 +115,7 @@ BILLING_BY_PHASE: Mapping[Phase, Billing] = MappingProxyType(
 )
 """What each phase says about the bill where a lifecycle says nothing else.
 
-Source: the billing table of the AIsa documentation, *Async Operations*."""
+Source: docs/decisions.md, *Numbers and their sources*."""
 
 _DECLARABLE = frozenset(
     {

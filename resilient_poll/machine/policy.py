@@ -13,7 +13,7 @@ from resilient_poll.machine.schedules import Fixed, Schedule
 __all__ = ["SubmitPolicy", "WaitPolicy"]
 
 DEFAULT_WAIT_S = 300.0
-"""Source: AIsa documentation, *Async Operations*: "cap the total wait (5 minutes, say)"."""
+"""Source of this and the other numbers here: docs/decisions.md, *Numbers and their sources*."""
 DEFAULT_POLL_ATTEMPT_S = 15.0
 """A status answer is a few hundred bytes; after 15 s a new request is the better bet."""
 DEFAULT_CREATE_ATTEMPT_S = 60.0
@@ -32,7 +32,7 @@ LAST_POLL_LEAD_SHARE = 0.10
 DEADLINE_MARGIN_S = 0.25
 """How much later than its deadline a wait may end: the time to close and unwind."""
 MINIMUM_POLL_INTERVAL_S = 0.5
-"""Source: AIsa documentation, *Async Operations*: not faster than 2 Hz."""
+"""2 Hz: what services ask for; see docs/decisions.md."""
 CREATE_MINIMUM_S = 1.0
 """A create is not started with less than this left of the submit's time."""
 RESULT_REFETCHES = 3

@@ -18,7 +18,7 @@ __all__ = ["Exponential", "Fixed", "Linear", "Schedule", "backoff_s", "draw"]
 BACKOFF_FIRST_S = 1.0
 """The first pause after a failure without a hint; doubles from there.
 
-Source: AIsa documentation, *Rate Limits*: double, ±25 % jitter, 30 s at most."""
+Doubling with ±25 % jitter up to 30 s; source: docs/decisions.md, *Numbers and their sources*."""
 BACKOFF_CAP_S = 30.0
 BACKOFF_JITTER = 0.25
 _BACKOFF_DOUBLINGS_MAX = 10  # 1 s doubled ten times is far beyond the cap; keeps the power finite.
@@ -50,8 +50,7 @@ def _check(**seconds: float) -> None:
 class Fixed:
     """The same pause before every poll.
 
-    The default is 3 s: the documentation of the service says that most videos take 20
-    to 90 s and that 3 to 5 s is plenty.
+    The default is 3 s, for tasks of 20 to 90 s; source: docs/decisions.md.
 
     Attributes:
         interval_s: The pause.

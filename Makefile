@@ -1,0 +1,57 @@
+# Two commands do everything on a fresh machine that has Python and make:
+#   make demo    see it work          make test    prove that it does
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: demo test lint types architecture unit docs format clean help
+
+help:  ## List the targets.
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: $(VENV)/.ready-demo  ## Poll a fake service through throttles and faults, and compare the bills.
+	$(BIN)/python examples/demo.py
+
+test: lint types architecture unit  ## Everything that must hold: style, types, arrows, tests, coverage.
+
+lint: $(VENV)/.ready-test  ## Style.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.ready-test  ## Types, strictly.
+	$(BIN)/mypy
+
+architecture: $(VENV)/.ready-test  ## Which part may import which.
+	$(BIN)/lint-imports --no-logo
+
+# The floors: 90 % of everything, 95 % of the machine, branches counted.
+unit: $(VENV)/.ready-test  ## Tests, with coverage.
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -q
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --fail-under=90
+	$(BIN)/coverage report --fail-under=95 --include='resilient_poll/machine/*'
+
+docs: $(VENV)/.ready-test  ## Rewrite what the documentation derives from the code.
+	$(BIN)/python docs/derive.py
+
+format: $(VENV)/.ready-test  ## Format and mend what can be mended.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## Remove what the targets made.
+	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache demo-output
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps make a second call reuse the environment; a changed pyproject.toml renews it.
+$(VENV)/.ready-demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --constraint constraints.txt --editable '.[cli,fake]'
+	@touch $@
+
+$(VENV)/.ready-test: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) install --constraint constraints.txt --editable '.[test]'
+	@touch $@ $(VENV)/.ready-demo
