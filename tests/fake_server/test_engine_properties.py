@@ -1,0 +1,245 @@
+"""What always holds for the engine, whatever the script and whoever asks."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fake_server.clock import Moment
+from fake_server.engine import Drop, Engine, Reply, Request
+from fake_server.lifecycles import Lifecycle, Step
+from fake_server.scenario import Expect, Quotas, Scenario, ScriptedAnswer
+from tests.fake_server.driving import ASYNC, BASES, KEY, TASKS, VIDEO, WALL_S, Hand, content, header
+
+WORDS = st.sampled_from(["PENDING", "RUNNING", "UNKNOWN", "SUSPENDED"])
+LAST = st.sampled_from(
+    [Step("SUCCEEDED"), Step("FAILED", code="InternalError.Algo"), Step("CANCELED"), Step("RUNNING"), Step("UNKNOWN")]
+)
+SECONDS = st.integers(1, 400).map(lambda tenths: tenths / 10)
+TIMED = st.builds(Step, WORDS, lasts_s=SECONDS)
+POLLED = st.builds(Step, WORDS, lasts_polls=st.integers(1, 4))
+
+
+def lifecycles(middle: st.SearchStrategy[Step]) -> st.SearchStrategy[Lifecycle]:
+    """Any legal life whose inner steps come from a strategy."""
+    return st.builds(
+        lambda steps, last, share: Lifecycle((*steps, last), billed_share=share),
+        st.lists(middle, max_size=5),
+        LAST,
+        st.sampled_from([Decimal(0), Decimal("0.25")]),
+    )
+
+
+def scenarios(middle: st.SearchStrategy[Step], **fields: Any) -> st.SearchStrategy[Scenario]:
+    """A scenario of one to three lives."""
+    return st.builds(
+        lambda lives, cap: Scenario(
+            "drawn", "Drawn.", tuple(lives), Expect(("SUCCEEDED",)), quotas=Quotas(concurrent_tasks=cap), **fields
+        ),
+        st.lists(lifecycles(middle), min_size=1, max_size=3),
+        st.integers(1, 3),
+    )
+
+
+INSTANTS = st.lists(st.integers(0, 900).map(lambda tenths: tenths / 10), max_size=12).map(sorted)
+
+
+def statuses(engine: Engine, now_s: float) -> list[tuple[str, Decimal]]:
+    """The true state of every task, and what it costs."""
+    bill = engine.bill(Moment(now_s, WALL_S + now_s))
+    return [(row.status, row.amount) for row in bill.tasks]
+
+
+@given(scenarios(TIMED), INSTANTS, st.integers(1, 5), st.floats(0.5, 100))
+def test_timed_lives_do_not_notice_who_asks(scenario: Scenario, polls: list[float], tasks: int, speed: float) -> None:
+    """For steps by time, state and bill at an instant are the same however often anyone asked before, and
+    the slots of a queue are given at the same instants."""
+    watched, alone = Hand.on(scenario, speed=speed), Hand.on(scenario, speed=speed)
+    ids = [watched.created() for _ in range(tasks)]
+    assert ids == [alone.created() for _ in range(tasks)]
+    for now_s in polls:
+        watched.now_s = now_s
+        for task_id in ids:
+            watched.poll(task_id)
+    for now_s in (95.0, 200.0, 5000.0):
+        assert statuses(watched.engine, now_s) == statuses(alone.engine, now_s)
+
+
+@given(scenarios(TIMED | POLLED), INSTANTS, st.data())
+def test_what_is_told_never_goes_back_in_the_script(scenario: Scenario, polls: list[float], data: st.DataObject) -> None:
+    """The words told of one task are a walk through its script, in order, whatever the instants."""
+    hand = Hand.on(scenario)
+    task_id = hand.created()
+    script = [step.status for step in scenario.tasks[0].steps]
+    place = 0
+    for now_s in polls:
+        hand.now_s = max(hand.now_s, now_s)
+        for _ in range(data.draw(st.integers(1, 2))):
+            reply = hand.poll(task_id)
+            if isinstance(reply, Reply) and reply.status == 200:
+                place = script.index(content(reply)["output"]["task_status"], place)
+
+
+@given(st.integers(1, 6), st.integers(0, 4))
+def test_a_step_counted_in_polls_lasts_exactly_that_many_answers(polls: int, faults: int) -> None:
+    """Exactly N answered polls show a step of N polls; polls that were spoilt do not count."""
+    life = Lifecycle((Step("RUNNING", lasts_polls=polls), Step("SUCCEEDED")))
+    spoilt = tuple(ScriptedAnswer("status", 1, status=502) for _ in range(faults))
+    hand = Hand.on(Scenario("drawn", "Drawn.", (life,), Expect(("SUCCEEDED",)), poll=spoilt), "aisa")
+    task_id = hand.created()
+    seen = []
+    for _ in range(polls + faults + 1):
+        reply = hand.poll(task_id)
+        assert isinstance(reply, Reply)
+        seen.append(content(reply)["output"]["task_status"] if reply.status == 200 else "fault")
+    assert seen == ["fault"] * faults + ["RUNNING"] * polls + ["SUCCEEDED"]
+
+
+@given(scenarios(TIMED | POLLED), INSTANTS, st.integers(0, 3))
+def test_the_bill_is_the_true_state_times_the_price(scenario: Scenario, polls: list[float], cancels: int) -> None:
+    """What is billed is exactly what succeeded (or a policy's share), five seconds each, and nothing else;
+    cancelling what waits costs nothing."""
+    hand = Hand.on(scenario)
+    ids = [hand.created() for _ in range(4)]
+    canceled = {task_id for task_id in ids[:cancels] if hand.cancel(task_id).status == 200}
+    for now_s in polls:
+        hand.now_s = max(hand.now_s, now_s)
+        hand.poll(ids[-1])
+    bill = hand.engine.bill(hand.now)
+    expected = []
+    for number, row in enumerate(bill.tasks):
+        share = Decimal(row.status == "SUCCEEDED")
+        if row.status == "CANCELED" and row.task_id not in canceled:
+            share = scenario.lifecycle_of(number).billed_share
+        expected.append(Decimal("0.15") * 5 * share)
+    assert [row.amount for row in bill.tasks] == expected
+    assert [row.billed for row in bill.tasks] == [amount > 0 for amount in expected]
+    assert bill.total == sum(expected)
+    assert bill.billed_tasks == sum(amount > 0 for amount in expected)
+
+
+@given(scenarios(TIMED), st.integers(2, 8))
+def test_never_more_than_the_cap_at_once(scenario: Scenario, tasks: int) -> None:
+    """In `dashscope` further tasks queue as PENDING and run in order of submission; in `aisa` they are refused."""
+    hand = Hand.on(scenario)
+    for _ in range(tasks):
+        hand.created()
+    cap = scenario.quotas.concurrent_tasks
+    for tenth in range(0, 2000, 25):
+        now_s = tenth / 10
+        running = [status for status, _ in statuses(hand.engine, now_s) if status in ("RUNNING", "SUSPENDED")]
+        assert len(running) <= cap
+
+
+@st.composite
+def conversations(draw: st.DrawFn) -> list[tuple[float, Request]]:
+    """Requests of every kind, sane and mad, with the instants at which they come."""
+    ids = ["no-such-task", "a" * 250, "ü", "../x", ""]
+    requests: list[tuple[float, Request]] = []
+    now_s = 0.0
+    for _ in range(draw(st.integers(1, 15))):
+        now_s += draw(st.sampled_from([0.0, 0.01, 1.0, 30.0]))
+        dialect = draw(st.sampled_from(["aisa", "dashscope"]))
+        base, tasks = BASES[dialect], TASKS[dialect]
+        path = draw(
+            st.sampled_from(
+                [base + VIDEO, tasks, tasks + "/", "/api/v1/services/aigc/image2video/video-synthesis", "/", "/w/w1/x"]
+            )
+            | st.sampled_from(ids).map(lambda text, tasks=tasks: f"{tasks}/{text}")
+            | st.sampled_from(ids).map(lambda text, tasks=tasks: f"{tasks}/{text}/cancel")
+            | st.text(max_size=20).map(lambda text: "/" + text)
+        )
+        body = draw(
+            st.just(b'{"model": "m", "input": {"prompt": "\\ud83d"}}')
+            | st.binary(max_size=30)
+            | st.recursive(
+                st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+                lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["model", "input"]), inner),
+                max_leaves=6,
+            ).map(lambda value: json.dumps(value).encode())
+        )
+        query = draw(
+            st.sampled_from(["", "task_id=x", "page_no=0", "page_size=9999999999999", "start_time=20250101000000", "a=%ff"])
+            | st.text(max_size=20)
+        )
+        headers = draw(st.sampled_from([(), (KEY,), (KEY, ASYNC), (("Authorization", "Bearer sk-invalid"),)]))
+        method = draw(st.sampled_from(["GET", "POST", "HEAD", "DELETE"]))
+        requests.append((now_s, Request(method, path, query, headers, body, "http://fake.test")))
+    return requests
+
+
+def play(engine: Engine, requests: list[tuple[float, Request]]) -> list[Reply | Drop]:
+    """Every answer to a conversation."""
+    return [engine.handle(request, Moment(now_s, WALL_S + now_s)) for now_s, request in requests]
+
+
+@given(scenarios(TIMED | POLLED), conversations(), st.integers(0, 9))
+def test_the_same_requests_get_the_same_answers(
+    scenario: Scenario, requests: list[tuple[float, Request]], seed: int
+) -> None:
+    """Same scenario, world, seed and requests: the same answers to the byte, ids and dates included."""
+    started = Moment(0.0, WALL_S)
+    first = play(Engine(scenario, world="w1", seed=seed, started=started), requests)
+    assert first == play(Engine(scenario, world="w1", seed=seed, started=started), requests)
+
+
+@given(scenarios(TIMED | POLLED), conversations())
+def test_nothing_a_client_sends_is_answered_by_an_unscripted_500(
+    scenario: Scenario, requests: list[tuple[float, Request]]
+) -> None:
+    """Whatever is sent, the answer is a whole HTTP answer below 500 with the world's date and a true length."""
+    for (now_s, request), reply in zip(
+        requests, play(Engine(scenario, world="w1", started=Moment(0.0, WALL_S)), requests), strict=True
+    ):
+        assert isinstance(reply, Reply)
+        assert 200 <= reply.status < 500
+        assert header(reply, "date")
+        if request.method != "HEAD":
+            assert header(reply, "content-length") == str(len(reply.body))
+        for name, value in reply.headers:
+            assert (name + value).isascii()
+            assert "\n" not in value
+        assert now_s >= 0
+
+
+@given(scenarios(TIMED | POLLED), conversations(), conversations(), st.randoms(use_true_random=False))
+def test_worlds_do_not_leak(
+    scenario: Scenario,
+    ours: list[tuple[float, Request]],
+    theirs: list[tuple[float, Request]],
+    random: Any,
+) -> None:
+    """A world answers the same whether or not another is busy at the same time, and shares no id with it."""
+    started = Moment(0.0, WALL_S)
+    alone = play(Engine(scenario, world="a", started=started), ours)
+    a, b = Engine(scenario, world="a", started=started), Engine(scenario, world="b", started=started)
+    left, right = list(ours), list(theirs)
+    answers: list[Reply | Drop] = []
+    while left or right:
+        if left and (not right or random.random() < 0.5):
+            answers += play(a, [left.pop(0)])
+        else:
+            play(b, [right.pop(0)])
+    assert answers == alone
+    ids_a = {row.task_id for row in a.bill(started).tasks}
+    assert ids_a.isdisjoint(row.task_id for row in b.bill(started).tasks)
+
+
+@given(st.lists(st.floats(-100, 100), max_size=20))
+def test_time_does_not_go_back(instants: list[float]) -> None:
+    """An instant before the last is taken as the last: dates never fall, whatever order instants come in."""
+    life = Lifecycle((Step("PENDING", lasts_s=10), Step("SUCCEEDED")))
+    hand = Hand.on(Scenario("drawn", "Drawn.", (life,), Expect(("SUCCEEDED",))), "aisa")
+    task_id = hand.created()
+    ended = False
+    for now_s in instants:
+        hand.now_s = now_s
+        word = hand.status(task_id)
+        assert word == "SUCCEEDED" or not ended
+        ended = word == "SUCCEEDED"
+    times = [entry.at_s for entry in hand.engine.journal.entries]
+    assert times == sorted(times)

@@ -1,0 +1,155 @@
+"""Judging a client: who came too early, too often or too late, and what that makes of the verdict."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from fake_server.engine import Reply
+from tests.fake_server.driving import Hand, content, lifecycle_scenario, scenario_from
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+THROTTLED = """
+version: 1
+summary: For manners.
+create:
+  - throttle: {retry_after: 3s}
+  - throttle: {retry_after: 4s, form: http-date}
+tasks: [RUNNING 3 polls -> SUCCEEDED]
+poll:
+  - throttle: {retry_after: 5s}
+expect: {outcome: SUCCEEDED, early_creates: 0, early_polls: 0, polls_after_end: 0, max_polls: 3, downloads: 1}
+"""
+OTHER = b'{"model": "m", "input": {"prompt": "another"}}'
+
+
+def counters(hand: Hand) -> tuple[int, int, int]:
+    """Early creates, early polls, polls after the end."""
+    found = hand.engine.journal.counters
+    return found["early_creates"], found["early_polls"], found["polls_after_end"]
+
+
+@pytest.mark.parametrize(("wait_s", "early"), [(2.99, 1), (2.9995, 0), (3.0, 0), (0.0, 1)])
+def test_a_create_before_its_time_is_counted(tmp_path: Path, wait_s: float, early: int) -> None:
+    """A create before the Retry-After is over counts as early; a hair's breadth does not."""
+    hand = Hand.on(scenario_from(tmp_path, THROTTLED))
+    hand.create()
+    hand.now_s = wait_s
+    hand.create()
+    assert counters(hand)[0] == early
+
+
+@pytest.mark.parametrize(("start_s", "wait_s", "early"), [(0.0, 3.9, 1), (0.0, 4.0, 0), (0.7, 3.3, 0), (0.7, 3.2, 1)])
+def test_a_date_is_over_when_its_second_begins(tmp_path: Path, start_s: float, wait_s: float, early: int) -> None:
+    """A Retry-After date is judged by the date that was sent, which counts from the whole second."""
+    hand = Hand.on(scenario_from(tmp_path, THROTTLED))
+    hand.create()
+    hand.now_s = 10.0 + start_s
+    hand.create()
+    hand.now_s += wait_s
+    hand.create()
+    assert counters(hand)[0] == early
+
+
+def test_another_request_that_was_on_its_way_is_not_held_against_a_client(tmp_path: Path) -> None:
+    """A different create right after a refusal may have been sent before it; later, or again, it is early."""
+    hand = Hand.on(scenario_from(tmp_path, THROTTLED.replace("form: http-date", "form: none")))
+    hand.create()
+    hand.now_s = 0.05
+    hand.create(OTHER)
+    assert counters(hand)[0] == 0
+    hand.now_s = 1.0
+    hand.create(OTHER)
+    assert counters(hand)[0] == 1
+
+
+def test_polls_have_a_floor_and_a_retry_after(tmp_path: Path) -> None:
+    """Polls before a poll's Retry-After, or less than half a second apart for one task, count as early."""
+    hand = Hand.on(scenario_from(tmp_path, THROTTLED.replace("create:", "client:").split("client:")[0] + THROTTLED[THROTTLED.index("tasks:") :]))
+    first, second = hand.created(), hand.created()
+    hand.now_s = 1.0
+    hand.poll(first)  # refused for five seconds
+    hand.now_s = 5.9
+    hand.poll(second)
+    assert counters(hand)[1] == 1
+    hand.now_s = 6.0
+    hand.poll(first)
+    hand.now_s = 6.2
+    hand.poll(second)
+    assert counters(hand)[1] == 2, "the second task was asked for 0.3 s ago"
+    hand.now_s = 6.46
+    hand.poll(first)
+    assert counters(hand)[1] == 2, "0.46 s is within what a network does to half a second"
+    hand.now_s = 6.7
+    hand.poll(first)
+    assert counters(hand)[1] == 3
+
+
+def test_polls_after_an_end_that_was_told_are_counted(tmp_path: Path) -> None:
+    """A poll counts as late from the second answer on that tells an end; UNKNOWN is no end."""
+    hand = Hand.on(lifecycle_scenario(tmp_path, "SUCCEEDED", "UNKNOWN"))
+    first, second = hand.created(), hand.created()
+    for _ in range(3):
+        hand.now_s += 1
+        hand.poll(first)
+        hand.poll(second)
+    assert counters(hand) == (0, 0, 2)
+
+
+def test_verdicts_name_what_was_expected_and_seen(tmp_path: Path) -> None:
+    """Every expectation has a row; what holds passes, what does not fails, what nobody told is not exercised."""
+    hand = Hand.on(scenario_from(tmp_path, THROTTLED))
+    hand.create()
+    hand.now_s = 1.0
+    hand.create()
+    hand.now_s = 10.0
+    task_id = hand.created()
+    rows = {row.name: row for row in hand.engine.verdict(hand.now)}
+    assert list(rows) == [
+        *("outcome", "early_creates", "early_polls", "polls_after_end", "max_polls", "downloads", "faults_consumed")
+    ]
+    assert (rows["outcome"].verdict, rows["outcome"].actual) == ("NOT_EXERCISED", "not reported")
+    assert (rows["early_creates"].verdict, rows["early_creates"].actual) == ("FAIL", "1")
+    assert (rows["max_polls"].verdict, rows["max_polls"].expected) == ("PASS", "at most 3")
+    assert rows["downloads"].verdict == "FAIL"
+    assert rows["faults_consumed"].verdict == "NOT_EXERCISED"
+    for _ in range(5):
+        hand.now_s += 10
+        reply = hand.poll(task_id)
+    assert isinstance(reply, Reply)
+    hand.ask("HEAD", content(reply)["output"]["video_url"].removeprefix("http://fake.test"))
+    assert hand.verdicts("SUCCEEDED")["downloads"] == "FAIL", "a HEAD fetches nothing"
+    hand.ask("GET", content(reply)["output"]["video_url"].removeprefix("http://fake.test"))
+    verdicts = hand.verdicts("SUCCEEDED")
+    assert verdicts["downloads"] == verdicts["outcome"] == verdicts["faults_consumed"] == "PASS"
+    assert verdicts["max_polls"] == "FAIL"
+    assert hand.verdicts("FAILED")["outcome"] == "FAIL"
+
+
+def test_outcomes_of_several_tasks_are_compared_as_a_heap(tmp_path: Path) -> None:
+    """Tasks side by side may be reported in any order; one expected word stands for all of them."""
+    text = "version: 1\nsummary: x.\ntasks: [SUCCEEDED]\nexpect: {outcome: [SUCCEEDED, FAILED]}\n"
+    hand = Hand.on(scenario_from(tmp_path, text))
+    assert hand.verdicts("FAILED", "SUCCEEDED")["outcome"] == "PASS"
+    assert hand.verdicts("FAILED", "FAILED")["outcome"] == "FAIL"
+    assert hand.verdicts("SUCCEEDED")["outcome"] == "FAIL"
+    hand = Hand.on(lifecycle_scenario(tmp_path, "SUCCEEDED"))
+    assert hand.verdicts("SUCCEEDED", "SUCCEEDED")["outcome"] == "PASS"
+
+
+def test_a_forgetful_journal_changes_no_verdict(tmp_path: Path) -> None:
+    """Lines are bounded and the oldest go first; counters and verdicts count everything."""
+    hand = Hand.on(lifecycle_scenario(tmp_path, "RUNNING", extra="quotas: {queries_per_second: 10000}"))
+    task_id = hand.created()
+    for _ in range(1500):
+        hand.now_s += 1
+        hand.poll(task_id)
+    journal = hand.engine.journal
+    assert len(journal.entries) == 1000
+    assert journal.entries[-1].ordinal == 1501
+    assert journal.forgotten == 501
+    assert journal.counters["polls"] == 1500
+    assert [entry.ordinal for entry in journal.tail(2)] == [1500, 1501]

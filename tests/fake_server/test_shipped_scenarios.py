@@ -1,0 +1,87 @@
+"""Every scenario that comes with the fake is readable, playable and able to fail a bad client."""
+
+from __future__ import annotations
+
+import pytest
+
+from fake_server.engine import Reply
+from fake_server.scenario import load_scenario, shipped_scenarios
+from tests.fake_server.driving import Hand, content, shipped
+from tests.fake_server.good_client import GoodClient
+
+NAMES = tuple(shipped_scenarios())
+ASKED_FOR = (
+    "succeeds running-at-once fails-by-policy fails-by-input fails-upstream canceled-while-pending "
+    "canceled-by-policy unknown-then-found never-recognised expired stuck-running flaps-back "
+    "throttled-create-seconds throttled-create-date throttled-poll bad-gateway create-answer-lost "
+    "create-dropped concurrency-cap unlisted-status server-error-on-create refused-create demo"
+).split()
+PLAYS = [(name, dialect) for name in NAMES for dialect in load_scenario(shipped_scenarios()[name]).dialects]
+
+
+def test_everything_that_was_promised_is_there() -> None:
+    """No promised scenario is missing."""
+    assert set(ASKED_FOR) <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_says_what_it_is_for_and_what_it_expects(name: str) -> None:
+    """Every scenario has a sentence of purpose, an outcome, and a bill and number of tasks to check."""
+    scenario = shipped(name)
+    assert scenario.name == name
+    assert scenario.summary.endswith(".")
+    assert {"tasks_created", "billed_tasks"} <= set(scenario.expect.counts)
+    assert len(scenario.expect.outcomes) in (1, scenario.client.tasks)
+
+
+@pytest.mark.parametrize(("name", "dialect"), PLAYS)
+def test_a_client_that_behaves_passes_every_expectation(name: str, dialect: str) -> None:
+    """What a scenario expects is what a client gets that obeys every hint, in each dialect it names."""
+    scenario = shipped(name)
+    hand = Hand.on(scenario, dialect)
+    outcomes = GoodClient(scenario, hand).run()
+    rows = hand.engine.verdict(hand.now, outcomes)
+    assert {row.verdict for row in rows} == {"PASS"}, [row for row in rows if row.verdict != "PASS"]
+
+
+@pytest.mark.parametrize(("name", "dialect"), PLAYS)
+def test_a_client_that_repeats_and_hurries_fails(name: str, dialect: str) -> None:
+    """A client that creates twice in a row and polls ten times a second fails every scenario."""
+    hand = Hand.on(shipped(name), dialect)
+    for _ in range(6):
+        reply = hand.create()
+        hand.now_s += 0.1
+        if isinstance(reply, Reply) and reply.status == 200:
+            task_id = content(reply)["output"]["task_id"]
+            for _ in range(5):
+                hand.now_s += 0.1
+                hand.poll(task_id)
+    assert "FAIL" in hand.verdicts(*hand.engine.scenario.expect.outcomes).values()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_world_that_nobody_asked_anything_proves_nothing(name: str) -> None:
+    """Without a single request no verdict is PASS, but that no fault was scripted and none missed."""
+    verdicts = Hand.on(shipped(name)).verdicts()
+    verdicts.pop("faults_consumed")
+    assert set(verdicts.values()) == {"NOT_EXERCISED"}
+
+
+def test_a_fault_that_never_fired_is_told_with_its_line() -> None:
+    """A scripted fault that struck nothing makes the run not exercised, and is named by its line."""
+    hand = Hand.on(shipped("throttled-poll"))
+    task_id = hand.created()
+    hand.poll(task_id)
+    row = next(row for row in hand.engine.verdict(hand.now, ["SUCCEEDED"]) if row.name == "faults_consumed")
+    assert row.verdict == "NOT_EXERCISED"
+    assert row.expected == "2 of 2"
+    assert row.actual == "0 of 2; never fired: poll throttle (line 7), poll throttle (line 8)"
+
+
+def test_scenarios_that_cut_connections_say_that_they_need_a_socket() -> None:
+    """`needs_socket` holds exactly for the scenarios that drop connections."""
+    assert {name for name in NAMES if shipped(name).needs_socket} == {
+        "create-answer-lost",
+        "create-dropped",
+        "poll-dropped",
+    }
