@@ -245,6 +245,8 @@ def _from_parser(error: MarkedYAMLError) -> Problem:
         problem = "found a tab, expected spaces"
     elif problem == "mapping values are not allowed here":
         problem = 'found a second colon, expected quotes around a value that holds ": "'
+    elif problem == "but found another document":
+        problem = "found another document, expected one scenario a file"
     elif not problem.startswith("found"):
         problem = f"found broken YAML ({problem}), expected a scenario"
     return Problem(mark.line + 1 if mark else 1, mark.column + 1 if mark else 1, problem)
@@ -282,5 +284,7 @@ def _children(node: Node) -> Iterator[Node]:
         yield from node.value
     elif isinstance(node, MappingNode):
         for key, value in node.value:
+            if isinstance(value, ScalarNode) and value.style is None and not value.value:
+                value.start_mark = key.end_mark  # The parser places a missing value at whatever comes next.
             yield key
             yield value

@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING
 import pytest
 
 from fake_server.engine import Drop, Reply
-from tests.fake_server.driving import ASYNC, BASES, BODY, KEY, TASKS, VIDEO, Hand, content, header, lifecycle_scenario, scenario_from
+from tests.fake_server.driving import (
+    ASYNC,
+    BASES,
+    BODY,
+    KEY,
+    TASKS,
+    VIDEO,
+    Hand,
+    content,
+    header,
+    lifecycle_scenario,
+    scenario_from,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,9 +148,23 @@ def test_the_async_header_can_be_made_optional(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"null", b'"x"', b"\xff", b'{"model": "m"}', b'{"input": {}}', b'{"model": 3, "input": {}}']
-    + [b'{"model": "", "input": {}}', b'{"model": "m", "input": []}', b'{"model": "m", "input": {}, "parameters": 1}']
-    + [b"[" * 100_000, b'{"model": "%s", "input": {}}' % (b"m" * 201), b"9" * 5000],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"x"',
+        b"\xff",
+        b'{"model": "m"}',
+        b'{"input": {}}',
+        b'{"model": 3, "input": {}}',
+        b'{"model": "", "input": {}}',
+        b'{"model": "m", "input": []}',
+        b'{"model": "m", "input": {}, "parameters": 1}',
+        b"[" * 100000,
+        b'{"model": "%s", "input": {}}' % (b"m" * 201),
+        b"9" * 5000,
+    ],
     ids=range(15),
 )
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -323,9 +349,18 @@ def test_the_lists_default_window_ends_a_day_ago(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["start_time=x", "start_time=20251315000000", "start_time=20250101000000&end_time=20250103000000"]
-    + ["start_time=20250102000000&end_time=20250101000000", "page_no=0", "page_no=-1", "page_size=1001"]
-    + ["page_no=x", "page_no=" + "9" * 50, "status=Running"],
+    [
+        "start_time=x",
+        "start_time=20251315000000",
+        "start_time=20250101000000&end_time=20250103000000",
+        "start_time=20250102000000&end_time=20250101000000",
+        "page_no=0",
+        "page_no=-1",
+        "page_size=1001",
+        "page_no=x",
+        "page_no=" + "9" * 50,
+        "status=Running",
+    ],
 )
 def test_a_list_that_asks_nonsense_is_a_400(tmp_path: Path, query: str) -> None:
     """Unreadable times, too wide windows, impossible pages and unlisted statuses are InvalidParameter."""

@@ -70,7 +70,9 @@ def test_timed_lives_do_not_notice_who_asks(scenario: Scenario, polls: list[floa
 
 
 @given(scenarios(TIMED | POLLED), INSTANTS, st.data())
-def test_what_is_told_never_goes_back_in_the_script(scenario: Scenario, polls: list[float], data: st.DataObject) -> None:
+def test_what_is_told_never_goes_back_in_the_script(
+    scenario: Scenario, polls: list[float], data: st.DataObject
+) -> None:
     """The words told of one task are a walk through its script, in order, whatever the instants."""
     hand = Hand.on(scenario)
     task_id = hand.created()
@@ -163,7 +165,9 @@ def conversations(draw: st.DrawFn) -> list[tuple[float, Request]]:
             ).map(lambda value: json.dumps(value).encode())
         )
         query = draw(
-            st.sampled_from(["", "task_id=x", "page_no=0", "page_size=9999999999999", "start_time=20250101000000", "a=%ff"])
+            st.sampled_from(
+                ["", "task_id=x", "page_no=0", "page_size=9999999999999", "start_time=20250101000000", "a=%ff"]
+            )
             | st.text(max_size=20)
         )
         headers = draw(st.sampled_from([(), (KEY,), (KEY, ASYNC), (("Authorization", "Bearer sk-invalid"),)]))

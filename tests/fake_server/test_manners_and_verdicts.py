@@ -68,7 +68,12 @@ def test_another_request_that_was_on_its_way_is_not_held_against_a_client(tmp_pa
 
 def test_polls_have_a_floor_and_a_retry_after(tmp_path: Path) -> None:
     """Polls before a poll's Retry-After, or less than half a second apart for one task, count as early."""
-    hand = Hand.on(scenario_from(tmp_path, THROTTLED.replace("create:", "client:").split("client:")[0] + THROTTLED[THROTTLED.index("tasks:") :]))
+    hand = Hand.on(
+        scenario_from(
+            tmp_path,
+            THROTTLED.replace("create:", "client:").split("client:")[0] + THROTTLED[THROTTLED.index("tasks:") :],
+        )
+    )
     first, second = hand.created(), hand.created()
     hand.now_s = 1.0
     hand.poll(first)  # refused for five seconds

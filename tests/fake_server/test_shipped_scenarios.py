@@ -10,18 +10,37 @@ from tests.fake_server.driving import Hand, content, shipped
 from tests.fake_server.good_client import GoodClient
 
 NAMES = tuple(shipped_scenarios())
-ASKED_FOR = (
-    "succeeds running-at-once fails-by-policy fails-by-input fails-upstream canceled-while-pending "
-    "canceled-by-policy unknown-then-found never-recognised expired stuck-running flaps-back "
-    "throttled-create-seconds throttled-create-date throttled-poll bad-gateway create-answer-lost "
-    "create-dropped concurrency-cap unlisted-status server-error-on-create refused-create demo"
-).split()
+ASKED_FOR = {
+    "bad-gateway",
+    "canceled-by-policy",
+    "canceled-while-pending",
+    "concurrency-cap",
+    "create-answer-lost",
+    "create-dropped",
+    "demo",
+    "expired",
+    "fails-by-input",
+    "fails-by-policy",
+    "fails-upstream",
+    "flaps-back",
+    "never-recognised",
+    "refused-create",
+    "running-at-once",
+    "server-error-on-create",
+    "stuck-running",
+    "succeeds",
+    "throttled-create-date",
+    "throttled-create-seconds",
+    "throttled-poll",
+    "unknown-then-found",
+    "unlisted-status",
+}
 PLAYS = [(name, dialect) for name in NAMES for dialect in load_scenario(shipped_scenarios()[name]).dialects]
 
 
 def test_everything_that_was_promised_is_there() -> None:
     """No promised scenario is missing."""
-    assert set(ASKED_FOR) <= set(NAMES)
+    assert set(NAMES) >= ASKED_FOR
 
 
 @pytest.mark.parametrize("name", NAMES)
