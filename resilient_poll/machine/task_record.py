@@ -149,6 +149,9 @@ def after_status(
     if record.is_ended and phase is not record.phase and phase not in MOVES[record.phase]:
         revised, event = _after_an_end(record, seen, phase, lifecycle, now)
         return revised, (*events, *event)
+    bill = _believed_bill(record, phase, lifecycle)
+    if record.is_ended and phase is record.phase:
+        bill = join(record.billing, bill)  # An answer in between may have raised it.
     backwards = phase is Phase.QUEUED and record.has_run
     illegal = phase is not record.phase and phase not in MOVES[record.phase]
     if phase is not record.phase and (illegal or backwards):
@@ -156,7 +159,7 @@ def after_status(
     if record.status is None and phase is record.phase:
         # Picked up by its id: the patience with an unknown id starts at the first answer.
         record = replace(record, phase_since=now)
-    moved, changes = _move(record, phase, seen.status, _believed_bill(record, phase, lifecycle), now)
+    moved, changes = _move(record, phase, seen.status, bill, now)
     # A success that could be read once is not made unreadable by a later, poorer answer.
     poorer = record.phase is phase is Phase.SUCCEEDED and record.result_readable and not seen.result_readable
     return (
