@@ -34,6 +34,8 @@ def build_request(request: HttpRequest, library: HttpLibrary, timeout_s: float) 
     body = library.once_body(request.body)
     headers.append(("content-length", str(len(request.body))))
     built = library.request(request.method, request.url, headers=headers, stream=body, extensions=extensions)
+    # The libraries add this one only to requests whose body they encode themselves.
+    built.headers["host"] = built.url.netloc.decode("ascii")
     return built, body
 
 
