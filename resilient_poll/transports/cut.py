@@ -8,6 +8,7 @@ which the operating system does in one piece.
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -72,11 +73,33 @@ class _CutBackend:
         local_address: str | None = None,
         socket_options: Any = None,
     ) -> _CutStream:
-        cut_s = self.remaining(timeout, self._library.connect_timeout)
-        stream = self._inner.connect_tcp(
-            host, port, timeout=cut_s, local_address=local_address, socket_options=socket_options
-        )
-        return _CutStream(stream, self, self._library)
+        addresses = self._addresses(host, port)
+        for tried, address in enumerate(addresses, start=1):
+            cut_s = self.remaining(timeout, self._library.connect_timeout)
+            # Each address has its share of what is left, so that one that hangs leaves time for the next.
+            share_s = None if cut_s is None else cut_s / (len(addresses) - tried + 1)
+            try:
+                stream = self._inner.connect_tcp(
+                    address, port, timeout=share_s, local_address=local_address, socket_options=socket_options
+                )
+            except (self._library.connect_timeout, self._library.connect_error):
+                if tried == len(addresses):
+                    raise
+            else:
+                return _CutStream(stream, self, self._library)
+        raise AssertionError("there is always one address")  # pragma: no cover
+
+    @staticmethod
+    def _addresses(host: str, port: int) -> list[str]:
+        """Return what to connect to. The operating system would give each address the whole time."""
+        if _CUT_S.get() is None:
+            return [host]
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError:
+            return [host]  # The connect fails in the same way, with the library's own error.
+        addresses = list(dict.fromkeys(str(address[0]) for *_, address in found))
+        return addresses if len(addresses) > 1 else [host]
 
     def connect_unix_socket(self, path: str, timeout: float | None = None, socket_options: Any = None) -> _CutStream:
         cut_s = self.remaining(timeout, self._library.connect_timeout)

@@ -6,7 +6,7 @@ import httpcore2
 import httpx2
 
 from resilient_poll.transports.library import HttpLibrary
-from resilient_poll.transports.once_body import OnceBytes
+from resilient_poll.transports.once_body import OnceBytes, OnceRequest
 
 __all__ = ["LIBRARY"]
 
@@ -15,14 +15,19 @@ class _OnceBody(OnceBytes, httpx2.SyncByteStream, httpx2.AsyncByteStream):
     """httpx2 asserts that streams are of its own classes."""
 
 
+class _OnceRequest(OnceRequest, httpx2.Request):
+    """A request whose body stays one that is sent once."""
+
+
 LIBRARY = HttpLibrary(
     name="httpx2",
-    request=httpx2.Request,
+    request=_OnceRequest,
     once_body=_OnceBody,
     client=httpx2.Client,
     async_client=httpx2.AsyncClient,
     limits=httpx2.Limits,
     read_timeout=httpcore2.ReadTimeout,
     connect_timeout=httpcore2.ConnectTimeout,
+    connect_error=httpcore2.ConnectError,
     write_timeout=httpcore2.WriteTimeout,
 )

@@ -6,7 +6,7 @@ import httpcore
 import httpx
 
 from resilient_poll.transports.library import HttpLibrary
-from resilient_poll.transports.once_body import OnceBytes
+from resilient_poll.transports.once_body import OnceBytes, OnceRequest
 
 __all__ = ["LIBRARY"]
 
@@ -15,14 +15,19 @@ class _OnceBody(OnceBytes, httpx.SyncByteStream, httpx.AsyncByteStream):
     """httpx asserts that streams are of its own classes."""
 
 
+class _OnceRequest(OnceRequest, httpx.Request):
+    """A request whose body stays one that is sent once."""
+
+
 LIBRARY = HttpLibrary(
     name="httpx",
-    request=httpx.Request,
+    request=_OnceRequest,
     once_body=_OnceBody,
     client=httpx.Client,
     async_client=httpx.AsyncClient,
     limits=httpx.Limits,
     read_timeout=httpcore.ReadTimeout,
     connect_timeout=httpcore.ConnectTimeout,
+    connect_error=httpcore.ConnectError,
     write_timeout=httpcore.WriteTimeout,
 )

@@ -33,6 +33,7 @@ class HttpLibrary:
         limits: Its pool limits.
         read_timeout: What its network layer raises when a read takes too long.
         connect_timeout: The same for a connect.
+        connect_error: What it raises when a connect fails.
         write_timeout: The same for a write.
     """
 
@@ -44,6 +45,7 @@ class HttpLibrary:
     limits: Callable[..., Any]
     read_timeout: type[Exception]
     connect_timeout: type[Exception]
+    connect_error: type[Exception]
     write_timeout: type[Exception]
 
 
