@@ -119,8 +119,12 @@ class DashScope:
         """
         request = requests.create_request(self._core.settings, model, input, parameters)
         submission = self._core.new_submission(timeout, self._clock.now())
-        done = run(submission, lambda command: self._send_create(request, command), self._clock, self._core.publish)
-        return Task(self, self._core.accept(submission, done, self._clock.now()))
+        try:
+            done = run(submission, lambda command: self._send_create(request, command), self._clock, self._core.publish)
+            return Task(self, self._core.accept(submission, done, self._clock.now()))
+        except BaseException as interruption:
+            self._core.broken_off(submission, interruption, self._clock.now())
+            raise
 
     def task(self, id_or_token: str) -> Task:
         """Return a task by its id, or by the resume token of an error or log line. Sends nothing.
@@ -151,9 +155,6 @@ class DashScope:
             answer = self._exchange.create(request, command.timeout_s)
         except ExchangeFailed as failure:
             return translate.create_failed(failure)
-        except BaseException as interruption:
-            self._core.interrupted_submit(type(interruption).__name__)
-            raise
         return self._core.after_create(answer, self._clock.now())
 
 

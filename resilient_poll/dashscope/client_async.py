@@ -35,6 +35,7 @@ from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.machine.commands import Done, Query, Submit
 from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
+from resilient_poll.machine.submission import Submission
 from resilient_poll.machine.task_record import TaskRecord
 from resilient_poll.transports.exchange_async import AsyncExchange, AsyncIncoming
 
@@ -106,10 +107,14 @@ class AsyncDashScope:
         submission = self._core.new_submission(timeout, self._clock.now())
 
         async def perform(command: Submit | Query) -> Observation:
-            return await self._send_create(request, command)
+            return await self._send_create(submission, request, command)
 
-        done = await run(submission, perform, self._clock, self._core.publish)
-        return AsyncTask(self, self._core.accept(submission, done, self._clock.now()))
+        try:
+            done = await run(submission, perform, self._clock, self._core.publish)
+            return AsyncTask(self, self._core.accept(submission, done, self._clock.now()))
+        except BaseException as interruption:
+            self._core.broken_off(submission, interruption, self._clock.now())
+            raise
 
     def task(self, id_or_token: str) -> AsyncTask:
         """Return a task by its id or resume token; see :meth:`.DashScope.task`. Sends nothing."""
@@ -128,10 +133,10 @@ class AsyncDashScope:
         with anyio.CancelScope(shield=True):
             await self.close()
 
-    async def _send_create(self, request: HttpRequest, command: Submit | Query) -> Observation:
+    async def _send_create(self, submission: Submission, request: HttpRequest, command: Submit | Query) -> Observation:
         try:
             answer = await self._exchange.create(
-                request, command.timeout_s, lambda what: self._core.orphaned(what, self._clock.now())
+                request, command.timeout_s, lambda what: self._core.orphaned(submission, what, self._clock.now())
             )
         except ExchangeFailed as failure:
             return translate.create_failed(failure)

@@ -26,6 +26,7 @@ from resilient_poll.errors import (
     CancelRefused,
     ConfigurationError,
     DownloadFailed,
+    ResilientPollError,
     Standing,
     StillGoing,
     TaskError,
@@ -38,7 +39,6 @@ from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Billing, Phase
 from resilient_poll.machine.observations import (
     Accepted,
-    LostAnswer,
     Observation,
     Refused,
     StatusSeen,
@@ -57,6 +57,7 @@ __all__ = ["ClientCore", "TaskCore"]
 logger = logging.getLogger("resilient_poll")
 
 _SHORTEST_SECRET = 8  # Shorter keys are no keys, and replacing them would garble ordinary words.
+_REDACTED = "[api key]"
 _WORTH_A_WARNING = (HintIgnored, IllegalMove, UnlistedStatus)
 
 
@@ -99,10 +100,11 @@ class ClientCore:
 
     def scrub(self, answer: Answer) -> Answer:
         """Return an answer without the key, which some services quote when they refuse it."""
-        key = self.settings.api_key.encode()
-        if len(key) < _SHORTEST_SECRET or key not in answer.body:
+        key = self.settings.api_key
+        if len(key) < _SHORTEST_SECRET:
             return answer
-        return replace(answer, body=answer.body.replace(key, b"[api key]"))
+        headers = tuple((name, value.replace(key, _REDACTED)) for name, value in answer.headers)
+        return Answer(answer.status, headers, answer.body.replace(key.encode(), _REDACTED.encode()))
 
     def after_create(self, answer: Answer, now: Instant) -> Observation:
         """Return what the answer to a create means."""
@@ -132,29 +134,39 @@ class ClientCore:
         logger.info("task %s accepted (%s); resume token %s", record.task_id, accepted.status, token)
         return record
 
-    def orphaned(self, what: Answer | ExchangeFailed, now: Instant) -> None:
-        """Log what came of a create whose caller was cancelled while it was out."""
-        observation = self.after_create(what, now) if isinstance(what, Answer) else translate.create_failed(what)
-        match observation:
-            case Accepted():
-                record = TaskRecord.accepted(observation.task_id, LIFECYCLE, now, status=observation.status)
-                logger.warning(
-                    "the submit was cancelled while it was out; task %s was accepted, goes on and will be billed if it "
-                    "succeeds; resume token %s",
-                    record.task_id,
-                    write_token(record, self.settings, now),
-                )
-            case LostAnswer():
-                self.interrupted_submit(observation.reason)
-            case _:
-                logger.info("the submit was cancelled while it was out; nothing was accepted")
+    def broken_off(self, submission: Submission, interruption: BaseException, now: Instant) -> None:
+        """Log what may be owed when a submit ends by neither an acceptance nor an error of ours.
 
-    def interrupted_submit(self, reason: str) -> None:
-        """Log that a submit was broken off between sending and answer."""
-        logger.error(
-            "a submit was broken off while it was out (%s); there may be a task that will be billed. "
-            "Look for it at the service before anything is sent again",
-            reason,
+        Args:
+            submission: The submit.
+            interruption: What ended it: Ctrl-C, a cancellation, a fault of the program.
+            now: When.
+        """
+        why = type(interruption).__name__
+        if isinstance(interruption, ResilientPollError):
+            return  # It says all this itself.
+        if submission.accepted is not None:
+            self._log_orphan(submission.accepted, now, why)
+        elif submission.phase in {Phase.SUBMITTING, Phase.IN_DOUBT}:
+            logger.error(
+                "a submit was broken off while it was out (%s); there may be a task that will be billed. "
+                "Look for it at the service before anything is sent again",
+                why,
+            )
+
+    def orphaned(self, submission: Submission, what: Answer | ExchangeFailed, now: Instant) -> None:
+        """Take in what came of a create whose caller was cancelled while it was out."""
+        observation = self.after_create(what, now) if isinstance(what, Answer) else translate.create_failed(what)
+        submission.receive(observation, now)
+
+    def _log_orphan(self, accepted: Accepted, now: Instant, why: str) -> None:
+        record = TaskRecord.accepted(accepted.task_id, LIFECYCLE, now, status=accepted.status)
+        logger.warning(
+            "task %s was accepted and its submit broken off (%s); it goes on and will be billed if it succeeds, "
+            "do not submit it again. Resume token %s",
+            record.task_id,
+            why,
+            write_token(record, self.settings, now),
         )
 
     def record_of(self, token_or_id: str, now: Instant) -> TaskRecord:
