@@ -29,6 +29,8 @@ _KNOWN_PARAMETERS = frozenset(
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-dashscope-apikey"})
 _KEY_LIKE = re.compile(r"sk-[^\s/?&#]*")
 REDACTED = "***"
+# Shorter keys than this are no secrets, and replacing them would black out half of every path.
+SHORTEST_KEY = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,14 +105,15 @@ class Journal:
         """Write one line; the arguments are the fields of :class:`Entry`."""
         self.counters["requests"] += 1
         names = tuple(name.lower()[:LONGEST_TEXT] for name, _ in request.headers[:MOST_HEADER_NAMES])
+        key = (request.header("authorization") or "").rpartition(" ")[2]
         entry = Entry(
             ordinal=self.counters["requests"],
             at_s=round(at_s, 6),
             route=route,
             method=request.method[:LONGEST_TEXT],
-            path=_KEY_LIKE.sub(REDACTED, request.path)[:LONGEST_TEXT],
-            query=_without_secrets(request.query)[:LONGEST_TEXT] if request.query else "",
-            task_id=task_id,
+            path=_redacted(request.path, key),
+            query=_query(request.query, key) if request.query else "",
+            task_id=None if task_id is None else _redacted(task_id, key),
             status=status,
             fault=fault,
             retry_after=retry_after,
@@ -121,12 +124,21 @@ class Journal:
         return entry
 
 
-def _without_secrets(query: str) -> str:
+def _redacted(text: str, key: str) -> str:
+    """A text without the request's own key, or anything that looks like one, cut to its bound."""
+    if len(key) >= SHORTEST_KEY:
+        text = text.replace(key, REDACTED)
+    return _KEY_LIKE.sub(REDACTED, text)[:LONGEST_TEXT]
+
+
+def _query(query: str, key: str) -> str:
+    """A query string of which only values of known parameters are left."""
     try:
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=100)
     except ValueError:
         return REDACTED
-    return "&".join(
-        f"{quote(name)}={quote(_KEY_LIKE.sub(REDACTED, value)) if name in _KNOWN_PARAMETERS else REDACTED}"
+    shown = (
+        f"{quote(name)}={quote(_redacted(value, key), safe=REDACTED) if name in _KNOWN_PARAMETERS else REDACTED}"
         for name, value in pairs
     )
+    return _redacted("&".join(shown), key)

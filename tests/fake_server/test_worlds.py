@@ -1,0 +1,173 @@
+"""Keys and worlds: who gets which scenario, where, and what happens when there are too many."""
+
+from __future__ import annotations
+
+import string
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fake_server.clock import LATEST_WALL_S, ManualClock, RealClock
+from fake_server.engine import Reply, Request
+from fake_server.scenario import shipped_scenarios
+from fake_server.worlds import Choice, Refusal, World, Worlds, read_key
+from tests.fake_server.driving import ASYNC, BODY, KEY, VIDEO
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = shipped_scenarios()
+
+
+@pytest.mark.parametrize(
+    ("key", "scenario", "world"),
+    [
+        ("sk-succeeds", "succeeds", "succeeds"),
+        ("sk-succeeds.a-b_9", "succeeds", "succeeds.a-b_9"),
+        ("sk-throttled-create-date.x", "throttled-create-date", "throttled-create-date.x"),
+    ],
+)
+def test_a_key_names_scenario_and_world(key: str, scenario: str, world: str) -> None:
+    """`sk-<scenario>` is a shared world, a tail makes a private one."""
+    assert read_key(key, NAMES, "demo") == Choice(scenario, world)
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        ("sk-throtled-poll", "throttled-poll"),
+        ("sk-suceeds", "succeeds"),
+        ("sk-Succeeds.x", "succeeds"),
+        ("sk-fails-by-polcy.mine", "fails-by-policy"),
+    ],
+)
+def test_a_mistyped_scenario_is_refused_with_the_nearest(key: str, near: str) -> None:
+    """A key that nearly names a scenario is a 401 that names it, rather than another scenario in silence."""
+    refusal = read_key(key, NAMES, "demo")
+    assert isinstance(refusal, Refusal)
+    assert refusal.status == 401
+    assert refusal.message.endswith(f"Did you mean sk-{near}?")
+
+
+def test_the_key_that_is_never_valid() -> None:
+    """`sk-invalid` is refused always."""
+    refusal = read_key("sk-invalid", NAMES, "demo")
+    assert isinstance(refusal, Refusal)
+    assert refusal.status == 401
+
+
+REAL_KEYS = (
+    st.text("0123456789abcdef", min_size=32, max_size=32).map("sk-".__add__)
+    | st.text(string.ascii_letters + string.digits, min_size=20, max_size=60).map("sk-".__add__)
+    | st.text(string.ascii_letters + string.digits + "-_", min_size=12, max_size=80).filter(
+        lambda key: key[:3] != "sk-"
+    )
+)
+
+
+@given(REAL_KEYS)
+def test_a_real_key_gets_the_default_scenario_and_is_not_in_its_worlds_name(key: str) -> None:
+    """Keys of real accounts are never taken for typing errors, each gets a world, and no name holds a key."""
+    choice = read_key(key, NAMES, "demo")
+    assert isinstance(choice, Choice)
+    assert choice.scenario == "demo"
+    assert key.removeprefix("sk-")[:8] not in choice.world
+    assert choice == read_key(key, NAMES, "demo")
+    assert choice != read_key(key + "x", NAMES, "demo")
+
+
+@given(st.text(max_size=100))
+def test_any_key_at_all_is_a_choice_or_a_refusal(key: str) -> None:
+    """Whatever stands in the key, the world's name is safe in a URL and short."""
+    for whole in (key, f"sk-{key}", f"sk-succeeds.{key}"):
+        choice = read_key(whole, NAMES, "succeeds")
+        if isinstance(choice, Choice):
+            assert len(choice.world) <= 130
+            assert set(choice.world) <= set(string.ascii_letters + string.digits + "-_.~")
+
+
+def create(world: World) -> str:
+    """A create in a world; the body of the answer."""
+    request = Request("POST", f"/api/v1{VIDEO}", "", (KEY, ASYNC), BODY, "http://fake.test")
+    reply = world.engine.handle(request, world.now())
+    assert isinstance(reply, Reply)
+    return reply.body.decode()
+
+
+def test_worlds_are_bounded_and_the_idle_one_goes_first() -> None:
+    """Beyond the bound the world that was idle longest goes, but never one with tasks yet to be billed;
+    where all have some, the newcomer is refused with 503."""
+    worlds = Worlds(NAMES, "succeeds", manual=True, most_worlds=3)
+    busy, _, third = (worlds.for_key(f"sk-succeeds.{name}") for name in "abc")
+    assert isinstance(busy, World)
+    assert isinstance(third, World)
+    create(busy)
+    worlds.for_key("sk-succeeds.b")
+    assert worlds.names() == ["succeeds.a", "succeeds.c", "succeeds.b"]
+    fourth = worlds.for_key("sk-succeeds.d")
+    assert worlds.names() == ["succeeds.a", "succeeds.b", "succeeds.d"]
+    assert worlds.dropped == 1
+    assert worlds.for_key("sk-succeeds.a") is busy
+    second = worlds.named("succeeds.b")
+    for world in (second, fourth):
+        assert isinstance(world, World)
+        create(world)
+    refusal = worlds.for_key("sk-succeeds.e")
+    assert isinstance(refusal, Refusal)
+    assert refusal.status == 503
+
+
+def test_keys_in_endless_number_cost_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decisions about keys are forgotten beyond their bound, and made again alike."""
+    monkeypatch.setattr("fake_server.worlds.MOST_REMEMBERED_KEYS", 5)
+    worlds = Worlds(NAMES, "succeeds", manual=True, most_worlds=4)
+    first = worlds.for_key("sk-succeeds.0")
+    for number in range(50):
+        worlds.for_key(f"sk-suceeds.{number}")
+    assert len(worlds._choices) == 5
+    assert worlds.for_key("sk-succeeds.0") is first
+
+
+def test_worlds_have_clocks_of_their_own() -> None:
+    """Advancing one world's clock moves no other's, and real clocks are there for those who want them."""
+    worlds = Worlds(NAMES, "succeeds", manual=True)
+    one, other = worlds.for_key("sk-succeeds.a"), worlds.for_key("sk-succeeds.b")
+    assert isinstance(one, World)
+    assert isinstance(other, World)
+    assert isinstance(one.clock, ManualClock)
+    one.clock.advance(5.0)
+    assert (one.now().monotonic_s, other.now().monotonic_s) == (5.0, 0.0)
+    real = Worlds(NAMES, "succeeds").for_key("sk-succeeds")
+    assert isinstance(real, World)
+    assert isinstance(real.clock, RealClock)
+    before = real.now()
+    assert real.now().monotonic_s >= before.monotonic_s
+    assert abs((real.now().wall_s - before.wall_s) - (real.now().monotonic_s - before.monotonic_s)) < 1
+
+
+@given(st.lists(st.floats() | st.floats(0, 1e6), max_size=20))
+def test_a_manual_clock_never_goes_back(steps: list[float]) -> None:
+    """Whatever it is asked to advance by, a clock goes forward or refuses, and stays within formattable dates."""
+    clock = ManualClock()
+    for step in steps:
+        before = clock.now()
+        try:
+            clock.advance(step)
+        except ValueError:
+            assert clock.now() == before
+        assert clock.now().monotonic_s >= before.monotonic_s
+        assert clock.now().wall_s >= before.wall_s
+        assert clock.now().wall_s <= LATEST_WALL_S
+
+
+def test_a_scenario_that_breaks_after_the_start_is_told_to_its_users(tmp_path: Path) -> None:
+    """A file that can no longer be read refuses its own key with its first complaint, and no other key."""
+    (tmp_path / "broken.yaml").write_text("version: 2\n")
+    worlds = Worlds({**NAMES, "broken": tmp_path / "broken.yaml"}, "succeeds")
+    refusal = worlds.for_key("sk-broken.x")
+    assert isinstance(refusal, Refusal)
+    assert refusal.status == 400
+    assert "broken.yaml:1:" in refusal.message
+    assert isinstance(worlds.for_key("sk-succeeds"), World)
