@@ -12,32 +12,24 @@ import pytest
 from fake_server.clock import Moment
 from fake_server.engine import Engine
 from fake_server.scenario import load_scenario, shipped_scenarios
-from resilient_poll.drive.clocks import VirtualClock
-from tests.scenarios.client_under_test import DRIVERS, Run, Setting, drive
+from tests.scenarios.client_under_test import DRIVERS, Run
+from tests.scenarios.generated import run_in_process
 from tests.scenarios.judging import assert_bill_is_not_understated, assert_passed
-from tests.support.in_process import ORIGIN, answer_from, engine_transport
 
 LIBRARIES: dict[str, ModuleType] = {"httpx": httpx, "httpx2": httpx2}
-BASE_PATHS = {"aisa": "/apis/v1", "dashscope": "/api/v1"}
 SCENARIOS = {name: load_scenario(path) for name, path in shipped_scenarios().items()}
 # A dropped connection is a fact of the wire; tests/scenarios/test_over_a_socket.py has those.
 CASES = [
-    (name, dialect) for name, scenario in SCENARIOS.items() if not scenario.needs_socket for dialect in scenario.dialects
+    (name, dialect)
+    for name, scenario in SCENARIOS.items()
+    if not scenario.needs_socket
+    for dialect in scenario.dialects
 ]
 
 
 @functools.cache
-def run(name: str, dialect: str, driver: str, library_name: str) -> tuple[Run, Engine, VirtualClock]:
-    scenario, library, clock = SCENARIOS[name], LIBRARIES[library_name], VirtualClock()
-    start = clock.now()
-    engine = Engine(scenario, world="w1", seed=0, started=Moment(start.monotonic_s, start.wall_s))
-
-    def make_client(is_async: bool) -> object:
-        transport = engine_transport(library, functools.partial(answer_from, engine, clock))
-        return library.AsyncClient(transport=transport) if is_async else library.Client(transport=transport)
-
-    setting = Setting(scenario, dialect, f"sk-{name}", ORIGIN + BASE_PATHS[dialect], make_client, clock)
-    return drive(driver, setting), engine, clock
+def run(name: str, dialect: str, driver: str, library_name: str) -> tuple[Run, Engine, Moment]:
+    return run_in_process(SCENARIOS[name], dialect, driver, LIBRARIES[library_name])
 
 
 @pytest.mark.parametrize("library_name", LIBRARIES)
@@ -45,11 +37,9 @@ def run(name: str, dialect: str, driver: str, library_name: str) -> tuple[Run, E
 @pytest.mark.parametrize(("name", "dialect"), CASES)
 def test_the_scenario_expects_what_happens(name: str, dialect: str, driver: str, library_name: str) -> None:
     """Every scenario's expectations hold, its faults were consumed, and no bill is understated."""
-    result, engine, clock = run(name, dialect, driver, library_name)
-    now = clock.now()
-    moment = Moment(now.monotonic_s, now.wall_s)
-    assert_passed(engine.verdict(moment, result.outcomes), result)
-    assert_bill_is_not_understated(result, [(row.billed, row.status) for row in engine.bill(moment).tasks])
+    result, engine, now = run(name, dialect, driver, library_name)
+    assert_passed(engine.verdict(now, result.outcomes), result)
+    assert_bill_is_not_understated(result, engine.bill(now).billed_tasks)
 
 
 @pytest.mark.parametrize(("name", "dialect"), CASES)

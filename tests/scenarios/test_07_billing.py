@@ -1,0 +1,88 @@
+"""Property 7: billing is never understated, and as exact as what was observed allows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import strategies as st
+
+from fake_server.clock import Moment
+from resilient_poll.dashscope.dialects import LIFECYCLE
+from resilient_poll.machine import Billing, Phase, task_record
+from resilient_poll.machine.lifecycle import BILLING_BY_PHASE
+from tests.scenarios.generated import read, run_in_process, scenario_texts
+from tests.support.properties import Property
+
+A_YEAR_S = 365 * 86_400.0
+
+
+def compatible(text: str, dialect: str) -> None:
+    result, engine, now = run_in_process(read(text), dialect, "sync")
+    later = Moment(now.monotonic_s + A_YEAR_S, now.wall_s + A_YEAR_S)
+    billed_now = engine.bill(now).billed_tasks
+    billed_ever = engine.bill(later).billed_tasks
+    (belief,), (outcome,) = result.bills, result.outcomes
+    if belief == "BILLED":
+        assert billed_now == 1, text
+    if belief in {"NONE", "yes"}:  # "yes": submitting again is safe, so nothing may have been accepted
+        assert billed_ever == 0, text
+    if outcome == "SUCCEEDED":
+        assert belief == "BILLED"
+    if outcome == "FAILED":
+        assert belief == "NONE"
+    if outcome == "IN_DOUBT":
+        assert belief == "unknown"
+    assert belief in {*Billing, "yes", "unknown"}
+
+
+COMPATIBLE = Property(compatible, examples=200, text=scenario_texts, dialect=st.sampled_from(["aisa", "dashscope"]))
+
+
+def test_belief_and_truth_are_compatible() -> None:
+    """Over generated lives and faults, NONE is said only of what never costs, BILLED only of what does."""
+    COMPATIBLE.holds()
+
+
+def test_every_belief_is_met() -> None:
+    """The property is not empty: the generated runs lead to every kind of belief about money."""
+    met: set[str] = set()
+    Property(
+        lambda text: met.update(run_in_process(read(text), "aisa", "sync")[0].bills), examples=300, text=scenario_texts
+    ).holds()
+    assert met >= {"BILLED", "NONE", "PARTIAL_POSSIBLE", "UNDETERMINED", "ON_SUCCESS", "NOT_YET", "unknown"}
+
+
+def test_a_free_cancellation_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: CANCELED is taken for "not billed"."""
+    monkeypatch.setattr(
+        "resilient_poll.dashscope.task_core.LIFECYCLE",
+        _lifecycle_with({**BILLING_BY_PHASE, Phase.CANCELED: Billing.NONE}),
+    )
+    COMPATIBLE.catches_the_planted_fault()
+
+
+def test_a_forgotten_id_that_costs_nothing_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: an id that the service no longer knows is taken for "not billed"."""
+    monkeypatch.setattr(
+        "resilient_poll.dashscope.task_core.LIFECYCLE",
+        _lifecycle_with({**BILLING_BY_PHASE, Phase.EXPIRED: Billing.NONE, Phase.UNRECOGNIZED: Billing.NONE}),
+    )
+    COMPATIBLE.catches_the_planted_fault()
+
+
+def test_an_early_bill_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: what runs is taken for billed."""
+    genuine = task_record._believed_bill
+    monkeypatch.setattr(
+        task_record,
+        "_believed_bill",
+        lambda record, phase, lifecycle: (
+            Billing.BILLED if phase is Phase.RUNNING else genuine(record, phase, lifecycle)
+        ),
+    )
+    COMPATIBLE.catches_the_planted_fault()
+
+
+def _lifecycle_with(billing: dict[Phase, Billing]) -> object:
+    return replace(LIFECYCLE, billing=billing)
