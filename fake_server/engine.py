@@ -263,7 +263,7 @@ class Engine:
             )
             return wire.succeeded(task.task_id, call.request_id, times, video)
         if view.status == wire.FAILED:
-            code = view.step.code or "InternalError"
+            code = view.step.code or "InternalError.Algo"
             message = view.step.message or wire_errors.default_message(code)
             return wire.failed(task.task_id, call.request_id, times, code, message)
         if view.status in (wire.UNKNOWN, wire.CANCELED):

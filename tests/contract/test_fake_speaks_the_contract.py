@@ -1,0 +1,218 @@
+"""The fake's half of the contract: what it renders has the keys, types and words of the recorded evidence.
+
+The bodies under `scenarios/contract` are read as data; each is a situation, which the fake's renderer is put
+into. Then the engine itself is let loose, and may say nothing that no body holds.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from fake_server import wire, wire_errors
+from fake_server.clock import Moment
+from fake_server.engine import Engine, Reply, Request
+from fake_server.scenario import load_scenario, shipped_scenarios
+
+FOLDER = Path(__file__).resolve().parents[2] / "scenarios" / "contract"
+CASES: list[dict[str, Any]] = [case for path in sorted(FOLDER.glob("*.yaml")) for case in YAML(typ="safe").load(path)]
+# Bodies that are not JSON are no words of the fake's: a scenario writes them out.
+SPOKEN = [case for case in CASES if "body" in case]
+
+
+def shape(value: Any) -> Any:
+    """Keys and types of a body, without its values; a list is the shape of its items."""
+    if isinstance(value, dict):
+        return {key: shape(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [shape(inner) for inner in value]
+    return type(value).__name__
+
+
+def wall_s(text: str) -> float:
+    """Seconds since 1970 of a task time."""
+    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=wire.TASK_ZONE).timestamp()
+
+
+def times_of(output: dict[str, Any]) -> wire.TaskTimes | None:
+    """The times that a body tells."""
+    if "submit_time" not in output:
+        return None
+    names = ("submit_time", "scheduled_time", "end_time")
+    submitted, scheduled, ended = (wall_s(output[name]) if name in output else None for name in names)
+    assert submitted is not None
+    return wire.TaskTimes(submitted, scheduled, ended)
+
+
+def rendered_task(case: dict[str, Any]) -> wire.Body:
+    """The fake's answer to a status query in the situation of a body."""
+    means, output = case["means"], case["body"]["output"]
+    task_id, request_id, status = means["task_id"], means["request_id"], means["task_status"]
+    times = times_of(output)
+    if status == "SUCCEEDED":
+        assert times is not None
+        lines = int(case["body"]["usage"]["SR"])
+        video = wire.Video(means["url"], means["orig_prompt"], means["seconds"], lines, case["usage"], case["url_in"])
+        return wire.succeeded(task_id, request_id, times, video)
+    if status == "FAILED":
+        assert times is not None
+        return wire.failed(task_id, request_id, times, means["code"], means["message"])
+    if status in ("UNKNOWN", "CANCELED"):
+        return wire.bare(task_id, status, request_id)
+    return wire.waiting(task_id, status, request_id, times)
+
+
+def rendered_list(case: dict[str, Any]) -> wire.Body:
+    """The fake's list in the situation of a body."""
+    rows = [
+        wire.Listed(
+            task_id=row["task_id"],
+            status=row["status"],
+            model=row["model_name"],
+            request_id=row["request_id"],
+            created_s=row["gmt_create"] / 1000,
+            started_s=row["start_time"] / 1000,
+            ended_s=row["end_time"] / 1000 if "end_time" in row else None,
+        )
+        for row in case["body"]["data"]
+    ]
+    return wire.task_list(case["means"]["request_id"], rows, case["means"]["total"], 1, 10)
+
+
+def rendered(case: dict[str, Any]) -> wire.Body:
+    """What the fake says in the situation of a body."""
+    means = case["means"]
+    if case["kind"] == "create":
+        return wire.accepted(means["task_id"], means["task_status"], means["request_id"])
+    if case["kind"] == "query":
+        return rendered_task(case)
+    if case["kind"] == "list":
+        return rendered_list(case)
+    if case["http_status"] == 200:
+        return wire.cancel_accepted(means["request_id"])
+    form = case.get("shape") or wire_errors.OWN_SHAPE[case["dialect"]]
+    message = means.get("message") or wire_errors.MESSAGES["UnsupportedOperation"]
+    return wire_errors.error_body(form, case["http_status"], means["code"] or "", message, means.get("request_id", ""))
+
+
+@pytest.mark.parametrize("case", SPOKEN, ids=lambda case: case["name"])
+def test_the_renderer_says_what_the_evidence_says(case: dict[str, Any]) -> None:
+    """In the situation of a body, the fake's body has its keys and types, and but for made-up ids its words."""
+    body = json.loads(wire.encode(rendered(case)))
+    assert shape(body) == shape(case["body"])
+    if case["kind"] == "list":
+        invented = ("api_key_id", "caller_parent_id", "caller_uid", "user_api_unique_key")
+        for row in (*body["data"], *case["body"]["data"]):
+            for name in invented:
+                row.pop(name)
+    assert body == case["body"]
+
+
+def test_every_piece_of_evidence_says_where_it_is_from() -> None:
+    """Each body has a name of its own, a source, a date and a class; nothing here was recorded by us."""
+    assert len({case["name"] for case in CASES}) == len(CASES)
+    for case in CASES:
+        assert case["source"], case["name"]
+        assert case["date"], case["name"]
+        assert case["class"] in ("documented", "reported", "assumed"), case["name"]
+        assert case["dialect"] in wire.DIALECTS, case["name"]
+        assert ("body" in case) != ("body_text" in case), case["name"]
+
+
+# Only what the contract holds
+
+
+def paths(value: Any, above: str = "") -> set[str]:
+    """Every key of a body, with the keys above it and its type."""
+    if isinstance(value, dict):
+        return {path for key, inner in value.items() for path in paths(inner, f"{above}/{key}")}
+    if isinstance(value, list):
+        return {path for inner in value for path in paths(inner, f"{above}[]")} or {f"{above}[]"}
+    return {f"{above}:{type(value).__name__}"}
+
+
+def code_in(body: dict[str, Any]) -> str | None:
+    """The code of an error body, in whichever shape."""
+    error = body.get("error")
+    return error.get("code") if isinstance(error, dict) else body.get("code")
+
+
+KNOWN_WORDS = {case["means"]["task_status"] for case in CASES if case["kind"] in ("create", "query")}
+KNOWN_PATHS = {
+    (case["dialect"], "error" if case["http_status"] != 200 else case["kind"]): set[str]() for case in SPOKEN
+}
+for each in SPOKEN:
+    KNOWN_PATHS[each["dialect"], "error" if each["http_status"] != 200 else each["kind"]] |= paths(each["body"])
+KNOWN_CODES = {(case["dialect"], case["http_status"], code_in(case["body"])) for case in SPOKEN}
+FAILURES = {case["means"]["code"] for case in CASES if case["means"].get("task_status") == "FAILED"}
+
+KEY = ("Authorization", "Bearer sk-test")
+ENABLE = ("X-DashScope-Async", "enable")
+TASKS = {"aisa": "/apis/v1/services/aigc/tasks", "dashscope": "/api/v1/tasks"}
+CREATE = "/services/aigc/video-generation/video-synthesis"
+BODIES = st.sampled_from(
+    [b'{"model": "wan2.2-t2v-plus", "input": {"prompt": "x"}}', b'{"model": "m", "input": {}}', b"{"]
+)
+HEADERS = st.sampled_from([(KEY, ENABLE), (KEY, ENABLE), (KEY,), (), (("Authorization", "Bearer sk-invalid"),)])
+# Scenarios that ask for something wrong on purpose say words of their own.
+HONEST = sorted(set(shipped_scenarios()) - {"unlisted-status", "bad-gateway", "demo"})
+
+
+def check(dialect: str, kind: str, reply: Reply) -> None:
+    """A reply holds nothing that no body of the contract holds."""
+    body = json.loads(reply.body)
+    assert paths(body) <= KNOWN_PATHS[dialect, "error" if reply.status != 200 else kind], (kind, body)
+    if reply.status != 200:
+        assert (dialect, reply.status, code_in(body)) in KNOWN_CODES
+    elif kind in ("create", "query"):
+        output = body["output"]
+        assert output["task_status"] in KNOWN_WORDS
+        assert output.get("code", next(iter(FAILURES))) in FAILURES
+
+
+@given(st.sampled_from(HONEST), st.lists(st.tuples(st.sampled_from(sorted(TASKS)), st.integers(0, 5), HEADERS, BODIES)))
+def test_the_engine_says_only_what_the_contract_holds(
+    name: str, requests: list[tuple[str, int, tuple[tuple[str, str], ...], bytes]]
+) -> None:
+    """Whatever is asked, in each dialect: every key, type, status word and error code stands in some body."""
+    engine = Engine(load_scenario(shipped_scenarios()[name]), world="w1", started=Moment(0.0, 1.75e9))
+    ids = ["nobody"]
+    for number, (dialect, kind, headers, content) in enumerate(requests):
+        base, tasks = wire.BASES[dialect], TASKS[dialect]
+        method, path, said, query = [
+            ("POST", base + CREATE, "create", ""),
+            ("GET", f"{tasks}/{ids[-1]}", "query", ""),
+            ("GET", tasks, "list" if dialect == "dashscope" else "query", f"task_id={ids[-1]}"),
+            ("POST", f"{tasks}/{ids[-1]}/cancel", "cancel", ""),
+            ("GET", f"{tasks}/{ids[0]}", "query", ""),
+            ("GET", f"{base}/nowhere", "none", ""),
+        ][kind]
+        now = Moment(number * 1.5, 1.75e9 + number * 1.5)
+        reply = engine.handle(Request(method, path, query, headers, content, "http://fake.test"), now)
+        if isinstance(reply, Reply):
+            check(dialect, said, reply)
+            if said == "create" and reply.status == 200:
+                ids.append(json.loads(reply.body)["output"]["task_id"])
+
+
+def test_the_evidence_covers_what_is_promised() -> None:
+    """No situation that the pages describe is without a body."""
+    kinds = {(case["kind"], case["dialect"], case["means"].get("task_status")) for case in CASES}
+    for dialect in wire.DIALECTS:
+        assert {("create", dialect, word) for word in ("PENDING", "RUNNING")} <= kinds
+        words = ("PENDING", "RUNNING", "SUCCEEDED", "FAILED", "UNKNOWN", "CANCELED")
+        assert {("query", dialect, word) for word in words} <= kinds
+    assert {case["usage"] for case in CASES if "usage" in case} == {"counted", "measured", "detailed"}
+    assert {case["url_in"] for case in CASES if "url_in" in case} == {"video_url", "results.video_url"}
+    shapes = {(case["dialect"], case.get("shape")) for case in CASES if case["kind"] == "error"}
+    assert shapes == {
+        ("dashscope", "flat"),
+        *(("aisa", form) for form in ("nested", "code_and_text", "text", "retryable", "html")),
+    }
