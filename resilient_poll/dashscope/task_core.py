@@ -128,6 +128,7 @@ class ClientCore:
             now,
             status=accepted.status,
             request_id=accepted.request_id,
+            seed=submission.seed,
         )
         self.publish(PhaseChanged(record.task_id, now.monotonic_s, Phase.SUBMITTING, record.phase, record.status))
         token = write_token(record, self.settings, now)
@@ -221,6 +222,11 @@ class TaskCore:
     def resume_token(self) -> str:
         """One line that lets another process go on with this task."""
         return write_token(self._poller.record, self._core.settings, self._now())
+
+    @property
+    def standing(self) -> Standing:
+        """Everything that is known of it now, as an error would carry it."""
+        return self._standing()
 
     @property
     def outcome(self) -> VideoOutcome | None:
