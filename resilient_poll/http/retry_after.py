@@ -15,7 +15,7 @@ LONGEST_RETRY_AFTER_S = 7 * 24 * 3600.0
 
 _SECONDS = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,15})?")  # 15 digits: what a float holds exactly.
 _DATE = re.compile(r"[A-Z][a-z]{2,8},? .{6,40}")
-_LEAP_SECOND = re.compile(r":60\b")
+_LEAP_SECOND = re.compile(r"(?<=:[0-5][0-9]):60\b")  # After the minutes: minute 60 exists nowhere.
 _SHOWN = 40
 
 
