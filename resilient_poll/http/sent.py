@@ -9,6 +9,8 @@ __all__ = ["describe", "is_library_error", "surely_not_sent"]
 
 _LIBRARIES = frozenset({"httpx", "httpx2", "httpcore", "httpcore2"})
 _ROOTS = frozenset({"HTTPError", "InvalidURL", "StreamError", "CookieConflict", "RequestError"})
+_ROOTS_BELOW = frozenset({"NetworkError", "TimeoutException", "ProtocolError", "ProxyError", "UnsupportedProtocol"})
+"""Those of httpcore and httpcore2, which a caller's own transport may let through."""
 _BEFORE_THE_FIRST_BYTE = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeout", "UnsupportedProtocol"})
 """Raised while there is no connection yet, in httpx 0.28 and httpx2 2.16 alike.
 
@@ -23,7 +25,7 @@ def _names(error: BaseException) -> set[str]:
 
 def is_library_error(error: BaseException) -> bool:
     """Return whether an error is one of an HTTP library's own, rather than a fault of the program."""
-    return not _ROOTS.isdisjoint(_names(error))
+    return not (_ROOTS | _ROOTS_BELOW).isdisjoint(_names(error))
 
 
 def surely_not_sent(error: BaseException, *, body_was_read: bool | None) -> bool:

@@ -18,7 +18,7 @@ from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.transports.abandon import LeftBehind, call_within
 from resilient_poll.transports.cut import cut_at, install_cut
 from resilient_poll.transports.library import default_library, library_of
-from resilient_poll.transports.wire import AnswerReader, build_request, failed
+from resilient_poll.transports.wire import AnswerReader, ContentDecoder, build_request, failed
 
 __all__ = ["Exchange", "Incoming"]
 
@@ -42,8 +42,13 @@ class Incoming:
         Raises:
             ExchangeFailed: It broke off.
         """
+        decoder = ContentDecoder(self._response)
         try:
-            yield from self._response.iter_bytes()
+            for chunk in _raw(self._response):
+                yield from decoder.pieces(chunk)
+            decoder.finish()
+        except ExchangeFailed:
+            raise
         except Exception as error:
             if (failure := failed(error, None)) is None:
                 raise
@@ -147,9 +152,9 @@ class Exchange:
 
     @staticmethod
     def _read(response: Any, left_behind: threading.Event | None) -> Answer:
-        reader = AnswerReader(response)
         try:
-            for chunk in response.iter_bytes():
+            reader = AnswerReader(response)
+            for chunk in _raw(response):
                 reader.add(chunk)
                 if left_behind is not None and left_behind.is_set():
                     raise ExchangeFailed("nobody waits for this answer any more", surely_not_sent=False)
@@ -169,3 +174,9 @@ class Exchange:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _raw(response: Any) -> Iterator[bytes]:
+    """Return a response's body as it comes; a body that is in memory already is decoded already."""
+    chunks: Iterator[bytes] = response.iter_bytes() if response.is_stream_consumed else response.iter_raw()
+    return chunks

@@ -7,14 +7,14 @@ cancel scope, through our own client and through a caller's.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
 
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.transports.library import default_library, library_of
-from resilient_poll.transports.wire import AnswerReader, build_request, failed
+from resilient_poll.transports.wire import AnswerReader, ContentDecoder, build_request, failed
 
 __all__ = ["AsyncExchange", "AsyncIncoming"]
 
@@ -29,22 +29,39 @@ class AsyncIncoming:
 
     def __init__(self, response: Any) -> None:
         self._response = response
+        self._raw = _raw(response)
+        self._given_out: AsyncGenerator[bytes, None] | None = None
         self.status: int = response.status_code
         self.headers: dict[str, str] = dict(response.headers.items())
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes, decoded.
 
         Raises:
             ExchangeFailed: It broke off.
         """
+        self._given_out = self._chunks()
+        return self._given_out
+
+    async def _chunks(self) -> AsyncGenerator[bytes, None]:
+        decoder = ContentDecoder(self._response)
         try:
-            async for chunk in self._response.aiter_bytes():
-                yield chunk
+            async for chunk in self._raw:
+                for piece in decoder.pieces(chunk):
+                    yield piece
+            decoder.finish()
+        except ExchangeFailed:
+            raise
         except Exception as error:
             if (failure := failed(error, None)) is None:
                 raise
             raise failure from error
+
+    async def close(self) -> None:
+        """Close the connection and everything that was handed out."""
+        await _close(self._response, self._raw)
+        if self._given_out is not None:
+            await self._given_out.aclose()
 
 
 class AsyncExchange:
@@ -133,11 +150,12 @@ class AsyncExchange:
             if (failure := failed(error, None)) is None:
                 raise
             raise failure from error
+        incoming = AsyncIncoming(response)
         try:
-            yield AsyncIncoming(response)
+            yield incoming
         finally:
             with anyio.CancelScope(shield=True):
-                await response.aclose()
+                await incoming.close()
 
     async def _send_within(self, client: Any, request: HttpRequest, timeout_s: float) -> Answer:
         built, body = build_request(request, self._library, timeout_s)
@@ -156,16 +174,35 @@ class AsyncExchange:
 
     @staticmethod
     async def _read(response: Any) -> Answer:
-        reader = AnswerReader(response)
+        chunks = _raw(response)
         try:
-            async for chunk in response.aiter_bytes():
+            reader = AnswerReader(response)
+            async for chunk in chunks:
                 reader.add(chunk)
         finally:
             with anyio.CancelScope(shield=True):
-                await response.aclose()
+                await _close(response, chunks)
         return reader.finish()
 
     async def close(self) -> None:
         """Close our own clients; a caller's client stays the caller's."""
         for client in self._owned:
             await client.aclose()
+
+
+def _raw(response: Any) -> AsyncIterator[bytes]:
+    """Return a response's body as it comes; a body that is in memory already is decoded already."""
+    chunks: AsyncIterator[bytes] = response.aiter_bytes() if response.is_stream_consumed else response.aiter_raw()
+    return chunks
+
+
+async def _close(response: Any, chunks: AsyncIterator[bytes]) -> None:
+    """Close a response, and end its generators, read to their end or not.
+
+    The libraries nest several and close only the outermost; trio complains of those that
+    are left suspended. Over a closed connection they end at once, with an error.
+    """
+    await response.aclose()
+    with suppress(Exception):
+        async for _ in chunks:
+            pass

@@ -26,6 +26,7 @@ LIBRARY = HttpLibrary(
     client=httpx2.Client,
     async_client=httpx2.AsyncClient,
     limits=httpx2.Limits,
+    invalid_url=httpx2.InvalidURL,
     read_timeout=httpcore2.ReadTimeout,
     connect_timeout=httpcore2.ConnectTimeout,
     connect_error=httpcore2.ConnectError,

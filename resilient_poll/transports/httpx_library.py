@@ -26,6 +26,7 @@ LIBRARY = HttpLibrary(
     client=httpx.Client,
     async_client=httpx.AsyncClient,
     limits=httpx.Limits,
+    invalid_url=httpx.InvalidURL,
     read_timeout=httpcore.ReadTimeout,
     connect_timeout=httpcore.ConnectTimeout,
     connect_error=httpcore.ConnectError,

@@ -31,6 +31,7 @@ class HttpLibrary:
         client: Its blocking client.
         async_client: Its awaiting client.
         limits: Its pool limits.
+        invalid_url: What it raises when it finds no sense in a URL.
         read_timeout: What its network layer raises when a read takes too long.
         connect_timeout: The same for a connect.
         connect_error: What it raises when a connect fails.
@@ -43,6 +44,7 @@ class HttpLibrary:
     client: Callable[..., Any]
     async_client: Callable[..., Any]
     limits: Callable[..., Any]
+    invalid_url: type[Exception]
     read_timeout: type[Exception]
     connect_timeout: type[Exception]
     connect_error: type[Exception]

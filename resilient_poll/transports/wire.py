@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterator
 from typing import Any
 
 from resilient_poll.http.messages import LONGEST_ANSWER_BYTES, Answer, ExchangeFailed, HttpRequest
@@ -9,10 +11,12 @@ from resilient_poll.http.sent import describe, is_library_error, surely_not_sent
 from resilient_poll.transports.library import HttpLibrary
 from resilient_poll.transports.once_body import OnceBytes
 
-__all__ = ["AnswerReader", "build_request", "failed"]
+__all__ = ["AnswerReader", "ContentDecoder", "build_request", "failed"]
 
 CONNECT_S = 15.0
 """The longest that a create waits for a connection: nothing was sent by then, so giving up is free."""
+_PIECE_BYTES = 256 * 1024
+"""What is decoded at a time: it bounds the memory that a small chunk can take."""
 
 
 def build_request(request: HttpRequest, library: HttpLibrary, timeout_s: float) -> tuple[Any, OnceBytes | None]:
@@ -25,7 +29,17 @@ def build_request(request: HttpRequest, library: HttpLibrary, timeout_s: float) 
 
     Returns:
         The library's request, and its body if it has one.
+
+    Raises:
+        ExchangeFailed: The library finds no sense in the URL; nothing was sent.
     """
+    try:
+        return _build(request, library, timeout_s)
+    except library.invalid_url as error:
+        raise ExchangeFailed(describe(error), surely_not_sent=True) from error
+
+
+def _build(request: HttpRequest, library: HttpLibrary, timeout_s: float) -> tuple[Any, OnceBytes | None]:
     connect_s = min(timeout_s, CONNECT_S)
     extensions = {"timeout": {"connect": connect_s, "pool": connect_s, "read": timeout_s, "write": timeout_s}}
     headers = list(request.headers)
@@ -42,17 +56,73 @@ def build_request(request: HttpRequest, library: HttpLibrary, timeout_s: float) 
 def failed(error: Exception, body: OnceBytes | None) -> ExchangeFailed | None:
     """Return what a failed exchange means, or None if the error is not the network's.
 
-    An error that is no HTTP library's is a fault of the program, and passes as it is,
-    unless a body was read: then there may be a task, and that is the news.
+    An error that is neither an HTTP library's nor the operating system's is a fault of the
+    program, and passes as it is, unless a body was read: then there may be a task, and
+    that is the news.
 
     Args:
         error: What was raised.
         body: The request's body, if it has one.
     """
     was_read = body.was_read if body is not None else None
-    if not was_read and not is_library_error(error):
+    if not was_read and not is_library_error(error) and not isinstance(error, OSError):
         return None
     return ExchangeFailed(describe(error), surely_not_sent=surely_not_sent(error, body_was_read=was_read))
+
+
+class ContentDecoder:
+    """Undoes an answer's content encoding, a bounded piece at a time.
+
+    The libraries decode whatever comes, several encodings on top of each other too, and
+    each piece from the network in one go: 64 KiB can become many gigabytes.
+
+    Args:
+        response: The library's response, its body unread or wholly read by someone else.
+
+    Raises:
+        ExchangeFailed: It comes in an encoding that was not asked for.
+    """
+
+    def __init__(self, response: Any) -> None:
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        self._inflate: Any = None
+        self._has_begun = False
+        if response.is_stream_consumed or encoding in {"", "identity"}:
+            return
+        if encoding not in {"gzip", "x-gzip"}:
+            raise ExchangeFailed(
+                f"the answer's content encoding {encoding!r:.40} was not asked for", surely_not_sent=False
+            )
+        self._inflate = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # 16: with the header of gzip
+
+    def pieces(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield what a chunk from the network decodes to.
+
+        Raises:
+            ExchangeFailed: It is not what it claims to be.
+        """
+        if self._inflate is None:
+            yield chunk
+            return
+        self._has_begun = True
+        while not self._inflate.eof:
+            try:
+                piece = self._inflate.decompress(chunk, _PIECE_BYTES)
+            except zlib.error as error:
+                raise ExchangeFailed(f"the answer's gzip cannot be read ({error})", surely_not_sent=False) from None
+            yield piece
+            chunk = self._inflate.unconsumed_tail
+            if not chunk and len(piece) < _PIECE_BYTES:
+                return
+
+    def finish(self) -> None:
+        """Say that nothing more comes.
+
+        Raises:
+            ExchangeFailed: Something is missing.
+        """
+        if self._has_begun and not self._inflate.eof:
+            raise ExchangeFailed("the answer's gzip broke off", surely_not_sent=False)
 
 
 class AnswerReader:
@@ -60,25 +130,35 @@ class AnswerReader:
 
     Args:
         response: The library's response, its body unread.
+
+    Raises:
+        ExchangeFailed: It comes in an encoding that was not asked for.
     """
 
     def __init__(self, response: Any) -> None:
         self._status: int = response.status_code
         self._headers = tuple(response.headers.multi_items())
-        self._chunks: list[bytes] = []
+        self._decoder = ContentDecoder(response)
+        self._pieces: list[bytes] = []
         self._size = 0
 
     def add(self, chunk: bytes) -> None:
-        """Add a piece of the body.
+        """Add a chunk from the network.
 
         Raises:
             ExchangeFailed: The answer is longer than any answer of an API should be.
         """
-        self._size += len(chunk)
-        if self._size > LONGEST_ANSWER_BYTES:
-            raise ExchangeFailed(f"the answer is longer than {LONGEST_ANSWER_BYTES} bytes", surely_not_sent=False)
-        self._chunks.append(chunk)
+        for piece in self._decoder.pieces(chunk):
+            self._size += len(piece)
+            if self._size > LONGEST_ANSWER_BYTES:
+                raise ExchangeFailed(f"the answer is longer than {LONGEST_ANSWER_BYTES} bytes", surely_not_sent=False)
+            self._pieces.append(piece)
 
     def finish(self) -> Answer:
-        """Return the whole answer."""
-        return Answer(self._status, self._headers, b"".join(self._chunks))
+        """Return the whole answer.
+
+        Raises:
+            ExchangeFailed: Something is missing.
+        """
+        self._decoder.finish()
+        return Answer(self._status, self._headers, b"".join(self._pieces))
