@@ -54,7 +54,6 @@ class Poller:
         lifecycle: The service's table.
         policy: The limits of the first wait.
         now: When that wait begins.
-        seed: What the draws of this task come from; the task's id, unless given.
         floor: The earliest next query of the account; shared by its tasks.
     """
 
@@ -65,12 +64,10 @@ class Poller:
         policy: WaitPolicy,
         now: Instant,
         *,
-        seed: str | None = None,
         floor: Floor | None = None,
     ) -> None:
         self.record = record
         self.lifecycle = lifecycle
-        self.seed = record.task_id if seed is None else seed
         self._floor = Floor() if floor is None else floor
         self._next_poll_floor_s = _SINCE_EVER
         self.begin_wait(policy, now)
@@ -89,7 +86,7 @@ class Poller:
             deadline = min(deadline, now.at_wall(policy.deadline_wall_s).monotonic_s)
         record = self.record
         since = record.accepted_at.monotonic_s if record.accepted_at and not record.polls else _SINCE_EVER
-        spread = policy.start_spread_s * draw(self.seed, record.polls) if policy.start_spread_s else 0.0
+        spread = policy.start_spread_s * draw(record.seed, record.polls) if policy.start_spread_s else 0.0
         due = max(start, since + policy.schedule.delay_s(record.polls)) + spread
         self._wait = _Wait(began_s=start, deadline_s=deadline, due_s=due)
 
@@ -178,7 +175,7 @@ class Poller:
         wait, task_id, at_s = self._wait, self.record.task_id, now.monotonic_s
         setbacks = wait.setbacks_in_a_row + 1
         healthy_s = self._policy.schedule.delay_s(self.record.polls)
-        due_s = at_s + backoff_s(setbacks, draw(self.seed, self.record.polls), at_least_s=healthy_s)
+        due_s = at_s + backoff_s(setbacks, draw(self.record.seed, self.record.polls), at_least_s=healthy_s)
         events: list[Event] = []
         if not isinstance(observation, Unreadable):
             if observation.retry_after_ignored is not None:

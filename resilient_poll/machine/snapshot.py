@@ -37,6 +37,7 @@ def take(record: TaskRecord, now: Instant) -> dict[str, Any]:
     return {
         "version": SNAPSHOT_VERSION,
         "task_id": record.task_id,
+        "seed": record.seed,
         "accepted_at": None if record.accepted_at is None else record.accepted_at.wall_s,
         "phase": record.phase.value,
         "phase_since": now.wall_s - max(0.0, now.monotonic_s - record.phase_since.monotonic_s),
@@ -78,6 +79,7 @@ def restore(snapshot: Mapping[str, Any], now: Instant) -> TaskRecord:
     accepted_at = snapshot.get("accepted_at")
     return TaskRecord(
         task_id=_word(snapshot, "task_id"),
+        seed=_word(snapshot, "seed"),
         accepted_at=None if accepted_at is None else _past(_number(snapshot, "accepted_at"), now),
         phase=phase,
         phase_since=_past(_number(snapshot, "phase_since"), now),

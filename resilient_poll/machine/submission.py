@@ -44,6 +44,7 @@ class Submission:
         accepted: The acceptance, once there is one.
         last: The last observation that was not an acceptance.
         attempts: How often it was sent.
+        seed: What its draws come from, and then those of its task.
     """
 
     def __init__(self, policy: SubmitPolicy, now: Instant, *, seed: str, floor: Floor | None = None) -> None:
@@ -52,7 +53,7 @@ class Submission:
         self.last: Throttled | Unreachable | Refused | LostAnswer | None = None
         self.attempts = 0
         self._policy = policy
-        self._seed = seed
+        self.seed = seed
         self._floor = Floor() if floor is None else floor
         self._due_s = now.monotonic_s
         self._last_start_s = now.monotonic_s + policy.timeout_s - policy.minimum_s
@@ -132,7 +133,7 @@ class Submission:
             events.append(HintIgnored(None, at_s, observation.retry_after_ignored))
         if observation.retry_after_s is not None:
             self._floor.raise_to(at_s + observation.retry_after_s)
-        self._due_s = at_s + backoff_s(self.attempts, draw(self._seed, self.attempts))
+        self._due_s = at_s + backoff_s(self.attempts, draw(self.seed, self.attempts))
         if isinstance(observation, Throttled):
             until_s = max(self._due_s, self._floor.not_before_s)
             events.append(ThrottledEvent(None, at_s, observation.code, observation.retry_after_s, until_s))

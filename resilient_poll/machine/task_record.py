@@ -36,6 +36,7 @@ class TaskRecord:
 
     Attributes:
         task_id: The service's id.
+        seed: What the draws of this task come from.
         accepted_at: When it was accepted, or None if it was picked up by its id.
         phase: Where it stands.
         phase_since: Since when.
@@ -53,6 +54,7 @@ class TaskRecord:
     """
 
     task_id: str
+    seed: str
     accepted_at: Instant | None
     phase: Phase
     phase_since: Instant
@@ -77,6 +79,7 @@ class TaskRecord:
         *,
         status: str | None = None,
         request_id: str | None = None,
+        seed: str | None = None,
     ) -> TaskRecord:
         """Start a record for a task that was accepted just now.
 
@@ -87,12 +90,14 @@ class TaskRecord:
             status: The first status, if the answer had one. An end is not believed from
                 an acceptance: the first poll brings its result.
             request_id: The id of the request that was accepted.
+            seed: What its draws come from; the id, unless given.
         """
         phase = Phase.QUEUED if status is None else lifecycle.phase_of(status)
         if phase not in OPEN:
             phase = Phase.QUEUED
         return cls(
             task_id=task_id,
+            seed=task_id if seed is None else seed,
             accepted_at=now,
             phase=phase,
             phase_since=now,
@@ -107,6 +112,7 @@ class TaskRecord:
         """Start a record for a task of which only the id is known."""
         return cls(
             task_id=task_id,
+            seed=task_id,
             accepted_at=None,
             # Nobody said yet where it stands, so nothing better is claimed.
             phase=Phase.UNRECOGNIZED,
