@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .messages import Request
 
 # Lines per world: a test's whole story, and with every world full still a bearable amount of memory.
@@ -86,10 +84,6 @@ class Journal:
     def forgotten(self) -> int:
         """How many lines were dropped."""
         return self.counters["requests"] - len(self._entries)
-
-    def tail(self, count: int) -> Iterator[Entry]:
-        """The newest lines, oldest of them first."""
-        return iter(tuple(self._entries)[-count:] if count else ())
 
     def add(
         self,

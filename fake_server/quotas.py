@@ -33,11 +33,6 @@ class Slots:
         """Whether a further task would have to wait."""
         return len(self._running) >= self.size or bool(self._waiting)
 
-    @property
-    def open_tasks(self) -> int:
-        """Tasks that hold or await a slot."""
-        return len(self._running) + len(self._waiting)
-
     def settle(self, now_s: float) -> None:
         """Bring slots up to an instant: free what ended, start what waits, in order of time."""
         while True:

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
 
-# A scenario is a page of text. What is larger is a mistake or an attack, and the parser is slow.
-LARGEST_FILE_BYTES = 1_000_000
+# A scenario is a page of text. What is larger is a mistake or an attack, and the parser reads some 80 KB a second.
+LARGEST_FILE_BYTES = 100_000
+# More opening brackets than a page of text holds; nested in each other they take the parser seconds.
+MOST_BRACKETS = 2_000
 # The grammar nests five deep; the parser itself gives up at the interpreter's recursion limit.
 DEEPEST_NESTING = 20
 # More complaints than this help nobody; the count of the rest is told.
@@ -221,6 +223,9 @@ class _RefusedError(Exception):
 
 
 def _composed(text: str) -> Node:
+    brackets = text.count("[") + text.count("{")
+    if brackets > MOST_BRACKETS:
+        raise _RefusedError(Problem(1, 1, f"found {brackets} opening brackets, expected a scenario"))
     try:
         node: Any = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from fake_server.app import Api
+from fake_server.app import Api, make_app
 from fake_server.server import Address, bind
 
 if TYPE_CHECKING:
@@ -264,6 +264,18 @@ def test_a_real_clock_cannot_be_advanced(start: Start) -> None:
 def test_a_page_elsewhere_cannot_reach_the_admin_pages(fake: Running, headers: dict[str, str], status: int) -> None:
     """Admin pages are for our own host names and origins only (DNS rebinding)."""
     assert fake.client.get("/__admin/health", headers=headers).status_code == status
+
+
+@pytest.mark.parametrize(("caller", "status"), [("127.0.0.1", 200), ("::1", 200), ("10.0.0.7", 403), ("unix", 403)])
+def test_another_machine_cannot_reach_the_admin_pages(fake: Running, caller: str, status: int) -> None:
+    """Admin pages answer to the loopback only, whatever Host a caller from elsewhere names."""
+
+    async def ask() -> int:
+        transport = httpx.ASGITransport(make_app(fake.worlds), client=(caller, 1))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return (await client.get("/__admin/health")).status_code
+
+    assert asyncio.run(ask()) == status
 
 
 def test_the_admin_pages_know_what_they_serve(fake: Running) -> None:
