@@ -8,9 +8,10 @@ from typing import Any
 
 from resilient_poll.dashscope.dialects import Dialect
 
-__all__ = ["ErrorBody", "read_error_body", "read_object", "request_id_of", "text_of"]
+__all__ = ["ErrorBody", "read_error_body", "read_object", "request_id_of", "text_of", "word_of"]
 
 _LONGEST_TEXT = 2000  # A message is for people; more than a screenful helps nobody.
+_LONGEST_WORD = 200  # Codes, statuses and ids are below 100; all that is kept must fit into a resume token.
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +39,21 @@ def read_object(body: bytes) -> dict[str, Any] | None:
 
 
 def text_of(value: object) -> str | None:
-    """Return a text from outside, shortened; None if it is empty or no text."""
+    """Return a text from outside, shortened and on one line; None if it is empty or no text."""
+    return _cleaned(value, _LONGEST_TEXT)
+
+
+def word_of(value: object) -> str | None:
+    """Return a code, status or id from outside like :func:`text_of`, but short enough to keep."""
+    return _cleaned(value, _LONGEST_WORD)
+
+
+def _cleaned(value: object, longest: int) -> str | None:
     if not isinstance(value, str) or not value:
         return None
-    return value if len(value) <= _LONGEST_TEXT else value[:_LONGEST_TEXT] + "…"
+    shown = value if len(value) <= longest else value[:longest] + "…"
+    # It will be logged and printed: no line of its own, no terminal's command, no half of a character.
+    return "".join(character if character.isprintable() else " " for character in shown)
 
 
 def request_id_of(body: dict[str, Any] | None) -> str | None:
@@ -50,7 +62,7 @@ def request_id_of(body: dict[str, Any] | None) -> str | None:
         return None
     error = body.get("error")
     inside = error.get("request_id") if isinstance(error, dict) else None
-    return text_of(body.get("request_id")) or text_of(inside)
+    return word_of(body.get("request_id")) or word_of(inside)
 
 
 def read_error_body(body: bytes, dialect: Dialect) -> ErrorBody | None:
@@ -70,12 +82,12 @@ def read_error_body(body: bytes, dialect: Dialect) -> ErrorBody | None:
     error = found.get("error")
     if "nested" in dialect.error_shapes and isinstance(error, dict):
         # An object under "error", with code and message; some have a type or "retryable" too.
-        code, message = text_of(error.get("code")), text_of(error.get("message"))
+        code, message = word_of(error.get("code")), text_of(error.get("message"))
         return ErrorBody(code, message, request_id) if code or message else None
     if "text" in dialect.error_shapes and text_of(error) is not None:
         # {"error": "text"} and {"code", "error": "text", "request_id"}
-        return ErrorBody(text_of(found.get("code")), text_of(error), request_id)
-    if "flat" in dialect.error_shapes and text_of(found.get("code")) is not None:
+        return ErrorBody(word_of(found.get("code")), text_of(error), request_id)
+    if "flat" in dialect.error_shapes and word_of(found.get("code")) is not None:
         # Code and message at the top.
-        return ErrorBody(text_of(found.get("code")), text_of(found.get("message")), request_id)
+        return ErrorBody(word_of(found.get("code")), text_of(found.get("message")), request_id)
     return None

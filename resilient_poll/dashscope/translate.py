@@ -16,6 +16,7 @@ from resilient_poll.dashscope.error_bodies import (
     read_object,
     request_id_of,
     text_of,
+    word_of,
 )
 from resilient_poll.dashscope.requests import checked_task_id
 from resilient_poll.dashscope.results import video_url_of
@@ -121,7 +122,7 @@ def _accepted(answer: Answer) -> Observation:
         accepted_id = checked_task_id(task_id)  # type: ignore[arg-type]  # checked right there
     except ConfigurationError:
         return LostAnswer(request_id=request_id, reason=f"HTTP {answer.status} without a task id that can be read")
-    status = text_of(output.get("task_status")) if isinstance(output, dict) else None
+    status = word_of(output.get("task_status")) if isinstance(output, dict) else None
     return Accepted(request_id=request_id, task_id=accepted_id, status=status)
 
 
@@ -131,7 +132,7 @@ def _status_seen(answer: Answer, task_id: str) -> Observation:
         return Unreadable(reason=f"HTTP {answer.status} with a body that is no JSON object")
     request_id = request_id_of(body)
     output: Any = body.get("output")
-    status = text_of(output.get("task_status")) if isinstance(output, dict) else None
+    status = word_of(output.get("task_status")) if isinstance(output, dict) else None
     if status is None:
         return Unreadable(request_id=request_id, reason=f"HTTP {answer.status} without a status")
     named = output.get("task_id", task_id)
@@ -151,8 +152,8 @@ def _status_seen(answer: Answer, task_id: str) -> Observation:
 def _failure(output: dict[str, Any], body: dict[str, Any]) -> tuple[str | None, str | None]:
     """Return code and message of a task that failed: the page says ``output.code`` here and ``error.code`` there."""
     for place in (output, output.get("error"), body.get("error"), body):
-        if isinstance(place, dict) and text_of(place.get("code")):
-            return text_of(place.get("code")), text_of(place.get("message"))
+        if isinstance(place, dict) and word_of(place.get("code")):
+            return word_of(place.get("code")), text_of(place.get("message"))
     return None, text_of(output.get("message"))
 
 
