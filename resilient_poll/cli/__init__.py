@@ -1,0 +1,1 @@
+"""``resilient-poll``: the client as a command line. Needs the extra ``cli``."""

@@ -1,0 +1,134 @@
+"""The options that commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from resilient_poll.dashscope.dialects import DIALECTS
+from resilient_poll.machine.policy import DEFAULT_SUBMIT_S, DEFAULT_WAIT_S, MINIMUM_POLL_INTERVAL_S
+from resilient_poll.machine.schedules import Fixed
+
+__all__ = ["connection_options", "create_options", "output_option", "task_argument", "wait_options"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _seconds(_context: click.Context, _option: click.Parameter, value: float) -> float:
+    """Accept finite numbers above zero only: every wait here ends."""
+    if not (math.isfinite(value) and value > 0):
+        raise click.BadParameter(f"{value!r} is not a finite number of seconds above zero")
+    return value
+
+
+def _json_object(_context: click.Context, _option: click.Parameter, value: str | None) -> dict[str, Any] | None:
+    if value is None:
+        return None
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise click.BadParameter(f"this is no JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise click.BadParameter('expected a JSON object, such as {"size": "1280*720"}')
+    return found
+
+
+def connection_options(command: Command) -> Command:
+    """Add what every command needs to reach the service."""
+    return _all(
+        command,
+        click.option(
+            "--dialect",
+            type=click.Choice(list(DIALECTS)),
+            help="How the service speaks. Default: the one whose environment variables are set.",
+        ),
+        click.option("--base-url", metavar="URL", help="Where the service is. Default: the environment's or its own."),
+        click.option(
+            "--json", "as_json", is_flag=True, help="Print exactly one JSON object on stdout, also on errors."
+        ),
+    )
+
+
+def create_options(command: Command) -> Command:
+    """Add what a create needs."""
+    return _all(
+        command,
+        click.option("--model", required=True, metavar="MODEL", help="The model's name."),
+        click.option("--prompt", metavar="TEXT", help="What to make. It replaces a prompt in --input."),
+        click.option(
+            "--input",
+            "input_",
+            callback=_json_object,
+            metavar="JSON",
+            help='More of what to make, in the service\'s words: \'{"img_url": "https://..."}\'.',
+        ),
+        click.option(
+            "--parameters",
+            callback=_json_object,
+            metavar="JSON",
+            help='How to make it, in the service\'s words: \'{"size": "1280*720"}\'.',
+        ),
+        click.option(
+            "--submit-timeout",
+            type=float,
+            callback=_seconds,
+            metavar="SECONDS",
+            default=DEFAULT_SUBMIT_S,
+            show_default=True,
+            help="Until when a create may start, while the service is too busy. One that has started is never cut.",
+        ),
+    )
+
+
+def wait_options(command: Command) -> Command:
+    """Add what a wait needs."""
+    return _all(
+        command,
+        click.option(
+            "--timeout",
+            type=float,
+            callback=_seconds,
+            metavar="SECONDS",
+            default=DEFAULT_WAIT_S,
+            show_default=True,
+            help="How long to wait for the task. It is not cut by it.",
+        ),
+        click.option(
+            "--interval",
+            type=float,
+            callback=_seconds,
+            metavar="SECONDS",
+            default=Fixed().interval_s,
+            show_default=True,
+            help=f"The pause between polls; never below {MINIMUM_POLL_INTERVAL_S:g} s.",
+        ),
+    )
+
+
+def output_option(*, default: str | None, text: str) -> Callable[[Command], Command]:
+    """Add where the video goes."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        default=default,
+        show_default=default is not None,
+        help=text,
+    )
+
+
+def task_argument(command: Command) -> Command:
+    """Add the task that the command is about."""
+    return click.argument("task_id", metavar="ID")(command)
+
+
+def _all(command: Command, *options: Callable[[Command], Command]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command

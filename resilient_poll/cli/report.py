@@ -1,0 +1,262 @@
+"""What a command has to say at its end: lines for people, or one JSON object for machines. Prints nothing itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from resilient_poll.cli.exit_codes import ExitCode, verdict_on_error, verdict_on_phase
+from resilient_poll.dashscope.results import video_url_of
+from resilient_poll.errors import ResilientPollError, SafeToSubmitAgain, Standing, SubmitError, SubmitInDoubt, TaskError
+from resilient_poll.machine.lifecycle import ENDS, Billing, Phase
+
+__all__ = ["JSON_WORDS", "Report", "printable", "report_of_error", "report_of_interruption", "report_of_standing"]
+
+JSON_WORDS = (
+    "outcome",
+    "task_id",
+    "status",
+    "phase",
+    "billing",
+    "safe_to_submit_again",
+    "polls",
+    "time_per_phase",
+    "resume_token",
+    "video_url",
+    "file",
+    "error",
+)
+"""The keys of every JSON object, in this order; a value that is not known is null."""
+
+_OWED: Mapping[Billing, str] = MappingProxyType(
+    {
+        Billing.NOT_YET: "not billed so far, may still be billed",
+        Billing.ON_SUCCESS: "billed if it succeeds",
+        Billing.BILLED: "billed",
+        Billing.NONE: "not billed",
+        Billing.PARTIAL_POSSIBLE: "a part of it may be billed",
+        Billing.UNDETERMINED: "not known whether it is billed",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What came of a command.
+
+    Attributes:
+        exit_code: For the shell.
+        outcome: What happened, in a word for machines.
+        safe_to_submit_again: Whether the same submit can be sent again without paying twice.
+        standing: Where the task stood, if there is one.
+        task_id: Its id, if only that is known.
+        phase: Where things stand without a task.
+        billing: What may be owed without a task.
+        file: Where the video is on disk.
+        error: What went wrong, for machines.
+        result: Lines for stdout.
+        notes: Lines for stderr.
+    """
+
+    exit_code: ExitCode
+    outcome: str
+    safe_to_submit_again: SafeToSubmitAgain
+    standing: Standing | None = None
+    task_id: str | None = None
+    phase: Phase | None = None
+    billing: Billing | None = None
+    file: Path | None = None
+    error: Mapping[str, Any] | None = None
+    result: tuple[str, ...] = field(default=(), repr=False)
+    notes: tuple[str, ...] = field(default=(), repr=False)
+
+    def as_json(self) -> str:
+        """Return the one JSON object, in one line."""
+        standing = self.standing
+        values: dict[str, Any] = dict.fromkeys(JSON_WORDS)
+        values.update(
+            outcome=self.outcome,
+            task_id=self.task_id,
+            phase=self.phase,
+            billing=self.billing,
+            safe_to_submit_again=self.safe_to_submit_again,
+            file=None if self.file is None else str(self.file),
+            error=self.error,
+        )
+        if standing is not None:
+            values.update(
+                task_id=standing.task_id,
+                status=standing.status,
+                phase=standing.phase,
+                billing=standing.billing,
+                polls=standing.polls,
+                time_per_phase={phase: round(seconds, 3) for phase, seconds in standing.time_per_phase.items()},
+                resume_token=standing.resume_token,
+                video_url=video_url_of(standing.result) if standing.phase is Phase.SUCCEEDED else None,
+            )
+        return json.dumps(values)
+
+
+def report_of_standing(
+    standing: Standing,
+    *,
+    verdict: tuple[ExitCode, str] | None = None,
+    headline: str | None = None,
+    file: Path | None = None,
+    problem: str | None = None,
+    next_command: str | None = None,
+) -> Report:
+    """Report where a task stands, as a result.
+
+    Args:
+        standing: Where it stands.
+        verdict: Exit code and outcome, where they do not follow from the phase.
+        headline: The first line; the service's word for where the task stands, unless given.
+        file: Where its video was saved.
+        problem: Why this is not what was asked for; the lines then go to stderr.
+        next_command: What to type next, where there is a problem.
+    """
+    code, outcome = verdict or verdict_on_phase(standing.phase)
+    said = ": ".join(part for part in (standing.code, standing.message) if part)
+    first = problem or headline or f"{standing.status or standing.phase}{f': {said}' if said else ''}"
+    lines = (f"{_MARKS.get(code, '✗')} {first}", f"  task {standing.task_id}", f"  {_story_of(standing)}")
+    return Report(
+        exit_code=code,
+        outcome=outcome,
+        safe_to_submit_again=_safe_to_submit_again(standing),
+        standing=standing,
+        file=file,
+        error=None if problem is None else _error("NotDone", problem, next_command=next_command),
+        result=lines if problem is None else (),
+        notes=() if problem is None else (*lines, *_next_lines(next_command)),
+    )
+
+
+def report_of_error(
+    error: ResilientPollError, *, task_id: str | None, creates: bool, next_command: str | None
+) -> Report:
+    """Report what an error says.
+
+    Args:
+        error: What went wrong.
+        task_id: The task that the command is about, where the error does not name one.
+        creates: Whether the command would have made a task.
+        next_command: What to type next, if anything helps.
+    """
+    code, outcome = verdict_on_error(error)
+    safe, phase, billing = error.safe_to_submit_again, None, None
+    match error:
+        case TaskError():
+            pass
+        case SubmitInDoubt():
+            phase, billing = Phase.IN_DOUBT, Billing.UNDETERMINED
+        case _ if creates:
+            phase, billing = Phase.REFUSED if code is ExitCode.REFUSED else Phase.NEW, Billing.NONE
+        case _:
+            # The mistake is in how an existing task was asked about; that task is no less there.
+            safe = "no"
+    text = _without_token(error)
+    return Report(
+        exit_code=code,
+        outcome=outcome,
+        safe_to_submit_again=safe,
+        standing=error.standing if isinstance(error, TaskError) else None,
+        task_id=task_id,
+        phase=phase,
+        billing=billing,
+        error=_error(
+            type(error).__name__,
+            text,
+            code=getattr(error, "code", None),
+            message=getattr(error, "message", None),
+            request_id=getattr(error, "request_id", None),
+            come_back_in_s=error.come_back_in_s if isinstance(error, SubmitError | TaskError) else None,
+            next_command=next_command,
+        ),
+        notes=(f"✗ {text}", *_next_lines(next_command)),
+    )
+
+
+def report_of_interruption(
+    signal_name: str,
+    verdict: tuple[ExitCode, str],
+    what_it_means: str,
+    *,
+    standing: Standing | None = None,
+    task_id: str | None = None,
+    next_command: str | None = None,
+) -> Report:
+    """Report that a signal ended the command.
+
+    Args:
+        signal_name: Which one.
+        verdict: Exit code and outcome.
+        what_it_means: What is known of the task, and what to do, in a sentence.
+        standing: Where the task stands.
+        task_id: Its id, if only that is known.
+        next_command: What to type to go on.
+    """
+    code, _ = verdict
+    text = f"interrupted ({signal_name}): {what_it_means}"
+    has_task = standing is not None or task_id is not None
+    phase, billing, safe = (None, None, "no") if has_task else _WITHOUT_TASK[code]
+    return Report(
+        exit_code=code,
+        outcome=verdict[1],
+        safe_to_submit_again=safe,
+        standing=standing,
+        task_id=task_id,
+        phase=phase,
+        billing=billing,
+        error=_error("Interrupted", text, next_command=next_command),
+        notes=(f"✗ {text}", *_next_lines(next_command)),
+    )
+
+
+def printable(text: str) -> str:
+    """Return text that a terminal only shows: what a service says must not move its cursor or set its title."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else ascii(character)[1:-1] for character in text
+    )
+
+
+_MARKS: Mapping[ExitCode, str] = MappingProxyType({ExitCode.SUCCEEDED: "✓", ExitCode.STILL_GOING: "…"})
+
+_WITHOUT_TASK: Mapping[ExitCode, tuple[Phase | None, Billing | None, SafeToSubmitAgain]] = MappingProxyType(
+    {
+        ExitCode.IN_DOUBT: (Phase.IN_DOUBT, Billing.UNDETERMINED, "unknown"),
+        ExitCode.OTHER: (Phase.NEW, Billing.NONE, "yes"),
+    }
+)
+"""What an interruption leaves where no task was accepted."""
+
+
+def _safe_to_submit_again(standing: Standing) -> SafeToSubmitAgain:
+    if standing.phase is Phase.FAILED and standing.billing is Billing.NONE:
+        return "yes"
+    return "unknown" if standing.phase in ENDS - {Phase.SUCCEEDED} else "no"
+
+
+def _story_of(standing: Standing) -> str:
+    spent = " → ".join(f"{phase} {seconds:.1f} s" for phase, seconds in standing.time_per_phase.items() if seconds)
+    polls = f"{standing.polls} poll{'' if standing.polls == 1 else 's'}"
+    return " · ".join(part for part in (spent, polls, _OWED[standing.billing]) if part)
+
+
+def _without_token(error: ResilientPollError) -> str:
+    # The token is six hundred characters; people get the command to type instead, machines their own field.
+    token = error.resume_token if isinstance(error, TaskError) else None
+    return str(error).replace(f" [resume token {token}]", "")
+
+
+def _next_lines(next_command: str | None) -> tuple[str, ...]:
+    return () if next_command is None else (f"  $ {next_command}",)
+
+
+def _error(kind: str, text: str, **more: Any) -> dict[str, Any]:
+    empty = dict.fromkeys(("code", "message", "request_id", "come_back_in_s", "next_command"))
+    return {"type": kind, "text": text, **empty, **more}

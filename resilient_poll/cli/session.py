@@ -1,0 +1,235 @@
+"""What every command does around its own work: connect, watch, and turn whatever happens into a report."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum, auto
+from pathlib import Path
+from typing import Any, Self
+
+from resilient_poll.cli.exit_codes import ExitCode, verdict_on_phase
+from resilient_poll.cli.interrupts import Interrupted, Interrupts
+from resilient_poll.cli.progress import Progress
+from resilient_poll.cli.report import Report, report_of_error, report_of_interruption
+from resilient_poll.dashscope.client import DashScope, Task
+from resilient_poll.drive.clocks import RealClock
+from resilient_poll.errors import ConfigurationError, DownloadFailed, ResilientPollError, Standing, TaskError
+from resilient_poll.machine.lifecycle import OPEN, Phase
+from resilient_poll.machine.policy import WaitPolicy
+from resilient_poll.machine.schedules import Fixed
+
+__all__ = ["PROGRAM", "Plan", "Session"]
+
+PROGRAM = "resilient-poll"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What the options say, as far as every command needs it.
+
+    Attributes:
+        dialect: The dialect's name, or None to infer it.
+        base_url: Where the service is, or None for the environment's or the dialect's own.
+        interval_s: The pause between polls.
+        target: Where the video goes.
+        task_id: The id or token that was typed, for commands about a task that exists.
+    """
+
+    dialect: str | None
+    base_url: str | None
+    interval_s: float | None = None
+    target: Path | None = None
+    task_id: str | None = None
+
+    def command(self, verb: str, task_id: str) -> str:
+        """Return what to type to do something about a task, under the same options."""
+        words = [PROGRAM, verb, task_id]
+        if self.target is not None and verb in {"wait", "download"}:
+            words += ["-o", str(self.target)]
+        if self.dialect is not None:
+            words += ["--dialect", self.dialect]
+        if self.base_url is not None:
+            words += ["--base-url", self.base_url]
+        return shlex.join(words)
+
+
+class _Stage(Enum):
+    NOTHING_SENT = auto()
+    CREATING = auto()
+    ASKING = auto()
+    CANCELING = auto()
+    SAVING = auto()
+
+
+class Session:
+    """One run of one command.
+
+    Args:
+        plan: What the options say.
+        interrupts: Who hears Ctrl-C and SIGTERM.
+    """
+
+    def __init__(self, plan: Plan, interrupts: Interrupts) -> None:
+        self._plan = plan
+        self._interrupts = interrupts
+        self._progress = Progress()
+        self._stage = _Stage.NOTHING_SENT
+        self._task: Task | None = None
+        self._task_id = plan.task_id
+        interrupts.on_deferred = self._progress.on_deferred
+
+    @classmethod
+    def perform(cls, plan: Plan, interrupts: Interrupts, work: Callable[[Self, DashScope], Report]) -> Report:
+        """Do a command's work.
+
+        Args:
+            plan: What the options say.
+            interrupts: Who hears Ctrl-C and SIGTERM.
+            work: The command's own part.
+
+        Returns:
+            What came of it, whatever that was.
+        """
+        session = cls(plan, interrupts)
+        try:
+            with session._progress, session._connect() as client:
+                return work(session, client)
+        except ResilientPollError as error:
+            return session._report_error(error)
+        except Interrupted as interruption:
+            return session._report_interruption(interruption)
+        finally:
+            interrupts.finish()
+
+    def submit(
+        self, client: DashScope, model: str, what: Mapping[str, Any], how: Mapping[str, Any] | None, timeout_s: float
+    ) -> Task:
+        """Create a task; a signal waits until its id is in hand."""
+        self._progress.begin("submitting")
+        self._stage = _Stage.CREATING
+        with self._interrupts.deferred():
+            task = client.submit(model, what, how, timeout=timeout_s)
+            self._take(task)
+        return task
+
+    def pick_up(self, client: DashScope) -> Task:
+        """Take up the task that was typed."""
+        assert self._plan.task_id is not None  # noqa: S101  # every command that calls this has the argument
+        task = client.task(self._plan.task_id)
+        self._take(task)
+        return task
+
+    def wait(self, task: Task, timeout_s: float) -> Standing:
+        """Wait for success, and return where the task then stands."""
+        self._progress.begin("waiting")
+        task.wait(timeout_s)
+        return task.standing
+
+    def look(self, task: Task) -> Standing:
+        """Ask once where a task stands."""
+        self._progress.begin("asking")
+        return task.refresh()
+
+    def cancel(self, task: Task) -> Standing:
+        """Cancel a task, and return where it then stands."""
+        self._progress.begin("canceling")
+        self._stage = _Stage.CANCELING
+        return task.cancel()
+
+    def save(self, task: Task, target: Path) -> Path:
+        """Write a finished task's video."""
+        self._progress.begin(f"saving to {target}")
+        self._stage = _Stage.SAVING
+        return task.download(target)
+
+    def _take(self, task: Task) -> None:
+        self._task, self._task_id = task, task.id
+        self._stage = _Stage.ASKING
+        self._progress.watch(task)
+
+    def _connect(self) -> DashScope:
+        policy = WaitPolicy() if self._plan.interval_s is None else WaitPolicy(schedule=Fixed(self._plan.interval_s))
+        try:
+            return DashScope(
+                dialect=self._plan.dialect,
+                base_url=self._plan.base_url,
+                wait_policy=policy,
+                clock=_WatchedClock(self._interrupts, self._progress),
+                on_event=self._progress.on_event,
+            )
+        except ConfigurationError:
+            raise
+        except (ValueError, ImportError, OSError) as error:
+            # What the HTTP library reads from the environment. Its words may hold a proxy's password.
+            raise ConfigurationError(
+                f"the environment's proxy or certificate settings cannot be used ({type(error).__name__}): look at "
+                "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR. Nothing was sent"
+            ) from None
+
+    def _report_error(self, error: ResilientPollError) -> Report:
+        task_id = error.task_id if isinstance(error, TaskError) else None
+        verb = None
+        if isinstance(error, DownloadFailed):
+            verb = "download"
+        elif isinstance(error, TaskError) and error.phase in OPEN | {Phase.SUCCEEDED}:
+            verb = "wait"
+        return report_of_error(
+            error,
+            task_id=self._task_id,
+            creates=self._plan.task_id is None,
+            next_command=self._plan.command(verb, task_id) if verb and task_id else None,
+        )
+
+    def _report_interruption(self, interruption: Interrupted) -> Report:
+        if self._task is None:
+            verdict, meaning = self._meaning_without_task(interruption)
+            return report_of_interruption(interruption.signal_name, verdict, meaning, task_id=self._task_id)
+        standing = self._task.standing
+        verdict, verb, meaning = _meaning_with_task(self._stage, standing)
+        return report_of_interruption(
+            interruption.signal_name,
+            verdict,
+            f"task {standing.task_id} {meaning}",
+            standing=standing,
+            next_command=self._plan.command(verb, standing.task_id),
+        )
+
+    def _meaning_without_task(self, interruption: Interrupted) -> tuple[tuple[ExitCode, str], str]:
+        if interruption.forced:
+            return (ExitCode.IN_DOUBT, "in_doubt"), (
+                "the submit was, or may have been, sent, and its answer was not awaited; there may be a task that will "
+                "be billed, and its id is not known here. Look for it at the service before anything is sent again. "
+                "Submitting again may pay twice."
+            )
+        was_sent = self._stage is _Stage.CREATING and self._progress.story.trouble is not None
+        said = "nothing was accepted" if was_sent else "nothing was sent"
+        return (ExitCode.OTHER, "interrupted"), f"{said}."
+
+
+def _meaning_with_task(stage: _Stage, standing: Standing) -> tuple[tuple[ExitCode, str], str, str]:
+    if stage is _Stage.SAVING:
+        return (ExitCode.OTHER, "download_failed"), "download", "succeeded and is paid, and its video is not on disk."
+    if stage is _Stage.CANCELING:
+        return (ExitCode.STILL_GOING, "still_going"), "status", "may have been canceled or not."
+    if standing.phase not in OPEN:
+        return verdict_on_phase(standing.phase), "status", f"ended ({standing.status})."
+    # Of a task that was picked up by its id and not heard of yet, not even that is known.
+    going = "goes on at the service" if standing.status else "is not affected by that"
+    return (ExitCode.STILL_GOING, "still_going"), "wait", f"{going}; do not submit it again."
+
+
+class _WatchedClock(RealClock):
+    """The real clock, whose sleeps are told and are where a submit may be interrupted: nothing is out then."""
+
+    def __init__(self, interrupts: Interrupts, progress: Progress) -> None:
+        self._interrupts = interrupts
+        self._progress = progress
+
+    def sleep(self, seconds: float) -> None:
+        """Block for some seconds."""
+        self._progress.on_sleep(seconds)
+        with self._interrupts.allowed():
+            super().sleep(seconds)
+        self._progress.on_wake()
