@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from resilient_poll.dashscope import requests, translate
+from resilient_poll.dashscope import requests
 from resilient_poll.dashscope.download import (
     CHUNK_TIMEOUT_S,
     PartialFile,
@@ -122,6 +122,8 @@ class DashScope:
         try:
             done = run(submission, lambda command: self._send_create(request, command), self._clock, self._core.publish)
             return Task(self, self._core.accept(submission, done, self._clock.now()))
+        except Exception:
+            raise  # A fault of the program, before the body was read: the exchange lets no other pass.
         except BaseException as interruption:
             self._core.broken_off(submission, interruption, self._clock.now())
             raise
@@ -154,7 +156,7 @@ class DashScope:
         try:
             answer = self._exchange.create(request, command.timeout_s)
         except ExchangeFailed as failure:
-            return translate.create_failed(failure)
+            return self._core.failure_of_create(failure)
         return self._core.after_create(answer, self._clock.now())
 
 

@@ -16,7 +16,7 @@ from typing import Any, Self
 import anyio
 import anyio.to_thread
 
-from resilient_poll.dashscope import requests, translate
+from resilient_poll.dashscope import requests
 from resilient_poll.dashscope.download import (
     CHUNK_TIMEOUT_S,
     PartialFile,
@@ -139,7 +139,7 @@ class AsyncDashScope:
                 request, command.timeout_s, lambda what: self._core.orphaned(submission, what, self._clock.now())
             )
         except ExchangeFailed as failure:
-            return translate.create_failed(failure)
+            return self._core.failure_of_create(failure)
         return self._core.after_create(answer, self._clock.now())
 
 

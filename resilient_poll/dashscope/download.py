@@ -65,6 +65,7 @@ def check_length(headers: dict[str, str], received: int) -> None:
     announced = headers.get("content-length")
     if (
         announced is not None
+        and announced.isascii()
         and announced.isdigit()
         and "content-encoding" not in headers
         and int(announced) != received
@@ -122,6 +123,9 @@ class PartialFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
-        self._partial.unlink(missing_ok=True)
+        try:
+            if self._file is not None:
+                # What is still buffered goes to the disk here, and a full disk says no once more.
+                self._file.close()
+        finally:
+            self._partial.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from resilient_poll.dashscope.dialects import DIALECTS, Dialect, dialect_named
@@ -16,7 +17,20 @@ __all__ = ["Settings", "resolve_settings"]
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]{0,4096}")
-_OURS = frozenset({"authorization", "x-dashscope-async", "content-type", "content-length", "host", "accept-encoding"})
+_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
+_NUMBERS = re.compile(r"[0-9.]+")  # Whoever writes only these means an IPv4 address.
+_OURS = frozenset(
+    {
+        "accept-encoding",
+        "authorization",
+        "connection",
+        "content-length",
+        "content-type",
+        "host",
+        "transfer-encoding",
+        "x-dashscope-async",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +77,8 @@ def resolve_settings(
     """
     chosen = dialect_named(dialect) if dialect is not None else _infer(environ)
     key = environ.get(chosen.key_variable, "") if api_key is None else api_key
+    if not isinstance(key, str):
+        raise ConfigurationError(f"the API key must be a text, not {type(key).__name__}")
     if not key:
         raise ConfigurationError(f"no API key: set {chosen.key_variable} or pass api_key")
     if not _KEY.fullmatch(key):
@@ -91,22 +107,43 @@ def _choose_url(dialect: Dialect, base_url: str | None, environ: Mapping[str, st
 
 
 def _checked_url(url: str) -> str:
+    if not isinstance(url, str):
+        raise ConfigurationError(f"the base URL must be a text, not {type(url).__name__}")
     try:
         parts = urlsplit(url)
-        host, _port = parts.hostname, parts.port
+        host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ConfigurationError(f"the base URL {url!r} cannot be read: {error}") from None
+        raise ConfigurationError(f"the base URL {_shown(url)} cannot be read: {error}") from None
     if parts.scheme not in {"http", "https"} or not host:
-        raise ConfigurationError(f"the base URL must begin with http:// or https:// and name a host, not {url!r}")
-    if parts.query or parts.fragment or parts.username is not None:
+        raise ConfigurationError(f"the base URL must begin with http:// or https:// and name a host, not {_shown(url)}")
+    if "?" in url or "#" in url or parts.username is not None:
         raise ConfigurationError("the base URL must not hold a user, a query or a fragment")
-    if not url.isascii() or any(character.isspace() for character in url):
-        raise ConfigurationError(f"the base URL holds a character that no URL has: {url!r}")
+    if not url.isascii() or any(character.isspace() or not character.isprintable() for character in url):
+        raise ConfigurationError(f"the base URL holds a character that no URL has: {_shown(url)}")
+    if not _is_host(host) or port == 0:
+        raise ConfigurationError(f"the base URL names a host or port that cannot be: {_shown(url)}")
     return url.rstrip("/")
+
+
+def _is_host(host: str) -> bool:
+    if ":" not in host and not _NUMBERS.fullmatch(host):
+        return bool(_HOST.fullmatch(host))
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _shown(url: str) -> str:
+    # A password, or a key in the place of a URL, must not end in a log.
+    return "(not shown: it may hold a secret)" if "@" in url or "sk-" in url else repr(url)
 
 
 def _checked_headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     for name, value in headers.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ConfigurationError(f"the header {name!r} and its value must be texts")
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             raise ConfigurationError(f"the header {name!r} or its value holds a character that no header has")
         if name.lower() in _OURS:

@@ -6,6 +6,7 @@ what to raise is decided here, once.
 
 from __future__ import annotations
 
+import json
 import logging
 import secrets
 from collections.abc import Callable, Generator
@@ -16,7 +17,7 @@ from datetime import datetime
 from resilient_poll.dashscope import requests, translate
 from resilient_poll.dashscope.dialects import LIFECYCLE
 from resilient_poll.dashscope.download import DownloadProblem
-from resilient_poll.dashscope.error_bodies import read_error_body
+from resilient_poll.dashscope.error_bodies import read_error_body, read_object
 from resilient_poll.dashscope.outcome import VideoOutcome
 from resilient_poll.dashscope.resume_token import PREFIX, read_token, write_token
 from resilient_poll.dashscope.settings import Settings
@@ -56,6 +57,7 @@ __all__ = ["ClientCore", "TaskCore"]
 
 logger = logging.getLogger("resilient_poll")
 
+_IN_PLACE_OF_THE_KEY = "[api key]"
 _SHORTEST_SECRET = 8  # Shorter keys are no keys, and replacing them would garble ordinary words.
 _REDACTED = "[api key]"
 _WORTH_A_WARNING = (HintIgnored, IllegalMove, UnlistedStatus)
@@ -100,11 +102,36 @@ class ClientCore:
 
     def scrub(self, answer: Answer) -> Answer:
         """Return an answer without the key, which some services quote when they refuse it."""
+        headers = tuple((name, self.without_key(value)) for name, value in answer.headers)
+        return replace(answer, headers=headers, body=self._scrubbed(answer.body))
+
+    def without_key(self, text: str) -> str:
+        """Return a text from outside without the key."""
         key = self.settings.api_key
-        if len(key) < _SHORTEST_SECRET:
-            return answer
-        headers = tuple((name, value.replace(key, _REDACTED)) for name, value in answer.headers)
-        return Answer(answer.status, headers, answer.body.replace(key.encode(), _REDACTED.encode()))
+        return text if len(key) < _SHORTEST_SECRET else text.replace(key, _IN_PLACE_OF_THE_KEY)
+
+    def _scrubbed(self, body: bytes) -> bytes:
+        # As it will be read: JSON can spell the same letters in other ways and encodings.
+        found = read_object(body)
+        if found is None or len(self.settings.api_key) < _SHORTEST_SECRET:
+            return body
+        key = json.dumps(self.settings.api_key)[1:-1]
+        text = json.dumps(found, ensure_ascii=False)
+        if key not in text:
+            return body
+        return text.replace(key, _IN_PLACE_OF_THE_KEY).encode("utf-8", "surrogatepass")
+
+    def failure_of_create(self, failure: ExchangeFailed) -> Observation:
+        """Return what a create without an answer means."""
+        return translate.create_failed(self._scrubbed_failure(failure))
+
+    def failure_of_query(self, failure: ExchangeFailed) -> Observation:
+        """Return what a query without an answer means."""
+        return translate.query_failed(self._scrubbed_failure(failure))
+
+    def _scrubbed_failure(self, failure: ExchangeFailed) -> ExchangeFailed:
+        # The libraries quote what they could not read.
+        return ExchangeFailed(self.without_key(failure.reason), surely_not_sent=failure.surely_not_sent)
 
     def after_create(self, answer: Answer, now: Instant) -> Observation:
         """Return what the answer to a create means."""
@@ -157,7 +184,7 @@ class ClientCore:
 
     def orphaned(self, submission: Submission, what: Answer | ExchangeFailed, now: Instant) -> None:
         """Take in what came of a create whose caller was cancelled while it was out."""
-        observation = self.after_create(what, now) if isinstance(what, Answer) else translate.create_failed(what)
+        observation = self.after_create(what, now) if isinstance(what, Answer) else self.failure_of_create(what)
         submission.receive(observation, now)
 
     def _log_orphan(self, accepted: Accepted, now: Instant, why: str) -> None:
@@ -261,7 +288,7 @@ class TaskCore:
 
     def _understand(self, what: Answer | ExchangeFailed) -> Observation:
         if isinstance(what, ExchangeFailed):
-            observation = translate.query_failed(what)
+            observation = self._core.failure_of_query(what)
         else:
             answer = self._core.scrub(what)
             observation = translate.translate_query(answer, self._core.settings.dialect, self.id, self._now().wall_s)
@@ -311,7 +338,7 @@ class TaskCore:
             CancelRefused: The service said no, or it is not known what it said.
         """
         if isinstance(what, ExchangeFailed):
-            said = f"whether the service canceled it is not known: {what.reason}"
+            said = f"whether the service canceled it is not known: {self._core.without_key(what.reason)}"
         elif 200 <= what.status < 300:
             return
         else:
@@ -331,8 +358,10 @@ class TaskCore:
         try:
             yield
         except (DownloadProblem, ExchangeFailed, OSError) as problem:
-            summary = f"succeeded, but its video is not saved: {problem}"
-            raise DownloadFailed(summary, self._standing()) from problem
+            said = str(problem)
+            shown = self._core.without_key(said)
+            summary = f"succeeded, but its video is not saved: {shown}"
+            raise DownloadFailed(summary, self._standing()) from (problem if shown == said else None)
 
     @contextmanager
     def _saying_how_to_resume(self) -> Generator[None, None, None]:

@@ -59,7 +59,7 @@ class RealAsyncClock:
     def now(self) -> Instant:
         """Return the present instant."""
         # Imported here: poll() must not need anyio, and this module serves it too.
-        import anyio  # noqa: PLC0415
+        import anyio  # noqa: PLC0415  # see above
 
         return Instant(anyio.current_time(), time.time())
 
