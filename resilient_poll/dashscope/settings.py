@@ -77,7 +77,7 @@ def resolve_settings(
     """
     chosen = dialect_named(dialect) if dialect is not None else _infer(environ)
     key = environ.get(chosen.key_variable, "") if api_key is None else api_key
-    if not isinstance(key, str):
+    if not _is_text(key):
         raise ConfigurationError(f"the API key must be a text, not {type(key).__name__}")
     if not key:
         raise ConfigurationError(f"no API key: set {chosen.key_variable} or pass api_key")
@@ -107,7 +107,7 @@ def _choose_url(dialect: Dialect, base_url: str | None, environ: Mapping[str, st
 
 
 def _checked_url(url: str) -> str:
-    if not isinstance(url, str):
+    if not _is_text(url):
         raise ConfigurationError(f"the base URL must be a text, not {type(url).__name__}")
     try:
         parts = urlsplit(url)
@@ -123,6 +123,11 @@ def _checked_url(url: str) -> str:
     if not _is_host(host) or port == 0:
         raise ConfigurationError(f"the base URL names a host or port that cannot be: {_shown(url)}")
     return url.rstrip("/")
+
+
+def _is_text(value: object) -> bool:
+    # Types are hints at run time: callers without a type checker pass bytes and numbers too.
+    return isinstance(value, str)
 
 
 def _is_host(host: str) -> bool:
@@ -142,7 +147,7 @@ def _shown(url: str) -> str:
 
 def _checked_headers(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     for name, value in headers.items():
-        if not isinstance(name, str) or not isinstance(value, str):
+        if not _is_text(name) or not _is_text(value):
             raise ConfigurationError(f"the header {name!r} and its value must be texts")
         if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             raise ConfigurationError(f"the header {name!r} or its value holds a character that no header has")
