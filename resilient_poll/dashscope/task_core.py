@@ -116,7 +116,10 @@ class ClientCore:
         if found is None or len(self.settings.api_key) < _SHORTEST_SECRET:
             return body
         key = json.dumps(self.settings.api_key)[1:-1]
-        text = json.dumps(found, ensure_ascii=False)
+        try:
+            text = json.dumps(found, ensure_ascii=False)
+        except RecursionError:
+            return b""  # What cannot be searched is not shown.
         if key not in text:
             return body
         return text.replace(key, _IN_PLACE_OF_THE_KEY).encode("utf-8", "surrogatepass")

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.transports.library import default_library, library_of
@@ -114,6 +115,8 @@ class AsyncExchange:
         Raises:
             ExchangeFailed: No whole answer came; it says whether the request surely did not arrive.
         """
+        # Whoever is cancelled already asks for nothing that costs money.
+        await anyio.lowlevel.checkpoint_if_cancelled()
         came: list[Answer | ExchangeFailed] = []
         broke: list[Exception] = []
 
