@@ -152,7 +152,7 @@ class Engine:
 
     def _forward(self, now: Moment) -> Moment:
         if now.monotonic_s > self._latest.monotonic_s:
-            self._latest = now
+            self._latest = Moment(now.monotonic_s, max(now.wall_s, self._latest.wall_s))
         self._slots.settle(self._latest.monotonic_s)
         return self._latest
 

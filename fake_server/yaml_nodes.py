@@ -227,7 +227,10 @@ def _composed(text: str) -> Node:
     if brackets > MOST_BRACKETS:
         raise _RefusedError(Problem(1, 1, f"found {brackets} opening brackets, expected a scenario"))
     try:
-        node: Any = YAML(typ="safe", pure=True).compose(text)
+        with warnings.catch_warnings():
+            # ruamel warns of anchors defined twice; here every anchor is a complaint of its own.
+            warnings.simplefilter("ignore")
+            node: Any = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         raise _RefusedError(_from_parser(error)) from None
     except ReaderError as error:

@@ -235,6 +235,7 @@ def test_a_bomb_does_not_go_off(tmp_path: Path) -> None:
     assert len(found) == 9
     assert found[0] == "1:4: found the anchor &a, expected plain values (anchors are not read here)"
     assert complaints(tmp_path, "a: &a [*a]")[0].startswith("1:4: found the anchor")
+    assert complaints(tmp_path, "a: &a 1\nb: &a 2")[1].startswith("2:4: found the anchor")
 
 
 def test_a_flood_of_mistakes_is_cut(tmp_path: Path) -> None:
