@@ -1,0 +1,126 @@
+"""Rewrite what README.md derives from the code: make docs. A test fails where it is stale."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from fake_server.scenario import load_scenario, shipped_scenarios
+from resilient_poll.cli.exit_codes import MEANINGS
+from resilient_poll.machine.lifecycle import BILLING_BY_PHASE, ENDS, MOVES, OPEN, Phase
+
+ROOT = Path(__file__).resolve().parents[1]
+README = ROOT / "README.md"
+_BLOCK = re.compile(r"(<!-- derived: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def lifecycle_diagram() -> str:
+    """Draw the table of moves as a Mermaid state diagram.
+
+    The phases of an accepted task can nearly all follow each other, so they are drawn as
+    one group: what all of them share is one arrow from the group.
+    """
+    lines = [
+        "```mermaid",
+        "stateDiagram-v2",
+        "    [*] --> NEW",
+        '    state "accepted" as accepted {',
+        "        direction LR",
+    ]
+    inside = sorted(OPEN, key=list(Phase).index)
+    drawn: set[tuple[Phase, Phase]] = set()
+    for phase in inside:
+        for target in inside:
+            if target in MOVES[phase] and (target, phase) not in drawn:
+                drawn.add((phase, target))
+                lines.append(f"        {phase} --> {target}")
+    lines.append("    }")
+    for phase in Phase:
+        targets = MOVES[phase]
+        if phase in OPEN:
+            continue
+        if targets >= OPEN - {Phase.UNRECOGNIZED}:
+            lines.append(f"    {phase} --> accepted{' : an answer reopens it' if phase in ENDS else ''}")
+            targets = targets - OPEN - ENDS | (targets & {Phase.REFUSED, Phase.ABANDONED})
+        lines += [f"    {phase} --> {target}{_why(phase, target)}" for target in Phase if target in targets]
+    shared = frozenset.intersection(*(MOVES[phase] for phase in OPEN))
+    lines += [f"    accepted --> {target}" for target in Phase if target in shared and target not in OPEN]
+    lines += [f"    {phase} --> [*]" for phase in Phase if not MOVES[phase]]
+    return "\n".join([*lines, "```"])
+
+
+def _why(phase: Phase, target: Phase) -> str:
+    return {
+        (Phase.SUBMITTING, Phase.NEW): " : refused for now, or surely not sent",
+        (Phase.SUBMITTING, Phase.IN_DOUBT): " : the answer is lost",
+    }.get((phase, target), "")
+
+
+def phases_table() -> str:
+    """List the phases with their meaning, taken from their own docstrings, and their bill."""
+    source = (ROOT / "resilient_poll" / "machine" / "lifecycle.py").read_text()
+    meanings = dict(re.findall(r'^    ([A-Z_]+) = "\1"\n    """(.*?)"""', source, re.MULTILINE | re.DOTALL))
+    rows = [f"| `{phase}` | {meanings[phase]} | `{BILLING_BY_PHASE[phase]}` |" for phase in Phase]
+    return "\n".join(["| phase | meaning | bill |", "|---|---|---|", *rows])
+
+
+def exit_codes_table() -> str:
+    """List the exit codes of the command line."""
+    rows = [f"| {code.value} | {meaning} |" for code, meaning in MEANINGS.items()]
+    return "\n".join(["| exit code | meaning |", "|---|---|", *rows])
+
+
+def scenarios_table() -> str:
+    """List the shipped scenarios, each with its purpose and what a good client makes of it."""
+    rows = []
+    for name, path in shipped_scenarios().items():
+        scenario = load_scenario(path)
+        outcomes = scenario.expect.outcome
+        words = [outcomes] if isinstance(outcomes, str) else list(outcomes)
+        rows.append(f"| `{name}` | {scenario.summary} | {', '.join(f'`{word}`' for word in words)} |")
+    return "\n".join(["| scenario | what happens | a good client reports |", "|---|---|---|", *rows])
+
+
+def source_of(file: str, start: str, end: str) -> Callable[[], str]:
+    """Return a function that shows the lines of a file between two marks."""
+
+    def show() -> str:
+        text = (ROOT / file).read_text()
+        return f"```python\n{text.partition(start)[2].partition(end)[0].strip()}\n```"
+
+    return show
+
+
+def contrast() -> str:
+    """Show what became of both loops; a test runs them and compares."""
+    return "\n".join(["```", (ROOT / "docs" / "contrast.txt").read_text().strip(), "```"])
+
+
+DERIVED: dict[str, Callable[[], str]] = {
+    "minimal": source_of(
+        "examples/minimal_poller.py", "# --- the loop that everyone writes first ---\n", "# --- ours ---\n"
+    ),
+    "ours": source_of("examples/minimal_poller.py", "# --- ours ---\n", "# --- end ---\n"),
+    "contrast": contrast,
+    "other-api": source_of("examples/other_api.py", "# --- example ---\n", "# --- end ---\n"),
+    "exit-codes": exit_codes_table,
+    "lifecycle": lifecycle_diagram,
+    "phases": phases_table,
+    "scenarios": scenarios_table,
+}
+
+
+def rewritten(text: str) -> str:
+    """Return a page with every derived block made anew.
+
+    Raises:
+        KeyError: A block has a name that nothing derives.
+    """
+    return _BLOCK.sub(lambda block: f"{block[1]}{DERIVED[block['name']]()}\n{block[3]}", text)
+
+
+if __name__ == "__main__":
+    README.write_text(rewritten(README.read_text()))
+    sys.stdout.write(f"{README.name} is up to date\n")
