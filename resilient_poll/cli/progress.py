@@ -10,7 +10,6 @@ from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.spinner import Spinner
 from rich.text import Text
 
 from resilient_poll.cli.report import printable
@@ -20,6 +19,7 @@ from resilient_poll.events import AttemptFailed, Event, HintIgnored, IllegalMove
 __all__ = ["Progress", "Story"]
 
 FRAMES_A_SECOND = 10
+FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SHORT_ID = 8
 """As git shows its hashes: enough to tell tasks apart on one screen."""
 _STYLES = {"SUCCEEDED": "bold green", "FAILED": "bold red", "CANCELED": "bold red", "RUNNING": "bold cyan"}
@@ -68,7 +68,6 @@ class Progress:
         self._console = console or Console(stderr=True, highlight=False)
         self.story = Story(time.monotonic())
         self._task: Task | None = None
-        self._spinner = Spinner("dots", style="cyan")
         # rich also calls a log file with FORCE_COLOR a terminal; an animation in one is noise.
         is_terminal = self._console.file.isatty() and not self._console.is_dumb_terminal
         self._live = (
@@ -161,32 +160,41 @@ class Progress:
 
     def __rich__(self) -> RenderableType:
         story, now_s = self.story, time.monotonic()
-        self._spinner.text = _first_line(story, now_s)
+        # Put together here: rich's spinner wraps a text of its own, and a line that wraps flickers.
+        frame = FRAMES[int((now_s - story.began_s) * FRAMES_A_SECOND) % len(FRAMES)]
+        first = Text.assemble((frame, "cyan"), " ", _first_line(story, now_s), no_wrap=True, overflow="ellipsis")
         more = [line for line in (_trouble_line(story, now_s), _note_line(story)) if line is not None]
-        return Group(self._spinner, *more)
+        return Group(first, *more)
 
 
 def _first_line(story: Story, now_s: float) -> Text:
-    line = Text(no_wrap=True, overflow="ellipsis")
+    line = Text()
     if story.task_id is not None:
         line.append(f"{story.task_id[:SHORT_ID]}  ", style="dim")
-    ends_s = [*(since_s for _, since_s in story.trail[1:]), now_s]
-    for index, ((word, since_s), end_s) in enumerate(zip(story.trail, ends_s, strict=True)):
-        line.append(" → " if index else "", style="dim")
-        is_last = index == len(story.trail) - 1
-        line.append(printable(word), style=_STYLES.get(word, "bold") if is_last else "dim")
-        line.append(f" {_duration(end_s - since_s)}", style="" if is_last else "dim")
-    if not story.trail or story.doing.startswith("saving"):
+    line.append_text(_trail(story, now_s))
+    is_saving = story.doing.startswith("saving")
+    if is_saving or not story.trail:
         line.append(f"{'  ' if story.trail else ''}{printable(story.doing)}", style="bold")
     asides = [] if story.trail else [_duration(now_s - story.began_s)]
     if story.polls:
         asides.append(f"{story.polls} poll{'' if story.polls == 1 else 's'}")
     if story.next_s is not None:
         asides.append(f"next in {max(0.0, story.next_s - now_s):.1f} s")
-    elif story.trail and not story.doing.startswith("saving"):
+    elif story.trail and not is_saving:
         asides.append("asking")
-    line.append("".join(f"  · {aside}" for aside in asides), style="dim")
-    return line
+    return line.append("".join(f"  · {aside}" for aside in asides), style="dim")
+
+
+def _trail(story: Story, now_s: float) -> Text:
+    """The service's words and how long each held; the last one holds until now."""
+    trail = Text()
+    for index, (word, since_s) in enumerate(story.trail):
+        is_last = index == len(story.trail) - 1
+        end_s = now_s if is_last else story.trail[index + 1][1]
+        trail.append(" → " if index else "", style="dim")
+        trail.append(printable(word), style=_STYLES.get(word, "bold") if is_last else "dim")
+        trail.append(f" {_duration(end_s - since_s)}", style="" if is_last else "dim")
+    return trail
 
 
 def _trouble_line(story: Story, now_s: float) -> Text | None:
