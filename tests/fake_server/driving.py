@@ -7,6 +7,8 @@ import textwrap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hypothesis import HealthCheck, settings
+
 from fake_server.clock import Moment
 from fake_server.engine import Drop, Engine, Reply, Request
 from fake_server.scenario import load_scenario, shipped_scenarios
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
     from fake_server.scenario import Scenario
 
+# A slow machine is not a falsified property.
+UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 WALL_S = 1_750_000_000.0
 BASES = {"aisa": "/apis/v1", "dashscope": "/api/v1"}
 TASKS = {"aisa": "/apis/v1/services/aigc/tasks", "dashscope": "/api/v1/tasks"}

@@ -14,7 +14,7 @@ from fake_server.downloads import sample, serve
 from fake_server.engine import Reply, Request
 from fake_server.lifecycles import Lifecycle, Step
 from fake_server.scenario import Expect, Scenario
-from tests.fake_server.driving import KEY, Hand, header, lifecycle_scenario
+from tests.fake_server.driving import KEY, UNTIMED, Hand, header, lifecycle_scenario
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -53,6 +53,7 @@ def test_the_sample_plays() -> None:
     assert float(duration) >= 1
 
 
+@UNTIMED
 @given(st.integers(0, SIZE - 1), st.integers(0, SIZE * 2))
 def test_a_range_gives_those_bytes(first: int, last: int) -> None:
     """A satisfiable range gives 206 with exactly its bytes; the pieces of a file make the file."""
@@ -151,6 +152,7 @@ def test_the_journal_knows_what_happened_and_no_secret(tmp_path: Path) -> None:
     assert OTHER_SECRET not in told
 
 
+@UNTIMED
 @given(st.lists(st.tuples(st.text(max_size=400), st.text(max_size=400)), max_size=100), st.text(max_size=2000))
 def test_a_line_of_the_journal_is_bounded(headers: list[tuple[str, str]], text: str) -> None:
     """However long a request's names, path and query are, its line stays short."""

@@ -13,7 +13,7 @@ from fake_server.clock import Moment
 from fake_server.engine import Drop, Engine, Reply, Request
 from fake_server.lifecycles import Lifecycle, Step
 from fake_server.scenario import Expect, Quotas, Scenario, ScriptedAnswer
-from tests.fake_server.driving import ASYNC, BASES, KEY, TASKS, VIDEO, WALL_S, Hand, content, header
+from tests.fake_server.driving import ASYNC, BASES, KEY, TASKS, UNTIMED, VIDEO, WALL_S, Hand, content, header
 
 WORDS = st.sampled_from(["PENDING", "RUNNING", "UNKNOWN", "SUSPENDED"])
 LAST = st.sampled_from(
@@ -54,6 +54,7 @@ def statuses(engine: Engine, now_s: float) -> list[tuple[str, Decimal]]:
     return [(row.status, row.amount) for row in bill.tasks]
 
 
+@UNTIMED
 @given(scenarios(TIMED), INSTANTS, st.integers(1, 5), st.floats(0.5, 100))
 def test_timed_lives_do_not_notice_who_asks(scenario: Scenario, polls: list[float], tasks: int, speed: float) -> None:
     """For steps by time, state and bill at an instant are the same however often anyone asked before, and
@@ -69,6 +70,7 @@ def test_timed_lives_do_not_notice_who_asks(scenario: Scenario, polls: list[floa
         assert statuses(watched.engine, now_s) == statuses(alone.engine, now_s)
 
 
+@UNTIMED
 @given(scenarios(TIMED | POLLED), INSTANTS, st.data())
 def test_what_is_told_never_goes_back_in_the_script(
     scenario: Scenario, polls: list[float], data: st.DataObject
@@ -86,6 +88,7 @@ def test_what_is_told_never_goes_back_in_the_script(
                 place = script.index(content(reply)["output"]["task_status"], place)
 
 
+@UNTIMED
 @given(st.integers(1, 6), st.integers(0, 4))
 def test_a_step_counted_in_polls_lasts_exactly_that_many_answers(polls: int, faults: int) -> None:
     """Exactly N answered polls show a step of N polls; polls that were spoilt do not count."""
@@ -101,6 +104,7 @@ def test_a_step_counted_in_polls_lasts_exactly_that_many_answers(polls: int, fau
     assert seen == ["fault"] * faults + ["RUNNING"] * polls + ["SUCCEEDED"]
 
 
+@UNTIMED
 @given(scenarios(TIMED | POLLED), INSTANTS, st.integers(0, 3))
 def test_the_bill_is_the_true_state_times_the_price(scenario: Scenario, polls: list[float], cancels: int) -> None:
     """What is billed is exactly what succeeded (or a policy's share), five seconds each, and nothing else;
@@ -124,6 +128,7 @@ def test_the_bill_is_the_true_state_times_the_price(scenario: Scenario, polls: l
     assert bill.billed_tasks == sum(amount > 0 for amount in expected)
 
 
+@UNTIMED
 @given(scenarios(TIMED), st.integers(2, 8))
 def test_never_more_than_the_cap_at_once(scenario: Scenario, tasks: int) -> None:
     """In `dashscope` further tasks queue as PENDING and run in order of submission; in `aisa` they are refused."""
@@ -181,6 +186,7 @@ def play(engine: Engine, requests: list[tuple[float, Request]]) -> list[Reply | 
     return [engine.handle(request, Moment(now_s, WALL_S + now_s)) for now_s, request in requests]
 
 
+@UNTIMED
 @given(scenarios(TIMED | POLLED), conversations(), st.integers(0, 9))
 def test_the_same_requests_get_the_same_answers(
     scenario: Scenario, requests: list[tuple[float, Request]], seed: int
@@ -191,6 +197,7 @@ def test_the_same_requests_get_the_same_answers(
     assert first == play(Engine(scenario, world="w1", seed=seed, started=started), requests)
 
 
+@UNTIMED
 @given(scenarios(TIMED | POLLED), conversations())
 def test_nothing_a_client_sends_is_answered_by_an_unscripted_500(
     scenario: Scenario, requests: list[tuple[float, Request]]
@@ -210,6 +217,7 @@ def test_nothing_a_client_sends_is_answered_by_an_unscripted_500(
         assert now_s >= 0
 
 
+@UNTIMED
 @given(scenarios(TIMED | POLLED), conversations(), conversations(), st.randoms(use_true_random=False))
 def test_worlds_do_not_leak(
     scenario: Scenario,
@@ -233,6 +241,7 @@ def test_worlds_do_not_leak(
     assert ids_a.isdisjoint(row.task_id for row in b.bill(started).tasks)
 
 
+@UNTIMED
 @given(st.lists(st.floats(-100, 100), max_size=20))
 def test_time_does_not_go_back(instants: list[float]) -> None:
     """An instant before the last is taken as the last: dates never fall, whatever order instants come in."""

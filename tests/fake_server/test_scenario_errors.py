@@ -339,7 +339,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
 @given(st.lists(PIECES, max_size=40).map("".join) | st.text(max_size=80) | st.binary(max_size=80))
 def test_no_file_whatever_gives_a_traceback(tmp_path: Path, text: str | bytes) -> None:
     """Any bytes at all are a scenario or a list of complaints, each one line with a place inside the file."""
@@ -357,7 +357,7 @@ def test_no_file_whatever_gives_a_traceback(tmp_path: Path, text: str | bytes) -
 NAMES = sorted(shipped_scenarios().items())
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
 @given(st.sampled_from(NAMES), st.data())
 def test_no_cut_or_changed_scenario_gives_a_traceback(
     tmp_path: Path, named: tuple[str, Path], data: st.DataObject

@@ -13,7 +13,7 @@ from fake_server.clock import LATEST_WALL_S, ManualClock, RealClock
 from fake_server.engine import Reply, Request
 from fake_server.scenario import shipped_scenarios
 from fake_server.worlds import Choice, Refusal, World, Worlds, read_key
-from tests.fake_server.driving import ASYNC, BODY, KEY, VIDEO
+from tests.fake_server.driving import ASYNC, BODY, KEY, UNTIMED, VIDEO
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,6 +67,7 @@ REAL_KEYS = (
 )
 
 
+@UNTIMED
 @given(REAL_KEYS)
 def test_a_real_key_gets_the_default_scenario_and_is_not_in_its_worlds_name(key: str) -> None:
     """Keys of real accounts are never taken for typing errors, each gets a world, and no name holds a key."""
@@ -78,6 +79,7 @@ def test_a_real_key_gets_the_default_scenario_and_is_not_in_its_worlds_name(key:
     assert choice != read_key(key + "x", NAMES, "demo")
 
 
+@UNTIMED
 @given(st.text(max_size=100))
 def test_any_key_at_all_is_a_choice_or_a_refusal(key: str) -> None:
     """Whatever stands in the key, the world's name is safe in a URL and short."""
@@ -147,6 +149,7 @@ def test_worlds_have_clocks_of_their_own() -> None:
     assert abs((real.now().wall_s - before.wall_s) - (real.now().monotonic_s - before.monotonic_s)) < 1
 
 
+@UNTIMED
 @given(st.lists(st.floats() | st.floats(0, 1e6), max_size=20))
 def test_a_manual_clock_never_goes_back(steps: list[float]) -> None:
     """Whatever it is asked to advance by, a clock goes forward or refuses, and stays within formattable dates."""
