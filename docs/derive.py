@@ -20,7 +20,7 @@ def lifecycle_diagram() -> str:
     """Draw the table of moves as a Mermaid state diagram.
 
     The phases of an accepted task can nearly all follow each other, so they are drawn as
-    one group: what all of them share is one arrow from the group.
+    one group: what all of them share is one arrow from the group, and ⇄ is an arrow each way.
     """
     lines = [
         "```mermaid",
@@ -35,7 +35,7 @@ def lifecycle_diagram() -> str:
         for target in inside:
             if target in MOVES[phase] and (target, phase) not in drawn:
                 drawn.add((phase, target))
-                lines.append(f"        {phase} --> {target}")
+                lines.append(f"        {phase} --> {target}{' : ⇄' if phase in MOVES[target] else ''}")
     lines.append("    }")
     for phase in Phase:
         targets = MOVES[phase]

@@ -78,8 +78,8 @@ _ONCE_ACCEPTED = OPEN | (_TASK_ENDS - {Phase.ABANDONED})
 MOVES: Mapping[Phase, frozenset[Phase]] = MappingProxyType(
     {
         Phase.NEW: frozenset({Phase.SUBMITTING, Phase.ABANDONED}),
-        # Back to NEW: refused for now, or surely never sent.
-        Phase.SUBMITTING: _ONCE_ACCEPTED | {Phase.NEW, Phase.IN_DOUBT, Phase.REFUSED},
+        # Back to NEW: refused for now, or surely never sent. An end is never believed from an acceptance.
+        Phase.SUBMITTING: OPEN | {Phase.NEW, Phase.IN_DOUBT, Phase.REFUSED},
         Phase.IN_DOUBT: _ONCE_ACCEPTED | {Phase.ABANDONED},
         Phase.QUEUED: (OPEN | _TASK_ENDS) - {Phase.QUEUED},
         Phase.RUNNING: (OPEN | _TASK_ENDS) - {Phase.QUEUED, Phase.RUNNING},
