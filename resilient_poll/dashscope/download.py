@@ -76,7 +76,8 @@ def check_length(headers: dict[str, str], received: int) -> None:
 def target_path(path: str | os.PathLike[str], task_id: str) -> Path:
     """Return the file to write: the path itself, or one named after the task in a folder."""
     target = Path(path)
-    return target / f"{task_id.replace(':', '_')}.mp4" if target.is_dir() else target
+    # Not Path.is_dir(), which raises on a name that no file can have; opening it says so better.
+    return target / f"{task_id.replace(':', '_')}.mp4" if os.path.isdir(target) else target  # noqa: PTH112
 
 
 class PartialFile:
@@ -94,7 +95,10 @@ class PartialFile:
 
     def __enter__(self) -> Self:
         # Not tempfile: it makes files that only their owner reads, and this one keeps its mode.
-        self._file = self._partial.open("xb")
+        try:
+            self._file = self._partial.open("xb")
+        except ValueError as error:
+            raise DownloadProblem(f"no file can have that name: {error}") from None
         return self
 
     def write(self, chunk: bytes) -> None:
