@@ -8,6 +8,7 @@ this module.
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -45,6 +46,8 @@ def encode(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, separators=(", ", ": "), ensure_ascii=True).encode("ascii")
 
 
+# A task is polled many times and its times do not change; a second is told to many. Both are a tenth of an answer.
+@functools.lru_cache(maxsize=4096)
 def timestamp(wall_s: float) -> str:
     """A task time as `YYYY-MM-DD HH:MM:SS.mmm` in UTC+8, from seconds since 1970."""
     # Whole milliseconds first: cutting the microseconds of a float would show 0.1 s as .099 now and then.
@@ -54,7 +57,12 @@ def timestamp(wall_s: float) -> str:
 
 def http_date(wall_s: float) -> str:
     """A date as HTTP headers spell it (RFC 9110, 5.6.7), cut to the whole second."""
-    moment = datetime.fromtimestamp(0, tz=UTC) + timedelta(seconds=int(wall_s))
+    return _http_date(int(wall_s))
+
+
+@functools.lru_cache(maxsize=64)
+def _http_date(whole_s: int) -> str:
+    moment = datetime.fromtimestamp(0, tz=UTC) + timedelta(seconds=whole_s)
     days = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
     months = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
     # Spelt out rather than by strftime, whose names follow the locale of the process.
