@@ -66,7 +66,7 @@ class Slots:
         return max(1, math.ceil(min(ends) - now_s)) if ends else UNKNOWN_WAIT_S
 
     def _start(self, task: Task, start_s: float) -> None:
-        task.started_s = max(start_s, task.submitted.monotonic_s)
+        task.started_s = start_s
         self._running.append(task)
 
 

@@ -92,9 +92,8 @@ class Task:
         place = self.position(now_s)
         if place is None or self.canceled_s is not None or place.step.lasts_polls is None:
             return
-        seen = self.polls.setdefault(place.index, [])
-        if len(seen) < place.step.lasts_polls:
-            seen.append(now_s)
+        # With its last poll the step is over, so no list grows beyond what its step counts.
+        self.polls.setdefault(place.index, []).append(now_s)
 
     def times(self, view: TaskView) -> wire.TaskTimes:
         """Its times for an answer, in wall seconds."""

@@ -11,7 +11,7 @@ import difflib
 import re
 import warnings
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -231,7 +231,7 @@ def _composed(text: str) -> Node:
         with warnings.catch_warnings():
             # ruamel warns of anchors defined twice; here every anchor is a complaint of its own.
             warnings.simplefilter("ignore")
-            node: Any = YAML(typ="safe", pure=True).compose(text)
+            node: Node | None = YAML(typ="safe", pure=True).compose(text)
     except MarkedYAMLError as error:
         raise _RefusedError(_from_parser(error)) from None
     except ReaderError as error:
@@ -244,7 +244,7 @@ def _composed(text: str) -> Node:
         raise _RefusedError(Problem(1, 1, f"found {what}, expected a scenario")) from None
     if node is None:
         raise _RefusedError(Problem(1, 1, "found an empty file, expected a scenario that starts with version: 1"))
-    return node  # type: ignore[no-any-return]
+    return node
 
 
 def _from_parser(error: MarkedYAMLError) -> Problem:

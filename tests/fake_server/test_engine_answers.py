@@ -290,6 +290,16 @@ def test_cancelling_what_nobody_knows_can_be_made_to_work(tmp_path: Path) -> Non
     assert hand.cancel(hand.created()).status == 400
 
 
+def test_a_task_that_the_service_forgot_holds_no_slot(tmp_path: Path) -> None:
+    """A life that ends as UNKNOWN gives its slot back; one that is stuck in any other word keeps it."""
+    for last, status in (("UNKNOWN", "RUNNING"), ("SUSPENDED", "PENDING")):
+        lives = (f"RUNNING 5s -> {last}", "RUNNING")
+        hand = hand_on(tmp_path, *lives, extra="quotas: {concurrent_tasks: 1}")
+        _, second = hand.created(), hand.created()
+        hand.now_s = 5.0
+        assert hand.status(second) == status
+
+
 def test_a_cancel_frees_the_slot(tmp_path: Path) -> None:
     """The slot of a cancelled task goes to the next in the queue at that instant."""
     hand = hand_on(tmp_path, "PENDING 50s -> RUNNING 5s -> SUCCEEDED", extra="quotas: {concurrent_tasks: 1}")
