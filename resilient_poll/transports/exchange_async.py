@@ -132,6 +132,8 @@ class AsyncExchange:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(send)
+            # Trio notes a cancellation here and goes on, as no child was hurt by it; asyncio has raised it.
+            await anyio.lowlevel.checkpoint_if_cancelled()
         except BaseException:
             for what in came:
                 when_cancelled(what)
