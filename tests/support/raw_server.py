@@ -139,6 +139,7 @@ class RawServer:
 
     Attributes:
         requests: Every request that came, complete or not, in order.
+        port: Where it listens.
         connections: How many connections were accepted.
         is_stopping: Set when scripts should end.
     """
@@ -149,6 +150,7 @@ class RawServer:
         self.connections = 0
         self.is_stopping = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
         self._threads: list[threading.Thread] = []
         self._open: list[socket.socket] = []
 
@@ -161,11 +163,6 @@ class RawServer:
                 connection.send(answer(request))
 
         return cls(script)
-
-    @property
-    def port(self) -> int:
-        """The port."""
-        return int(self._listener.getsockname()[1])
 
     @property
     def url(self) -> str:
