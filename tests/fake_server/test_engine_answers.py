@@ -290,6 +290,35 @@ def test_cancelling_what_nobody_knows_can_be_made_to_work(tmp_path: Path) -> Non
     assert hand.cancel(hand.created()).status == 400
 
 
+def test_the_queue_is_served_in_order_of_submission(tmp_path: Path) -> None:
+    """Who waits longest gets the next slot, also where many slots are freed before anybody asks."""
+    hand = hand_on(tmp_path, "RUNNING 10s -> SUCCEEDED", extra="quotas: {concurrent_tasks: 1}")
+    ids = [hand.created() for _ in range(4)]
+    hand.now_s = 15.0
+    assert [hand.status(task_id) for task_id in ids] == ["SUCCEEDED", "RUNNING", "PENDING", "PENDING"]
+    hand.now_s = 39.9
+    assert [hand.status(task_id) for task_id in ids] == ["SUCCEEDED"] * 3 + ["RUNNING"]
+
+
+def test_another_seed_gives_other_ids(tmp_path: Path) -> None:
+    """The seed is part of every id, of tasks and of answers."""
+    scenario = lifecycle_scenario(tmp_path, "SUCCEEDED")
+    first, second = (Hand.on(scenario, seed=seed).ask("GET", "/api/v1/tasks") for seed in (0, 1))
+    assert content(first)["request_id"] != content(second)["request_id"]
+    assert Hand.on(scenario, seed=0).created() != Hand.on(scenario, seed=1).created()
+
+
+def test_a_date_rounds_a_fraction_up(tmp_path: Path) -> None:
+    """A Retry-After date cannot hold a fraction of a second, so the wait becomes longer, never shorter."""
+    text = "version: 1\nsummary: x.\ncreate: [throttle: {retry_after: 2.5s, form: http-date}]\n"
+    hand = Hand.on(scenario_from(tmp_path, text + "tasks: [SUCCEEDED]\nexpect: {outcome: SUCCEEDED}\n"))
+    hand.now_s = 0.9
+    reply = hand.create()
+    assert isinstance(reply, Reply)
+    assert header(reply, "date") == "Sun, 15 Jun 2025 15:06:40 GMT"
+    assert header(reply, "retry-after") == "Sun, 15 Jun 2025 15:06:43 GMT"
+
+
 def test_a_task_that_the_service_forgot_holds_no_slot(tmp_path: Path) -> None:
     """A life that ends as UNKNOWN gives its slot back; one that is stuck in any other word keeps it."""
     for last, status in (("UNKNOWN", "RUNNING"), ("SUSPENDED", "PENDING")):
