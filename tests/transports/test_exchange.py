@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import gzip
 import logging
 import threading
@@ -104,6 +106,28 @@ def test_an_answer_that_cannot_be_read_is_a_failure(colour: str, library: str, d
     failure = ask(colour, library, data)
     assert isinstance(failure, ExchangeFailed)
     assert why in failure.reason
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        http_answer(200, b"x" * (2 * LONGEST_ANSWER_BYTES)),
+        http_answer(200, b"n" * 200_000, {"content-encoding": "gzip"}),
+    ],
+    ids=["too long", "bad gzip"],
+)
+@each_way
+def test_an_answer_left_unread_leaves_nothing_suspended(colour: str, library: str, data: bytes) -> None:
+    """An answer that is given up in the middle ends the library's generators, of which trio would warn."""
+
+    async def main() -> None:
+        with RawServer.answering(lambda _: data) as server:
+            async with exchange_of(colour, library) as exchange:
+                with contextlib.suppress(ExchangeFailed):
+                    await got(exchange.query(HttpRequest("GET", server.url), 10.0))
+                gc.collect()
+
+    run_in(colour, main)
 
 
 @pytest.mark.parametrize("size", [LONGEST_ANSWER_BYTES - 1, LONGEST_ANSWER_BYTES])
