@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.text import Text
 
 from resilient_poll import __version__
 from resilient_poll.cli.exit_codes import ExitCode, exit_code_help
@@ -23,8 +21,9 @@ from resilient_poll.cli.options import (
     task_argument,
     wait_options,
 )
-from resilient_poll.cli.report import Report, printable, report_of_error, report_of_standing
+from resilient_poll.cli.report import Report, report_of_error, report_of_standing
 from resilient_poll.cli.session import PROGRAM, Plan, Session
+from resilient_poll.cli.streams import print_report, write_any_character
 from resilient_poll.dashscope.client import DashScope, Task
 from resilient_poll.errors import ConfigurationError, Standing
 from resilient_poll.machine.lifecycle import OPEN, Phase
@@ -34,6 +33,7 @@ __all__ = ["run"]
 LARGEST_SHOWN_WIDTH = 110
 REFETCH_S = 15.0
 """How long a download asks again for a success whose answer lacks its result."""
+_SILENCE = logging.NullHandler()
 _IN_A_FOLDER = "Where to save the video; in a folder it gets the task's name."
 _pass_interrupts = click.make_pass_decorator(Interrupts)
 
@@ -48,7 +48,9 @@ def run(arguments: list[str], interrupts: Interrupts) -> int:
     Returns:
         The exit code.
     """
-    _prepare_streams()
+    write_any_character()
+    # The client logs for programs; here its every line would double what the reports say.
+    logging.getLogger("resilient_poll").addHandler(_SILENCE)
     try:
         report = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False, obj=interrupts)
     except click.ClickException as error:
@@ -110,11 +112,14 @@ def submit(interrupts: Interrupts, /, submit_timeout: float, as_json: bool, **op
             outcome="accepted",
             safe_to_submit_again="no",
             standing=task.standing,
-            result=(task.id,),
             notes=("… accepted; wait for it with", f"  $ {plan.command('wait', task.id)}"),
         )
 
-    return _emit(Session.perform(plan, interrupts, work), as_json=as_json)
+    report = Session.perform(plan, interrupts, work)
+    if report.standing is not None:
+        # Also when a signal came meanwhile: whoever captures stdout gets the id that was paid for.
+        report = replace(report, result=(report.standing.task_id,))
+    return _emit(report, as_json=as_json)
 
 
 @cli.command(epilog=exit_code_help())
@@ -245,36 +250,6 @@ def _usage(error: click.ClickException, arguments: list[str], *, as_json: bool) 
     return _emit(report_of_error(problem, task_id=None, creates=creates, next_command=None), as_json=True)
 
 
-def _prepare_streams() -> None:
-    """Let no character that a terminal lacks end the program, and no log line double what the reports say."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
-    logging.getLogger("resilient_poll").addHandler(logging.NullHandler())
-
-
-_LINE_STYLES = {"✓": "bold green", "✗": "bold red", "…": "bold yellow", "  $": "bold"}
-
-
 def _emit(report: Report, *, as_json: bool) -> int:
-    try:
-        if as_json:
-            click.echo(report.as_json())
-        else:
-            _print_lines(report)
-    except BrokenPipeError:
-        # Whoever read stdout has gone; what happened still stands in the exit code. Closing
-        # stdout at exit would complain about it once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    print_report(report, as_json=as_json)
     return int(report.exit_code)
-
-
-def _print_lines(report: Report) -> None:
-    for lines, is_error in ((report.result, False), (report.notes, True)):
-        console = Console(stderr=is_error, highlight=False)
-        for line in lines:
-            style = next((style for mark, style in _LINE_STYLES.items() if line.startswith(mark)), "")
-            console.print(
-                Text(printable(line), style=style or ("dim" if line.startswith("  ") else "")), soft_wrap=True
-            )

@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from resilient_poll.cli.report import printable
+from resilient_poll.cli.streams import PatientConsole
 from resilient_poll.dashscope.client import Task
 from resilient_poll.events import AttemptFailed, Event, HintIgnored, IllegalMove, Throttled, UnlistedStatus
 
@@ -65,7 +66,7 @@ class Progress:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True, highlight=False)
+        self._console = console or PatientConsole(stderr=True, highlight=False)
         self.story = Story(time.monotonic())
         self._task: Task | None = None
         # rich also calls a log file with FORCE_COLOR a terminal; an animation in one is noise.

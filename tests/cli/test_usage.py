@@ -1,0 +1,117 @@
+"""What makes no sense is refused before anything is sent, in text and in JSON alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+
+from resilient_poll.cli.app import cli
+from resilient_poll.cli.exit_codes import MEANINGS
+from tests.cli.command_line import MAKE, Account, here
+
+Capture = pytest.CaptureFixture[str]
+COMMANDS = ("run", "submit", "wait", "status", "cancel", "download")
+WRONG = [
+    ((), "Usage"),
+    (("sing",), "No such command"),
+    (("run",), "Missing option '--model'"),
+    (("run", "--model", "m"), "nothing to make"),
+    (("submit", "--model", "", "--prompt", "x"), "model's name is missing"),
+    (("submit", *MAKE, "--parameters", "{"), "no JSON"),
+    (("submit", *MAKE, "--parameters", "[1]"), "expected a JSON object"),
+    (("submit", *MAKE, "--input", "[" * 100_000), "no JSON"),
+    (("submit", *MAKE, "--submit-timeout", "0.2"), "timeout"),
+    (("submit", *MAKE, "--dialect", "klingon"), "klingon"),
+    (("submit", *MAKE, "--base-url", "ftp://x"), "base URL"),
+    (("submit", *MAKE, "--api-key=sk-canary-canary"), "No such option"),
+    (("run", *MAKE, "--timeout", "nan"), "finite"),
+    (("run", *MAKE, "--interval", "-1"), "finite"),
+    (("run", *MAKE, "--timeout", "soon"), "not a valid float"),
+    (("run", *MAKE, "-o", "no/such/folder/clip.mp4"), "nothing can be saved"),
+    (("wait",), "Missing argument 'ID'"),
+    (("wait", "t1", "-o", "no/such/folder/clip.mp4"), "nothing can be saved"),
+    (("wait", "../../etc"), "no task id"),
+    (("status", "rpt1.e30"), "resume token"),
+    (("download", "t1", "-o", "no/such/folder/clip.mp4"), "nothing can be saved"),
+    (("cancel", "t1"), "no way to cancel"),
+]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize(("arguments", "why"), WRONG)
+def test_nonsense_is_refused(
+    account: Account, capfd: Capture, arguments: tuple[str, ...], why: str, as_json: bool
+) -> None:
+    """A wrong call ends with 2 and its reason, on stderr or as the one JSON object, without key or traceback."""
+    key = account.open("at-once", AISA_BASE_URL="http://127.0.0.1:1/apis/v1")
+    ended = here(capfd, *arguments, *(["--json"] if as_json else []))
+    assert ended.code == 2, ended
+    for secret in (key, "sk-canary-canary"):
+        assert secret not in ended.stdout + ended.stderr
+    if not as_json:
+        assert why in ended.stderr
+        assert ended.stdout == ""
+        return
+    said = ended.object
+    assert said["outcome"] == "usage"
+    # Nothing was made by a wrong create; a wrong question is no reason to make the task again.
+    about_a_task = bool(arguments) and arguments[0] in COMMANDS[2:]
+    assert said["safe_to_submit_again"] == ("no" if about_a_task else "yes")
+
+
+@pytest.mark.parametrize(
+    ("variables", "why"),
+    [
+        ({"AISA_API_KEY": ""}, "no API key"),
+        ({"AISA_API_KEY": "sk canary canary"}, "holds a character"),
+        ({"DASHSCOPE_API_KEY": "sk-canary-canary"}, "which dialect"),
+        ({"ALL_PROXY": "canary://user:sk-canary-canary@proxy"}, "proxy or certificate settings"),
+    ],
+)
+def test_a_wrong_environment_is_a_usage_error(
+    account: Account, capfd: Capture, variables: dict[str, str], why: str
+) -> None:
+    """A missing or broken key, a doubtful dialect and an unusable proxy end with 2, and quote no secret."""
+    account.open("at-once", **variables)
+    ended = here(capfd, "submit", *MAKE)
+    assert ended.code == 2, ended
+    assert why in ended.stderr
+    assert "canary" not in ended.stdout + ended.stderr
+
+
+def test_nobody_pays_for_a_video_that_cannot_be_saved(
+    account: Account, capfd: Capture, fake: object, tmp_path: Path
+) -> None:
+    """A target that cannot be written is found out before the create is sent."""
+    del fake
+    account.open("at-once")
+    (tmp_path / "file").touch()
+    assert here(capfd, "run", *MAKE, "-o", "file/clip.mp4").code == 2
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_documents_every_command(capfd: Capture, name: str) -> None:
+    """The help of each command says what it does, every option with its sentence, and every exit code."""
+    ended = here(capfd, name, "--help")
+    command = cli.commands[name]
+    assert ended.code == 0
+    assert command.help is not None
+    assert command.help.split(".")[0] in " ".join(ended.stdout.split())
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, parameter.name
+            assert parameter.opts[-1] in ended.stdout
+    for code, meaning in MEANINGS.items():
+        assert f"  {code.value}  {meaning}" in ended.stdout
+
+
+def test_help_lists_the_commands(capfd: Capture) -> None:
+    """The help names all six commands and says that the key comes from the environment; no option takes it."""
+    ended = here(capfd, "--help")
+    assert tuple(sorted(cli.commands)) == tuple(sorted(COMMANDS))
+    assert all(f"  {name} " in ended.stdout for name in COMMANDS)
+    assert "The API key comes from the environment only" in ended.stdout
+    options = [option for command in cli.commands.values() for parameter in command.params for option in parameter.opts]
+    assert not [option for option in options if "key" in option or "token" in option]
