@@ -67,7 +67,7 @@ def poll(
         policy: All other limits.
         task_id: What errors and log lines call the task.
         clock: What time it is, and how to sleep.
-        on_event: Is told every event.
+        on_event: Is told every event; its faults are logged and do not end the wait.
 
     Returns:
         The outcome; ``outcome.result`` is what the last query returned beside the status.
@@ -166,8 +166,12 @@ class _Waiting:
 
     def publish(self, event: Event) -> None:
         logger.log(logging.WARNING if isinstance(event, AttemptFailed) else logging.DEBUG, "%s", event)
-        if self._on_event is not None:
+        if self._on_event is None:
+            return
+        try:
             self._on_event(event)
+        except Exception:
+            logger.exception("the listener for events failed on %s; the wait goes on", event)
 
     def heard(self, what: Heard) -> Observation:
         self._last_trouble = None
@@ -190,6 +194,11 @@ class _Waiting:
         self._last_trouble = describe(error)
         response = getattr(error, "response", None)
         status = getattr(response, "status_code", None)
+        if type(error).__module__ == "urllib.error":
+            # Its HTTPError is the response itself. By name, so that urllib is not imported to ask.
+            response, status = error, getattr(error, "code", None)
+            if hasattr(error, "close"):
+                error.close()  # It holds the connection, and nobody else will close it.
         if isinstance(status, int):
             return self._refusal(status, response)
         if isinstance(error, ConfigurationError) or not (isinstance(error, _ABSORBED) or is_library_error(error)):
@@ -229,10 +238,11 @@ class _Waiting:
 
 
 def _values(response: Any, name: str) -> Sequence[str]:
-    """Return a header's values from a response of httpx, httpx2 or requests."""
-    headers = getattr(response, "headers", {})
-    if hasattr(headers, "get_list"):
-        values: list[str] = headers.get_list(name)
-        return values
+    """Return a header's values from a response of httpx, httpx2, requests or urllib."""
+    headers = getattr(response, "headers", None) or {}
+    for all_of_them in ("get_list", "get_all"):
+        if hasattr(headers, all_of_them):
+            values: Sequence[str] | None = getattr(headers, all_of_them)(name)
+            return values or []
     value = headers.get(name)
     return [] if value is None else [str(value)]
