@@ -60,6 +60,7 @@ def run(arguments: list[str], interrupts: Interrupts) -> int:
 
 
 @click.group(
+    no_args_is_help=False,  # Versions of click differ in the exit code of that help.
     epilog=exit_code_help(),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": LARGEST_SHOWN_WIDTH},
 )
