@@ -76,8 +76,8 @@ def check_length(headers: dict[str, str], received: int) -> None:
 def target_path(path: str | os.PathLike[str], task_id: str) -> Path:
     """Return the file to write: the path itself, or one named after the task in a folder."""
     target = Path(path)
-    # Not Path.is_dir(), which raises on a name that no file can have; opening it says so better.
-    return target / f"{task_id.replace(':', '_')}.mp4" if os.path.isdir(target) else target  # noqa: PTH112
+    is_folder = os.path.isdir(target)  # noqa: PTH112  # Path.is_dir() raises on a name that no file can have
+    return target / f"{task_id.replace(':', '_')}.mp4" if is_folder else target
 
 
 class PartialFile:

@@ -73,21 +73,25 @@ class _CutBackend:
         local_address: str | None = None,
         socket_options: Any = None,
     ) -> _CutStream:
-        addresses = self._addresses(host, port)
-        for tried, address in enumerate(addresses, start=1):
-            cut_s = self.remaining(timeout, self._library.connect_timeout)
-            # Each address has its share of what is left, so that one that hangs leaves time for the next.
-            share_s = None if cut_s is None else cut_s / (len(addresses) - tried + 1)
+        *others, last = self._addresses(host, port)
+        for behind, address in zip(range(len(others), 0, -1), others, strict=True):
+            left_s = self.remaining(timeout, self._library.connect_timeout)
+            # Each address has its share of what is left, so that one that hangs leaves time for those behind it.
+            share_s = None if left_s is None else left_s / (behind + 1)
             try:
-                stream = self._inner.connect_tcp(
-                    address, port, timeout=share_s, local_address=local_address, socket_options=socket_options
-                )
+                return self._connect(address, port, share_s, local_address, socket_options)
             except (self._library.connect_timeout, self._library.connect_error):
-                if tried == len(addresses):
-                    raise
-            else:
-                return _CutStream(stream, self, self._library)
-        raise AssertionError("there is always one address")  # pragma: no cover
+                continue
+        left_s = self.remaining(timeout, self._library.connect_timeout)
+        return self._connect(last, port, left_s, local_address, socket_options)
+
+    def _connect(
+        self, host: str, port: int, timeout_s: float | None, local_address: str | None, socket_options: Any
+    ) -> _CutStream:
+        stream = self._inner.connect_tcp(
+            host, port, timeout=timeout_s, local_address=local_address, socket_options=socket_options
+        )
+        return _CutStream(stream, self, self._library)
 
     @staticmethod
     def _addresses(host: str, port: int) -> list[str]:
