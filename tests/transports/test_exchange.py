@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 import trio
 
@@ -339,7 +341,7 @@ async def _cancel_while_out(colour: str, client: AsyncDashScope, gate: Gate, can
         await asyncio.to_thread(gate.has_request.wait, 10.0)
         for _ in range(cancellations):
             task.cancel()
-            await asyncio.sleep(0)
+            await anyio.lowlevel.checkpoint()
         assert not task.done(), "a cancellation that cuts the create loses its id"
         gate.may_answer.set()
         with pytest.raises(asyncio.CancelledError):
@@ -369,7 +371,6 @@ async def _cancel_while_out(colour: str, client: AsyncDashScope, gate: Gate, can
 @pytest.mark.parametrize("colour", ["asyncio", "trio"])
 def test_whoever_is_cancelled_already_sends_nothing(colour: str) -> None:
     """A submit that begins in a scope that is cancelled sends no create."""
-    import anyio  # noqa: PLC0415
 
     async def main() -> None:
         async with _client("own", server.url) as client:
@@ -386,8 +387,6 @@ def test_whoever_is_cancelled_already_sends_nothing(colour: str) -> None:
 @pytest.mark.parametrize("colour", ["asyncio", "trio"])
 def test_a_cancelled_wait_says_how_to_resume(colour: str, caplog: pytest.LogCaptureFixture) -> None:
     """A wait that is cancelled leaves the task going, and the log says its id and token and not to submit again."""
-    import anyio  # noqa: PLC0415
-
     gate = Gate(ACCEPTED)
 
     async def main() -> None:
