@@ -78,7 +78,8 @@ class Show:
         """Tell what happens to creates; the tasks tell of themselves."""
         if event.task_id is None and isinstance(event, Throttled):
             self.retry_after_s.append(event.retry_after_s or 0.0)
-            self.say(f"create throttled: Retry-After {self.retry_after_s[-1]:g} s, nothing is sent until then", "yellow")
+            hint = f"Retry-After {self.retry_after_s[-1]:g} s"
+            self.say(f"create throttled: {hint}, nothing is sent until then", "yellow")
 
     def on_task_event(self, clip: Clip, event: Event) -> None:
         """Tell what happens to a task."""

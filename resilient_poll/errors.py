@@ -233,7 +233,7 @@ class TaskError(ResilientPollError):
         spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in standing.time_per_phase.items())
         parts = [
             f"task {standing.task_id}: {summary}",
-            f" ({word}, {standing.polls} polls{', ' + spent if spent else ''})",
+            f" ({word}, {standing.polls} {'poll' if standing.polls == 1 else 'polls'}{', ' + spent if spent else ''})",
             f"; {_OWED[standing.billing.value]}. {_AGAIN[self.safe_to_submit_again]}",
         ]
         if standing.resume_token is not None:

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from resilient_poll.dashscope import requests
+from resilient_poll.dashscope.client_core import ClientCore
 from resilient_poll.dashscope.download import (
     CHUNK_TIMEOUT_S,
     PartialFile,
@@ -20,7 +21,7 @@ from resilient_poll.dashscope.download import (
 )
 from resilient_poll.dashscope.outcome import VideoOutcome
 from resilient_poll.dashscope.settings import resolve_settings
-from resilient_poll.dashscope.task_core import ClientCore, TaskCore
+from resilient_poll.dashscope.task_core import TaskCore
 from resilient_poll.drive.clocks import Clock, RealClock
 from resilient_poll.drive.sync_driver import run, step
 from resilient_poll.errors import Standing
@@ -224,17 +225,13 @@ class Task(TaskCore):
             PollRefused: The service refuses to say.
         """
         self._begin_refresh()
+        happened: Done | tuple[Event, ...] = ()
         with self._saying_how_to_resume():
-            while not self._poller.was_answered:
+            while not self._poller.was_answered and not isinstance(happened, Done):
                 happened = step(self._poller, self._ask, self._clock)
-                if isinstance(happened, Done):
-                    if self._poller.record.is_ended:
-                        break
-                    self._conclude(happened)
-                    break
-                for event in happened:
+                for event in happened if isinstance(happened, tuple) else ():
                     self._core.publish(event)
-        return self._standing()
+        return self._conclude_refresh(happened)
 
     def cancel(self) -> Standing:
         """Ask the service to cancel the task, then ask where it stands.

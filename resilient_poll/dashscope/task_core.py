@@ -1,4 +1,4 @@
-"""What both clients and both tasks share: everything but the waiting.
+"""What both tasks share: everything but the waiting.
 
 The two colours differ in how they send and sleep. What to send, what an answer means and
 what to raise is decided here, once.
@@ -6,40 +6,35 @@ what to raise is decided here, once.
 
 from __future__ import annotations
 
-import json
 import logging
-import secrets
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 
 from resilient_poll.dashscope import requests, translate
+from resilient_poll.dashscope.client_core import ClientCore
 from resilient_poll.dashscope.dialects import LIFECYCLE
 from resilient_poll.dashscope.download import DownloadProblem
-from resilient_poll.dashscope.error_bodies import read_error_body, read_object
+from resilient_poll.dashscope.error_bodies import read_error_body
 from resilient_poll.dashscope.outcome import VideoOutcome
-from resilient_poll.dashscope.resume_token import PREFIX, read_token, write_token
-from resilient_poll.dashscope.settings import Settings
+from resilient_poll.dashscope.redaction import text_without_key
+from resilient_poll.dashscope.resume_token import write_token
 from resilient_poll.drive.clocks import AsyncClock, Clock
-from resilient_poll.drive.outcome import standing_of, submit_error, task_error
+from resilient_poll.drive.outcome import standing_of, task_error
 from resilient_poll.errors import (
     CancelRefused,
     ConfigurationError,
     DownloadFailed,
-    ResilientPollError,
     Standing,
     StillGoing,
     TaskError,
 )
-from resilient_poll.events import Event, HintIgnored, IllegalMove, PhaseChanged, UnlistedStatus, WaitEnded
+from resilient_poll.events import Event, WaitEnded
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
-from resilient_poll.machine.commands import Done, DoneReason
-from resilient_poll.machine.floor import Floor
-from resilient_poll.machine.instant import Instant
+from resilient_poll.machine.commands import Done
 from resilient_poll.machine.lifecycle import Billing, Phase
 from resilient_poll.machine.observations import (
-    Accepted,
     Observation,
     Refused,
     StatusSeen,
@@ -47,169 +42,14 @@ from resilient_poll.machine.observations import (
     Unreachable,
     Unreadable,
 )
-from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
+from resilient_poll.machine.policy import WaitPolicy
 from resilient_poll.machine.poller import Poller
 from resilient_poll.machine.schedules import Fixed
-from resilient_poll.machine.submission import Submission
 from resilient_poll.machine.task_record import TaskRecord
 
-__all__ = ["ClientCore", "TaskCore"]
+__all__ = ["TaskCore"]
 
 logger = logging.getLogger("resilient_poll")
-
-_IN_PLACE_OF_THE_KEY = "[api key]"
-_SHORTEST_SECRET = 8  # Shorter keys are no keys, and replacing them would garble ordinary words.
-_REDACTED = "[api key]"
-_WORTH_A_WARNING = (HintIgnored, IllegalMove, UnlistedStatus)
-
-
-@dataclass(slots=True)
-class ClientCore:
-    """What one account's tasks share.
-
-    Attributes:
-        settings: The service.
-        wait_policy: How waits behave unless told otherwise.
-        submit_policy: How submits behave unless told otherwise.
-        on_event: The caller's listener.
-        make_seed: Makes the seed of a submit's draws.
-        create_floor: The account's earliest next create.
-        query_floor: The account's earliest next query.
-    """
-
-    settings: Settings
-    wait_policy: WaitPolicy
-    submit_policy: SubmitPolicy
-    on_event: Callable[[Event], None] | None = None
-    make_seed: Callable[[], str] = field(default=lambda: secrets.token_hex(8))
-    create_floor: Floor = field(default_factory=Floor)
-    query_floor: Floor = field(default_factory=Floor)
-
-    def publish(self, event: Event) -> None:
-        """Log an event and tell the caller's listener, whose faults do not reach the wait."""
-        logger.log(logging.WARNING if isinstance(event, _WORTH_A_WARNING) else logging.DEBUG, "%s", event)
-        if self.on_event is None:
-            return
-        try:
-            self.on_event(event)
-        except Exception:
-            logger.exception("the listener for events failed on %s; the wait goes on", event)
-
-    def new_submission(self, timeout_s: float | None, now: Instant) -> Submission:
-        """Begin a submit."""
-        policy = self.submit_policy if timeout_s is None else replace(self.submit_policy, timeout_s=timeout_s)
-        return Submission(policy, now, seed=self.make_seed(), floor=self.create_floor)
-
-    def scrub(self, answer: Answer) -> Answer:
-        """Return an answer without the key, which some services quote when they refuse it."""
-        headers = tuple((name, self.without_key(value)) for name, value in answer.headers)
-        return replace(answer, headers=headers, body=self._scrubbed(answer.body))
-
-    def without_key(self, text: str) -> str:
-        """Return a text from outside without the key."""
-        key = self.settings.api_key
-        return text if len(key) < _SHORTEST_SECRET else text.replace(key, _IN_PLACE_OF_THE_KEY)
-
-    def _scrubbed(self, body: bytes) -> bytes:
-        # As it will be read: JSON can spell the same letters in other ways and encodings.
-        found = read_object(body)
-        if found is None or len(self.settings.api_key) < _SHORTEST_SECRET:
-            return body
-        key = json.dumps(self.settings.api_key)[1:-1]
-        try:
-            text = json.dumps(found, ensure_ascii=False)
-        except RecursionError:
-            return b""  # What cannot be searched is not shown.
-        if key not in text:
-            return body
-        return text.replace(key, _IN_PLACE_OF_THE_KEY).encode("utf-8", "surrogatepass")
-
-    def failure_of_create(self, failure: ExchangeFailed) -> Observation:
-        """Return what a create without an answer means."""
-        return translate.create_failed(self._scrubbed_failure(failure))
-
-    def failure_of_query(self, failure: ExchangeFailed) -> Observation:
-        """Return what a query without an answer means."""
-        return translate.query_failed(self._scrubbed_failure(failure))
-
-    def _scrubbed_failure(self, failure: ExchangeFailed) -> ExchangeFailed:
-        # The libraries quote what they could not read.
-        return ExchangeFailed(self.without_key(failure.reason), surely_not_sent=failure.surely_not_sent)
-
-    def after_create(self, answer: Answer, now: Instant) -> Observation:
-        """Return what the answer to a create means."""
-        return translate.translate_create(self.scrub(answer), self.settings.dialect, now.wall_s)
-
-    def accept(self, submission: Submission, done: Done, now: Instant) -> TaskRecord:
-        """Return the record of an accepted submit.
-
-        Raises:
-            SubmitError: It was not accepted.
-        """
-        accepted = submission.accepted
-        if accepted is None:
-            error = submit_error(submission, done, now)
-            level = logging.ERROR if done.reason is DoneReason.IN_DOUBT else logging.INFO
-            logger.log(level, "%s", error)
-            raise error
-        record = TaskRecord.accepted(
-            accepted.task_id,
-            LIFECYCLE,
-            now,
-            status=accepted.status,
-            request_id=accepted.request_id,
-            seed=submission.seed,
-        )
-        self.publish(PhaseChanged(record.task_id, now.monotonic_s, Phase.SUBMITTING, record.phase, record.status))
-        token = write_token(record, self.settings, now)
-        logger.info("task %s accepted (%s); resume token %s", record.task_id, accepted.status, token)
-        return record
-
-    def broken_off(self, submission: Submission, interruption: BaseException, now: Instant) -> None:
-        """Log what may be owed when a submit ends by neither an acceptance nor an error of ours.
-
-        Args:
-            submission: The submit.
-            interruption: What ended it: Ctrl-C, a cancellation, a fault of the program.
-            now: When.
-        """
-        why = type(interruption).__name__
-        if isinstance(interruption, ResilientPollError):
-            return  # It says all this itself.
-        if submission.accepted is not None:
-            self._log_orphan(submission.accepted, now, why)
-        elif submission.phase in {Phase.SUBMITTING, Phase.IN_DOUBT}:
-            logger.error(
-                "a submit was broken off while it was out (%s); there may be a task that will be billed. "
-                "Look for it at the service before anything is sent again",
-                why,
-            )
-
-    def orphaned(self, submission: Submission, what: Answer | ExchangeFailed, now: Instant) -> None:
-        """Take in what came of a create whose caller was cancelled while it was out."""
-        observation = self.after_create(what, now) if isinstance(what, Answer) else self.failure_of_create(what)
-        submission.receive(observation, now)
-
-    def _log_orphan(self, accepted: Accepted, now: Instant, why: str) -> None:
-        record = TaskRecord.accepted(accepted.task_id, LIFECYCLE, now, status=accepted.status)
-        logger.warning(
-            "task %s was accepted and its submit broken off (%s); it goes on and will be billed if it succeeds, "
-            "do not submit it again. Resume token %s",
-            record.task_id,
-            why,
-            write_token(record, self.settings, now),
-        )
-
-    def record_of(self, token_or_id: str, now: Instant) -> TaskRecord:
-        """Return the record of a token, or of a bare task id.
-
-        Raises:
-            ConfigurationError: It is no task id.
-            SnapshotError: It is a token that cannot be used here.
-        """
-        if token_or_id.startswith(PREFIX):
-            return read_token(token_or_id, self.settings, now)
-        return TaskRecord.known_by_id(requests.checked_task_id(token_or_id), now)
 
 
 class TaskCore:
@@ -222,7 +62,6 @@ class TaskCore:
         self._poller = Poller(record, LIFECYCLE, core.wait_policy, now, floor=core.query_floor)
         self._began = now
         self._last_trouble: str | None = None
-        self._outcome: VideoOutcome | None = None
 
     def __repr__(self) -> str:
         record = self._poller.record
@@ -261,7 +100,8 @@ class TaskCore:
     @property
     def outcome(self) -> VideoOutcome | None:
         """What was made, once it is known."""
-        return self._outcome
+        record = self._poller.record
+        return self._made() if record.phase is Phase.SUCCEEDED and record.result_readable else None
 
     def _policy_for(self, timeout_s: float | None, deadline: datetime | None) -> WaitPolicy:
         policy = self._core.wait_policy
@@ -285,6 +125,28 @@ class TaskCore:
         policy = self._core.wait_policy
         schedule = Fixed(policy.minimum_interval_s, first_s=0.0)
         self._begin(replace(policy, timeout_s=policy.attempt_timeout_s, schedule=schedule))
+
+    def _conclude_refresh(self, happened: Done | tuple[Event, ...]) -> Standing:
+        """Return where the task stands after one look.
+
+        Raises:
+            TaskError: The look brought nothing.
+        """
+        if isinstance(happened, Done) and not self._poller.record.is_ended:
+            self._conclude(happened)
+        return self._standing()
+
+    def _made(self) -> VideoOutcome:
+        record = self._poller.record
+        return VideoOutcome(
+            task_id=record.task_id,
+            status=record.status,
+            billing=record.billing,
+            polls=record.polls,
+            time_per_phase=record.time_per_phase(self._now()),
+            request_id=record.request_id,
+            result=record.result,
+        )
 
     def _query(self) -> HttpRequest:
         return requests.query_request(self._core.settings, self.id)
@@ -320,16 +182,7 @@ class TaskCore:
         if error is not None:
             logger.log(logging.WARNING if isinstance(error, StillGoing) else logging.INFO, "%s", error)
             raise error
-        self._outcome = VideoOutcome(
-            task_id=record.task_id,
-            status=record.status,
-            billing=record.billing,
-            polls=record.polls,
-            time_per_phase=record.time_per_phase(now),
-            request_id=record.request_id,
-            result=record.result,
-        )
-        return self._outcome
+        return self._made()
 
     def _cancel_request(self) -> HttpRequest:
         return requests.cancel_request(self._core.settings, self.id)
@@ -341,7 +194,8 @@ class TaskCore:
             CancelRefused: The service said no, or it is not known what it said.
         """
         if isinstance(what, ExchangeFailed):
-            said = f"whether the service canceled it is not known: {self._core.without_key(what.reason)}"
+            reason = text_without_key(what.reason, self._core.settings.api_key)
+            said = f"whether the service canceled it is not known: {reason}"
         elif 200 <= what.status < 300:
             return
         else:
@@ -352,9 +206,9 @@ class TaskCore:
         raise CancelRefused(said, self._standing())
 
     def _asset_url(self) -> str:
-        if self._outcome is None:
+        if (outcome := self.outcome) is None:
             raise TaskError("there is nothing to download yet: wait for it first", self._standing())
-        return self._outcome.video_url
+        return outcome.video_url
 
     @contextmanager
     def _telling_of_failure(self) -> Generator[None, None, None]:
@@ -362,7 +216,7 @@ class TaskCore:
             yield
         except (DownloadProblem, ExchangeFailed, OSError) as problem:
             said = str(problem)
-            shown = self._core.without_key(said)
+            shown = text_without_key(said, self._core.settings.api_key)
             summary = f"succeeded, but its video is not saved: {shown}"
             raise DownloadFailed(summary, self._standing()) from (problem if shown == said else None)
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import strategies as st
 
 from resilient_poll import DashScope, ResilientPollError
-from resilient_poll.dashscope.task_core import ClientCore
+from resilient_poll.dashscope.client_core import ClientCore
 from resilient_poll.drive.clocks import VirtualClock
 from tests.support.properties import Property
 

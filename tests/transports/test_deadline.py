@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -203,3 +204,25 @@ def test_an_address_that_hangs_leaves_time_for_the_next(monkeypatch: pytest.Monk
                 return await got(client.task(TASK_ID).wait(timeout=TIMEOUT_S))  # real: a connect that hangs
 
         assert run_in("sync", main).status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("library", ["httpx", "httpx2"])
+def test_a_query_that_was_left_behind_ends_soon(library: str) -> None:
+    """A blocking query that was left behind in a body that drips closes its connection at the next bytes."""
+    has_left = threading.Event()
+
+    def script(connection: Connection) -> None:
+        try:
+            body_drips(connection)
+        except OSError:
+            has_left.set()
+            raise
+
+    async def main() -> None:
+        async with dashscope_client("sync", library, server.url) as client:
+            with pytest.raises(StillGoing):
+                await got(client.task(TASK_ID).wait(timeout=0.3))  # real: a drip is a fact of real time
+            assert has_left.wait(2.0)
+
+    with RawServer(script) as server:
+        run_in("sync", main)

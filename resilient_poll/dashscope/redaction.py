@@ -1,0 +1,45 @@
+"""Take the key out of whatever a service says: some quote it when they refuse it. Pure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+from resilient_poll.dashscope.error_bodies import read_object
+from resilient_poll.http.messages import Answer, ExchangeFailed
+
+__all__ = ["answer_without_key", "failure_without_key", "text_without_key"]
+
+_IN_ITS_PLACE = "[api key]"
+_SHORTEST_SECRET = 8  # Shorter keys are no keys, and replacing them would garble ordinary words.
+
+
+def text_without_key(text: str, key: str) -> str:
+    """Return a text from outside without the key."""
+    return text if len(key) < _SHORTEST_SECRET else text.replace(key, _IN_ITS_PLACE)
+
+
+def answer_without_key(answer: Answer, key: str) -> Answer:
+    """Return an answer without the key, in its headers and in its body."""
+    headers = tuple((name, text_without_key(value, key)) for name, value in answer.headers)
+    return replace(answer, headers=headers, body=_body_without_key(answer.body, key))
+
+
+def failure_without_key(failure: ExchangeFailed, key: str) -> ExchangeFailed:
+    """Return a failure without the key: the libraries quote what they could not read."""
+    return ExchangeFailed(text_without_key(failure.reason, key), surely_not_sent=failure.surely_not_sent)
+
+
+def _body_without_key(body: bytes, key: str) -> bytes:
+    # As it will be read: JSON can spell the same letters in other ways and encodings.
+    found = read_object(body)
+    if found is None or len(key) < _SHORTEST_SECRET:
+        return body
+    spelt = json.dumps(key)[1:-1]
+    try:
+        text = json.dumps(found, ensure_ascii=False)
+    except RecursionError:
+        return b""  # What cannot be searched is not shown.
+    if spelt not in text:
+        return body
+    return text.replace(spelt, _IN_ITS_PLACE).encode("utf-8", "surrogatepass")
