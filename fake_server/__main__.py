@@ -15,7 +15,7 @@ def main() -> None:
     if not all(_is_installed(name) for name in _NEEDED):
         sys.stderr.write(_MISSING)
         sys.exit(2)
-    from .cli import cli  # noqa: PLC0415 - only now is it known that its imports exist
+    from fake_server.cli import cli  # noqa: PLC0415 - only now is it known that its imports exist
 
     cli(prog_name="fake-dashscope")
 

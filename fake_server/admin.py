@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from .clock import ManualClock
-from .version import version
-from .worlds import Refusal
-from .yaml_nodes import ScenarioErrors
+from fake_server.clock import ManualClock
+from fake_server.scenario.yaml_nodes import ScenarioErrors
+from fake_server.version import version
+from fake_server.worlds import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from .clock import Moment
-    from .worlds import World, Worlds
+    from fake_server.moment import Moment
+    from fake_server.worlds import World, Worlds
 
     Handler = Callable[[Request], Awaitable[Response]]
 

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from .admin import admin_routes
-from .engine import Engine
-from .expectations import OUTCOMES
-from .lifecycles import Lifecycle, Step
-from .messages import Drop, Reply, Request
-from .scenario_model import Expect, Scenario
-from .worlds import Refusal, World, Worlds
+from fake_server.admin import admin_routes
+from fake_server.engine import Engine
+from fake_server.scenario.lifecycles import Lifecycle, Step
+from fake_server.scenario.model import OUTCOMES, Expect, Scenario
+from fake_server.wire.messages import Drop, Reply, Request
+from fake_server.worlds import Refusal, World, Worlds
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from .scenario import find_scenarios, load_scenario, merged, shipped_scenarios
-from .version import version
-from .yaml_nodes import ScenarioErrors, did_you_mean
+from fake_server.scenario.library import find_scenarios, load_scenario, merged, shipped_scenarios
+from fake_server.scenario.yaml_nodes import ScenarioErrors, did_you_mean
+from fake_server.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,8 +72,8 @@ def serve(
             _fail(f"{host} is not the loopback: everyone who reaches it may use this fake; add --allow-remote")
         _say(f"warning: listening on {host}; everyone who reaches it may use this fake")
 
-    from .server import bind, serve  # noqa: PLC0415 - `scenarios` and `--help` need no server
-    from .worlds import Worlds  # noqa: PLC0415 - as above
+    from fake_server.server import bind, serve  # noqa: PLC0415 - `scenarios` and `--help` need no server
+    from fake_server.worlds import Worlds  # noqa: PLC0415 - as above
 
     worlds = Worlds(files, name, speed=speed, manual=clock == "manual")
     try:
@@ -94,8 +94,8 @@ def serve(
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
 def scenarios(folder: Path | None, as_json: bool) -> None:
     """List the scenarios."""
-    from .admin import list_scenarios  # noqa: PLC0415 - brings the web framework; `validate` needs none
-    from .worlds import Worlds  # noqa: PLC0415 - as above
+    from fake_server.admin import list_scenarios  # noqa: PLC0415 - brings the web framework; `validate` needs none
+    from fake_server.worlds import Worlds  # noqa: PLC0415 - as above
 
     rows = list_scenarios(Worlds(_scenario_files(folder), DEFAULT_SCENARIO))
     if as_json:

@@ -1,15 +1,16 @@
 """Time, as one world of the fake knows it.
 
 This is the only module of the package that reads the machine's clock. Everything else is handed a
-:class:`Moment`, so a test, a manual clock and the real clock all drive the same code.
+:class:`.Moment`, so a test, a manual clock and the real clock all drive the same code.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
 from typing import Protocol
+
+from fake_server.moment import Moment
 
 # A manual clock starts here, 2026-01-01T00:00:00Z, so that two runs of one test give the same answers
 # to the byte: dates and timestamps are part of an answer.
@@ -19,23 +20,6 @@ MANUAL_START_WALL_S = 1_767_225_600.0
 # however often a client asks (a date beyond year 9999 cannot be formatted).
 LONGEST_ADVANCE_S = 10 * 365 * 86_400.0
 LATEST_WALL_S = 4_102_444_800.0  # 2100-01-01T00:00:00Z
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """One instant, in both of the ways a service needs it.
-
-    Args:
-        monotonic_s: Seconds on a clock that only moves forward; durations are differences of these.
-        wall_s: Seconds since 1970-01-01T00:00:00Z; dates and timestamps are made of these.
-    """
-
-    monotonic_s: float
-    wall_s: float
-
-    def wall_at(self, monotonic_s: float) -> float:
-        """Wall seconds of another instant of the same clock, given by its monotonic seconds."""
-        return self.wall_s + (monotonic_s - self.monotonic_s)
 
 
 class Clock(Protocol):

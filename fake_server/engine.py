@@ -11,25 +11,26 @@ import math
 import uuid
 from typing import TYPE_CHECKING
 
-from . import downloads, wire, wire_errors
-from .answers import Answer, Call, error, hint_headers, json_reply, plain_reply, xml_reply
-from .billing import Bill, make_bill
-from .clock import Moment
-from .expectations import Judgement, judge
-from .faults import RetryAfter, Script, retry_after
-from .journal import Journal
-from .listing import list_rows, read_list_query
-from .manners import Manners
-from .messages import Drop, Reply, Request
-from .quotas import QueryWindow, Slots
-from .routes import ROUTES, route
-from .submissions import Submission, read_submission, usage_form
-from .tasks import Task, TaskView
+from fake_server.moment import Moment
+from fake_server.rules import downloads
+from fake_server.rules.answers import Answer, Call, error, hint_headers, json_reply, plain_reply, xml_reply
+from fake_server.rules.billing import Bill, make_bill
+from fake_server.rules.expectations import Judgement, judge
+from fake_server.rules.faults import RetryAfter, Script, retry_after
+from fake_server.rules.journal import Journal
+from fake_server.rules.listing import list_rows, read_list_query
+from fake_server.rules.manners import Manners
+from fake_server.rules.quotas import QueryWindow, Slots
+from fake_server.rules.tasks import Task, TaskView
+from fake_server.wire import bodies, errors
+from fake_server.wire.messages import Drop, Reply, Request
+from fake_server.wire.routes import ROUTES, route
+from fake_server.wire.submissions import Submission, read_submission, usage_form
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .scenario_model import Scenario, ScriptedAnswer
+    from fake_server.scenario.model import Scenario, ScriptedAnswer
 
 __all__ = ["Drop", "Engine", "Moment", "Reply", "Request"]
 
@@ -188,7 +189,7 @@ class Engine:
         if self.scenario.service.async_header == "required":
             header = call.request.header("x-dashscope-async") or ""
             if header.strip().lower() != "enable":
-                message = wire_errors.MESSAGES["AccessDenied"]
+                message = errors.MESSAGES["AccessDenied"]
                 return error(call, 403, None, message)
         submission = read_submission(call.request.body)
         if isinstance(submission, str):
@@ -227,8 +228,8 @@ class Engine:
     def _accepted(self, call: Call, task: Task) -> Answer:
         status = task.view(call.now.monotonic_s).status
         # A create is only ever answered with one of these two (AIsa docs, async-operations).
-        first = status if status in (wire.PENDING, wire.RUNNING) else wire.PENDING
-        body = wire.accepted(task.task_id, first, call.request_id)
+        first = status if status in (bodies.PENDING, bodies.RUNNING) else bodies.PENDING
+        body = bodies.accepted(task.task_id, first, call.request_id)
         return Answer(json_reply(call, 200, body), task_id=task.task_id)
 
     def _query(self, call: Call) -> Answer:
@@ -244,16 +245,16 @@ class Engine:
         if struck is not None:
             return self._strike(call, struck, task_id)
         if task is None:
-            return Answer(json_reply(call, 200, wire.bare(task_id, wire.UNKNOWN, call.request_id)))
+            return Answer(json_reply(call, 200, bodies.bare(task_id, bodies.UNKNOWN, call.request_id)))
         view = task.view(call.now.monotonic_s)
         task.count_poll(call.now.monotonic_s)
-        task.end_told = task.end_told or view.status in wire.ENDS
+        task.end_told = task.end_told or view.status in bodies.ENDS
         return Answer(json_reply(call, 200, self._task_body(call, task, view)))
 
-    def _task_body(self, call: Call, task: Task, view: TaskView) -> wire.Body:
+    def _task_body(self, call: Call, task: Task, view: TaskView) -> bodies.Body:
         times = task.times(view)
-        if view.status == wire.SUCCEEDED:
-            video = wire.Video(
+        if view.status == bodies.SUCCEEDED:
+            video = bodies.Video(
                 url=f"{call.request.origin}/w/{self.world}/assets/{task.task_id}.mp4",
                 prompt=task.prompt,
                 duration_s=task.duration_s,
@@ -261,15 +262,15 @@ class Engine:
                 usage=task.lifecycle.usage or usage_form(task.model),
                 place=task.lifecycle.place,
             )
-            return wire.succeeded(task.task_id, call.request_id, times, video)
-        if view.status == wire.FAILED:
+            return bodies.succeeded(task.task_id, call.request_id, times, video)
+        if view.status == bodies.FAILED:
             code = view.step.code or "InternalError.Algo"
-            message = view.step.message or wire_errors.default_message(code)
-            return wire.failed(task.task_id, call.request_id, times, code, message)
-        if view.status in (wire.UNKNOWN, wire.CANCELED):
-            return wire.bare(task.task_id, view.status, call.request_id)
+            message = view.step.message or errors.default_message(code)
+            return bodies.failed(task.task_id, call.request_id, times, code, message)
+        if view.status in (bodies.UNKNOWN, bodies.CANCELED):
+            return bodies.bare(task.task_id, view.status, call.request_id)
         shown = times if task.lifecycle.tells_times else None
-        return wire.waiting(task.task_id, view.status, call.request_id, shown)
+        return bodies.waiting(task.task_id, view.status, call.request_id, shown)
 
     def _list(self, call: Call) -> Answer:
         refused = self._check_query_rate(call)
@@ -283,7 +284,7 @@ class Engine:
         rows = list_rows(known, wanted, call.now.monotonic_s)
         first = (wanted.page - 1) * wanted.page_size
         page = rows[first : first + wanted.page_size]
-        body = wire.task_list(call.request_id, page, len(rows), wanted.page, wanted.page_size)
+        body = bodies.task_list(call.request_id, page, len(rows), wanted.page, wanted.page_size)
         return Answer(json_reply(call, 200, body))
 
     def _cancel(self, call: Call) -> Answer:
@@ -292,19 +293,19 @@ class Engine:
             return refused
         self.journal.counters["cancel_requests"] += 1
         task = self._remembered(call.route.task_id or "", call.now)
-        status = task.view(call.now.monotonic_s).status if task else wire.UNKNOWN
-        if task is not None and status == wire.PENDING:
+        status = task.view(call.now.monotonic_s).status if task else bodies.UNKNOWN
+        if task is not None and status == bodies.PENDING:
             self._slots.cancel(task, call.now.monotonic_s)
-        elif status != wire.UNKNOWN or self.scenario.service.cancel_of_unknown == "refused":
+        elif status != bodies.UNKNOWN or self.scenario.service.cancel_of_unknown == "refused":
             return error(call, 400, "UnsupportedOperation", None)
-        return Answer(json_reply(call, 200, wire.cancel_accepted(call.request_id)))
+        return Answer(json_reply(call, 200, bodies.cancel_accepted(call.request_id)))
 
     def _asset(self, call: Call) -> Answer:
         now_s = call.now.monotonic_s
         task = self._tasks.get(call.route.task_id or "") if call.route.world == self.world else None
         view = task.view(now_s) if task else None
-        date = wire.http_date(call.now.wall_s)
-        if task is None or view is None or view.status != wire.SUCCEEDED or view.ended_s is None:
+        date = bodies.http_date(call.now.wall_s)
+        if task is None or view is None or view.status != bodies.SUCCEEDED or view.ended_s is None:
             return Answer(xml_reply(call, 404, "NoSuchKey", "The specified key does not exist."))
         if now_s - view.ended_s >= self.scenario.url_lifetime_s:
             return Answer(xml_reply(call, 403, "AccessDenied", "Request has expired."))
@@ -365,7 +366,7 @@ class Engine:
                 task_id=task_id,
             )
         extra = [
-            ("content-type", struck.content_type or wire.JSON_TYPE),
+            ("content-type", struck.content_type or bodies.JSON_TYPE),
             *hint_headers(hint),
             *struck.headers,
         ]

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .app import TRANSPORT, make_app
-from .version import version
+from fake_server.app import TRANSPORT, make_app
+from fake_server.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from .worlds import Worlds
+    from fake_server.worlds import Worlds
 
 # Headers beyond this are an attack or a bug; browsers and proxies stop far below.
 LARGEST_HEAD_BYTES = 65_536

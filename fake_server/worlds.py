@@ -14,17 +14,17 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .clock import ManualClock, RealClock
-from .engine import INVALID_KEY, Engine
-from .scenario import load_scenario
-from .yaml_nodes import ScenarioErrors
+from fake_server.clock import ManualClock, RealClock
+from fake_server.engine import INVALID_KEY, Engine
+from fake_server.scenario.library import load_scenario
+from fake_server.scenario.yaml_nodes import ScenarioErrors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from .clock import Moment
-    from .scenario_model import Scenario
+    from fake_server.moment import Moment
+    from fake_server.scenario.model import Scenario
 
 # With every world's journal full this is some hundred megabytes at most.
 MOST_WORLDS = 1_000

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from fake_server import wire, wire_errors
-from fake_server.clock import Moment
 from fake_server.engine import Engine, Reply, Request
+from fake_server.moment import Moment
 from fake_server.scenario import load_scenario, shipped_scenarios
+from fake_server.wire import bodies, errors
 
 FOLDER = Path(__file__).resolve().parents[2] / "scenarios" / "contract"
 CASES: list[dict[str, Any]] = [case for path in sorted(FOLDER.glob("*.yaml")) for case in YAML(typ="safe").load(path)]
@@ -38,20 +38,20 @@ def shape(value: Any) -> Any:
 
 def wall_s(text: str) -> float:
     """Seconds since 1970 of a task time."""
-    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=wire.TASK_ZONE).timestamp()
+    return datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=bodies.TASK_ZONE).timestamp()
 
 
-def times_of(output: dict[str, Any]) -> wire.TaskTimes | None:
+def times_of(output: dict[str, Any]) -> bodies.TaskTimes | None:
     """The times that a body tells."""
     if "submit_time" not in output:
         return None
     names = ("submit_time", "scheduled_time", "end_time")
     submitted, scheduled, ended = (wall_s(output[name]) if name in output else None for name in names)
     assert submitted is not None
-    return wire.TaskTimes(submitted, scheduled, ended)
+    return bodies.TaskTimes(submitted, scheduled, ended)
 
 
-def rendered_task(case: dict[str, Any]) -> wire.Body:
+def rendered_task(case: dict[str, Any]) -> bodies.Body:
     """The fake's answer to a status query in the situation of a body."""
     means, output = case["means"], case["body"]["output"]
     task_id, request_id, status = means["task_id"], means["request_id"], means["task_status"]
@@ -59,20 +59,20 @@ def rendered_task(case: dict[str, Any]) -> wire.Body:
     if status == "SUCCEEDED":
         assert times is not None
         lines = int(case["body"]["usage"]["SR"])
-        video = wire.Video(means["url"], means["orig_prompt"], means["seconds"], lines, case["usage"], case["url_in"])
-        return wire.succeeded(task_id, request_id, times, video)
+        video = bodies.Video(means["url"], means["orig_prompt"], means["seconds"], lines, case["usage"], case["url_in"])
+        return bodies.succeeded(task_id, request_id, times, video)
     if status == "FAILED":
         assert times is not None
-        return wire.failed(task_id, request_id, times, means["code"], means["message"])
+        return bodies.failed(task_id, request_id, times, means["code"], means["message"])
     if status in ("UNKNOWN", "CANCELED"):
-        return wire.bare(task_id, status, request_id)
-    return wire.waiting(task_id, status, request_id, times)
+        return bodies.bare(task_id, status, request_id)
+    return bodies.waiting(task_id, status, request_id, times)
 
 
-def rendered_list(case: dict[str, Any]) -> wire.Body:
+def rendered_list(case: dict[str, Any]) -> bodies.Body:
     """The fake's list in the situation of a body."""
     rows = [
-        wire.Listed(
+        bodies.Listed(
             task_id=row["task_id"],
             status=row["status"],
             model=row["model_name"],
@@ -83,29 +83,29 @@ def rendered_list(case: dict[str, Any]) -> wire.Body:
         )
         for row in case["body"]["data"]
     ]
-    return wire.task_list(case["means"]["request_id"], rows, case["means"]["total"], 1, 10)
+    return bodies.task_list(case["means"]["request_id"], rows, case["means"]["total"], 1, 10)
 
 
-def rendered(case: dict[str, Any]) -> wire.Body:
+def rendered(case: dict[str, Any]) -> bodies.Body:
     """What the fake says in the situation of a body."""
     means = case["means"]
     if case["kind"] == "create":
-        return wire.accepted(means["task_id"], means["task_status"], means["request_id"])
+        return bodies.accepted(means["task_id"], means["task_status"], means["request_id"])
     if case["kind"] == "query":
         return rendered_task(case)
     if case["kind"] == "list":
         return rendered_list(case)
     if case["http_status"] == 200:
-        return wire.cancel_accepted(means["request_id"])
-    form = case.get("shape") or wire_errors.OWN_SHAPE[case["dialect"]]
-    message = means.get("message") or wire_errors.MESSAGES["UnsupportedOperation"]
-    return wire_errors.error_body(form, case["http_status"], means["code"] or "", message, means.get("request_id", ""))
+        return bodies.cancel_accepted(means["request_id"])
+    form = case.get("shape") or errors.OWN_SHAPE[case["dialect"]]
+    message = means.get("message") or errors.MESSAGES["UnsupportedOperation"]
+    return errors.error_body(form, case["http_status"], means["code"] or "", message, means.get("request_id", ""))
 
 
 @pytest.mark.parametrize("case", SPOKEN, ids=lambda case: case["name"])
 def test_the_renderer_says_what_the_evidence_says(case: dict[str, Any]) -> None:
     """In the situation of a body, the fake's body has its keys and types, and but for made-up ids its words."""
-    body = json.loads(wire.encode(rendered(case)))
+    body = json.loads(bodies.encode(rendered(case)))
     assert shape(body) == shape(case["body"])
     if case["kind"] == "list":
         invented = ("api_key_id", "caller_parent_id", "caller_uid", "user_api_unique_key")
@@ -122,7 +122,7 @@ def test_every_piece_of_evidence_says_where_it_is_from() -> None:
         assert case["source"], case["name"]
         assert case["date"], case["name"]
         assert case["class"] in ("documented", "reported", "assumed"), case["name"]
-        assert case["dialect"] in wire.DIALECTS, case["name"]
+        assert case["dialect"] in bodies.DIALECTS, case["name"]
         assert ("body" in case) != ("body_text" in case), case["name"]
 
 
@@ -186,7 +186,7 @@ def test_the_engine_says_only_what_the_contract_holds(
     engine = Engine(load_scenario(shipped_scenarios()[name]), world="w1", started=Moment(0.0, 1.75e9))
     ids = ["nobody"]
     for number, (dialect, kind, headers, content) in enumerate(requests):
-        base, tasks = wire.BASES[dialect], TASKS[dialect]
+        base, tasks = bodies.BASES[dialect], TASKS[dialect]
         method, path, said, query = [
             ("POST", base + CREATE, "create", ""),
             ("GET", f"{tasks}/{ids[-1]}", "query", ""),
@@ -206,7 +206,7 @@ def test_the_engine_says_only_what_the_contract_holds(
 def test_the_evidence_covers_what_is_promised() -> None:
     """No situation that the pages describe is without a body."""
     kinds = {(case["kind"], case["dialect"], case["means"].get("task_status")) for case in CASES}
-    for dialect in wire.DIALECTS:
+    for dialect in bodies.DIALECTS:
         assert {("create", dialect, word) for word in ("PENDING", "RUNNING")} <= kinds
         words = ("PENDING", "RUNNING", "SUCCEEDED", "FAILED", "UNKNOWN", "CANCELED")
         assert {("query", dialect, word) for word in words} <= kinds

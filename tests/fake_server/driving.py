@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, settings
 
-from fake_server.clock import Moment
 from fake_server.engine import Drop, Engine, Reply, Request
+from fake_server.moment import Moment
 from fake_server.scenario import load_scenario, shipped_scenarios
 
 if TYPE_CHECKING:

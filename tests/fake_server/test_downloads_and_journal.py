@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fake_server.downloads import sample, serve
 from fake_server.engine import Reply, Request
-from fake_server.lifecycles import Lifecycle, Step
+from fake_server.rules.downloads import sample, serve
 from fake_server.scenario import Expect, Scenario
+from fake_server.scenario.lifecycles import Lifecycle, Step
 from tests.fake_server.driving import KEY, UNTIMED, Hand, header, lifecycle_scenario
 
 if TYPE_CHECKING:

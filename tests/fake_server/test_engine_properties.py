@@ -9,10 +9,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fake_server.clock import Moment
 from fake_server.engine import Drop, Engine, Reply, Request
-from fake_server.lifecycles import Lifecycle, Step
+from fake_server.moment import Moment
 from fake_server.scenario import Expect, Quotas, Scenario, ScriptedAnswer
+from fake_server.scenario.lifecycles import Lifecycle, Step
 from tests.fake_server.driving import ASYNC, BASES, KEY, TASKS, UNTIMED, VIDEO, WALL_S, Hand, content, header
 
 WORDS = st.sampled_from(["PENDING", "RUNNING", "UNKNOWN", "SUSPENDED"])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from fake_server.expectations import COUNTS, OUTCOMES
 from fake_server.scenario import load_scenario, shipped_folder
-from fake_server.scenario_reader import _KEYS
+from fake_server.scenario.model import COUNTS, OUTCOMES
+from fake_server.scenario.reader import _KEYS
 from tests.fake_server.driving import scenario_from
 
 if TYPE_CHECKING:

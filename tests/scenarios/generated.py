@@ -10,8 +10,8 @@ from types import ModuleType
 import httpx
 from hypothesis import strategies as st
 
-from fake_server.clock import Moment
 from fake_server.engine import Engine
+from fake_server.moment import Moment
 from fake_server.scenario import Scenario, load_scenario
 from resilient_poll.drive.clocks import VirtualClock
 from tests.scenarios.client_under_test import Run, Setting, drive

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import strategies as st
 
-from fake_server.clock import Moment
+from fake_server.moment import Moment
 from resilient_poll.dashscope.dialects import LIFECYCLE
 from resilient_poll.machine import Billing, Phase, task_record
 from resilient_poll.machine.lifecycle import BILLING_BY_PHASE

@@ -9,8 +9,8 @@ import httpx
 import httpx2
 import pytest
 
-from fake_server.clock import Moment
 from fake_server.engine import Engine
+from fake_server.moment import Moment
 from fake_server.scenario import load_scenario, shipped_scenarios
 from tests.scenarios.client_under_test import DRIVERS, Run
 from tests.scenarios.generated import run_in_process

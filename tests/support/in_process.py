@@ -10,9 +10,9 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from fake_server.clock import Moment
 from fake_server.engine import Engine, Reply
 from fake_server.engine import Request as FakeRequest
+from fake_server.moment import Moment
 from resilient_poll.drive.clocks import VirtualClock
 
 ORIGIN = "http://fake.test"

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from . import wire
-from .routes import first_parameter
-from .wire import LISTED, TASK_ZONE, Listed
+from fake_server.wire import bodies
+from fake_server.wire.bodies import LISTED, TASK_ZONE, Listed
+from fake_server.wire.routes import first_parameter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .tasks import Task
+    from fake_server.rules.tasks import Task
 
 # The largest page is not documented; this one keeps an answer below a few hundred kilobytes.
 LARGEST_PAGE = 1_000
@@ -105,7 +105,7 @@ def list_rows(tasks: Iterable[Task], wanted: ListQuery, now_s: float) -> list[Li
             started_s=times.scheduled_s,
             ended_s=times.ended_s,
         )
-        if view.status != wire.UNKNOWN and _matches(row, wanted):
+        if view.status != bodies.UNKNOWN and _matches(row, wanted):
             rows.append(row)
     return rows
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections import Counter
 
-    from .messages import Request
-    from .tasks import Task
+    from fake_server.rules.tasks import Task
+    from fake_server.wire.messages import Request
 
 # A timer may fire a hair early; what is judged is manners, not clocks.
 MARGIN_S = 0.001

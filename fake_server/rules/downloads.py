@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from .messages import Reply, Request
+from fake_server.wire.messages import Reply, Request
 
-_FOLDER = Path(__file__).resolve().parent / "assets"
+_FOLDER = Path(__file__).resolve().parents[1] / "assets"
 TYPES = {"mp4": "video/mp4", "png": "image/png"}
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 

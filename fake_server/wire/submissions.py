@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .wire import UsageForm
+    from fake_server.wire.bodies import UsageForm
 
 # Names of models are a few dozen characters; longer ones would only fatten lists and bills.
 LONGEST_MODEL = 200

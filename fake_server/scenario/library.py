@@ -10,27 +10,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .scenario_model import ClientBrief, Expect, Quotas, Scenario, ScriptedAnswer, Service
-from .scenario_reader import read_scenario
-from .yaml_nodes import Notes, Problem, ScenarioErrors, compose
+from fake_server.scenario.model import Scenario
+from fake_server.scenario.reader import read_scenario
+from fake_server.scenario.yaml_nodes import Notes, Problem, ScenarioErrors, compose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = [
-    "ClientBrief",
-    "Expect",
-    "Problem",
-    "Quotas",
-    "Scenario",
-    "ScenarioErrors",
-    "ScriptedAnswer",
-    "Service",
-    "find_scenarios",
-    "load_scenario",
-    "shipped_folder",
-    "shipped_scenarios",
-]
+__all__ = ["find_scenarios", "load_scenario", "merged", "shipped_folder", "shipped_scenarios"]
 
 # Names travel in API keys and URLs, so they stay within what both carry unescaped. No dot: it ends a name.
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -62,7 +49,7 @@ def load_scenario(path: Path) -> Scenario:
 
 def shipped_folder() -> Path:
     """Where the scenarios that come with the fake lie: in the wheel, or at the top of a checkout."""
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[1]
     inside = here / "scenarios"
     return inside if inside.is_dir() else here.parent / "scenarios"
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from .wire import Body, Dialect
+    from fake_server.wire.bodies import Body, Dialect
 
 ErrorShape = Literal["flat", "nested", "code_and_text", "text", "retryable"]
 SHAPES: tuple[ErrorShape, ...] = ("flat", "nested", "code_and_text", "text", "retryable")

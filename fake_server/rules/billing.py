@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from . import wire
+from fake_server.wire import bodies
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from .tasks import Task
+    from fake_server.rules.tasks import Task
 
 # Invented prices per second of video, in no currency: what a test needs is that they differ and are exact.
 PRICES: dict[str, Decimal] = {
@@ -78,9 +78,9 @@ def bill_row(task: Task, prices: Mapping[str, Decimal], now_s: float) -> BillRow
     """One task, priced at an instant."""
     status = task.view(now_s).status
     share = Decimal(0)
-    if status == wire.SUCCEEDED:
+    if status == bodies.SUCCEEDED:
         share = Decimal(1)
-    elif status == wire.CANCELED and task.canceled_s is None:
+    elif status == bodies.CANCELED and task.canceled_s is None:
         share = task.lifecycle.billed_share
     price = price_of(task.model, prices)
     amount = price * task.duration_s * share

@@ -6,12 +6,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .wire import http_date
+from fake_server.wire.bodies import http_date
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .scenario_model import RetryAfterForm, ScriptedAnswer
+    from fake_server.scenario.model import RetryAfterForm, ScriptedAnswer
 
 
 class Script:

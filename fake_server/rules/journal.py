@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote
 
 if TYPE_CHECKING:
-    from .messages import Request
+    from fake_server.wire.messages import Request
 
 # Lines per world: a test's whole story, and with every world full still a bearable amount of memory.
 MOST_ENTRIES = 1_000

@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from . import wire, wire_errors
-from .messages import Drop, Reply, Request
+from fake_server.wire import bodies, errors
+from fake_server.wire.messages import Drop, Reply, Request
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .clock import Moment
-    from .faults import RetryAfter
-    from .routes import Route
-    from .scenario_model import ScriptedAnswer
+    from fake_server.moment import Moment
+    from fake_server.rules.faults import RetryAfter
+    from fake_server.scenario.model import ScriptedAnswer
+    from fake_server.wire.routes import Route
 
 # Answers to these never have a body (RFC 9110, 15.3.5, 15.3.6 and 15.4.5).
 _BODILESS = frozenset({204, 205, 304})
@@ -30,7 +30,7 @@ class Call:
     request_id: str
 
     @property
-    def dialect(self) -> wire.Dialect:
+    def dialect(self) -> bodies.Dialect:
         """The dialect to answer in; paths of neither are answered flat."""
         return self.route.dialect or "dashscope"
 
@@ -45,20 +45,20 @@ class Answer:
     task_id: str | None = None
 
 
-def json_reply(call: Call, status: int, body: wire.Body) -> Reply:
+def json_reply(call: Call, status: int, body: bodies.Body) -> Reply:
     """A reply with a JSON body."""
-    return plain_reply(call, status, wire.encode(body), [("content-type", wire.JSON_TYPE)])
+    return plain_reply(call, status, bodies.encode(body), [("content-type", bodies.JSON_TYPE)])
 
 
 def xml_reply(call: Call, status: int, code: str, message: str) -> Reply:
     """An error of the asset host."""
-    body = wire_errors.asset_error(code, message, call.request_id, "fake")
+    body = errors.asset_error(code, message, call.request_id, "fake")
     return plain_reply(call, status, body, [("content-type", "application/xml")])
 
 
 def plain_reply(call: Call, status: int, body: bytes, extra: Sequence[tuple[str, str]]) -> Reply:
     """A reply with the world's own `Date`; later headers of one name replace earlier ones."""
-    headers = {"date": wire.http_date(call.now.wall_s)}
+    headers = {"date": bodies.http_date(call.now.wall_s)}
     headers.update(extra)
     if status in _BODILESS:
         return Reply(status, tuple(headers.items()), b"")
@@ -94,11 +94,11 @@ def error(
         like: A scripted answer whose shape, content type and headers are taken over.
         task_id: The task it is about, for the journal.
     """
-    code = code or wire_errors.default_code(call.dialect, status)
-    shape = (like.shape if like else None) or wire_errors.OWN_SHAPE[call.dialect]
-    message = message or wire_errors.default_message(code)
-    body = wire_errors.error_body(shape, status, code, message, call.request_id)
-    content_type = (like.content_type if like else None) or wire.JSON_TYPE
+    code = code or errors.default_code(call.dialect, status)
+    shape = (like.shape if like else None) or errors.OWN_SHAPE[call.dialect]
+    message = message or errors.default_message(code)
+    body = errors.error_body(shape, status, code, message, call.request_id)
+    content_type = (like.content_type if like else None) or bodies.JSON_TYPE
     extra = [("content-type", content_type), *hint_headers(hint), *(like.headers if like else ())]
-    reply = plain_reply(call, status, wire.encode(body), extra)
+    reply = plain_reply(call, status, bodies.encode(body), extra)
     return Answer(reply, fault, hint.text if hint else None, task_id)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from . import wire
+from fake_server.wire import bodies
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,8 +50,8 @@ class Lifecycle:
     """
 
     steps: tuple[Step, ...]
-    usage: wire.UsageForm | None = None
-    place: wire.UrlPlace = "video_url"
+    usage: bodies.UsageForm | None = None
+    place: bodies.UrlPlace = "video_url"
     tells_times: bool = True
     billed_share: Decimal = Decimal(0)
 
@@ -102,7 +102,7 @@ def position(lifecycle: Lifecycle, instants: Sequence[float], now_s: float) -> P
     """Where a script stands at `now_s`, given the instants of :func:`entries`."""
     index = max(number for number, instant in enumerate(instants) if number == 0 or instant <= now_s)
     running = next(
-        (instants[number] for number in range(index + 1) if lifecycle.steps[number].status == wire.RUNNING),
+        (instants[number] for number in range(index + 1) if lifecycle.steps[number].status == bodies.RUNNING),
         None,
     )
     return Position(index, lifecycle.steps[index], instants[index], running)
@@ -116,6 +116,6 @@ def rest_s(lifecycle: Lifecycle, instants: Sequence[float]) -> float | None:
     """
     if len(instants) < len(lifecycle.steps):
         return None
-    if lifecycle.last.status in wire.ENDS or lifecycle.last.status == wire.UNKNOWN:
+    if lifecycle.last.status in bodies.ENDS or lifecycle.last.status == bodies.UNKNOWN:
         return instants[-1]
     return None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from . import wire
-from .lifecycles import Lifecycle, Position, Step, entries, position, rest_s
+from fake_server.scenario.lifecycles import Lifecycle, Position, Step, entries, position, rest_s
+from fake_server.wire import bodies
 
 if TYPE_CHECKING:
-    from .clock import Moment
+    from fake_server.moment import Moment
 
 
 @dataclass(slots=True)
@@ -39,7 +39,7 @@ class Task:
     ordinal: int
     task_id: str
     request_id: str
-    dialect: wire.Dialect
+    dialect: bodies.Dialect
     model: str
     prompt: str
     duration_s: int
@@ -80,11 +80,11 @@ class Task:
     def view(self, now_s: float) -> TaskView:
         """Its state at an instant."""
         if self.canceled_s is not None:
-            return TaskView(Step(wire.CANCELED), None, self.canceled_s)
+            return TaskView(Step(bodies.CANCELED), None, self.canceled_s)
         place = self.position(now_s)
         if place is None:
-            return TaskView(Step(wire.PENDING), None, None)
-        ended_s = place.entered_s if place.step.status in wire.ENDS else None
+            return TaskView(Step(bodies.PENDING), None, None)
+        ended_s = place.entered_s if place.step.status in bodies.ENDS else None
         return TaskView(place.step, place.running_since_s, ended_s)
 
     def count_poll(self, now_s: float) -> None:
@@ -95,10 +95,10 @@ class Task:
         # With its last poll the step is over, so no list grows beyond what its step counts.
         self.polls.setdefault(place.index, []).append(now_s)
 
-    def times(self, view: TaskView) -> wire.TaskTimes:
+    def times(self, view: TaskView) -> bodies.TaskTimes:
         """Its times for an answer, in wall seconds."""
         wall_at = self.submitted.wall_at
-        return wire.TaskTimes(
+        return bodies.TaskTimes(
             self.submitted.wall_s,
             None if view.running_since_s is None else wall_at(view.running_since_s),
             None if view.ended_s is None else wall_at(view.ended_s),

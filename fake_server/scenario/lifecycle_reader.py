@@ -11,9 +11,9 @@ from typing import cast, get_args
 
 from ruamel.yaml.nodes import Node, ScalarNode
 
-from . import wire
-from .lifecycles import Lifecycle, Step
-from .yaml_nodes import DURATION_EXPECTED, Notes, describe, parse_duration, quote
+from fake_server.scenario.lifecycles import Lifecycle, Step
+from fake_server.scenario.yaml_nodes import DURATION_EXPECTED, Notes, describe, parse_duration, quote
+from fake_server.wire import bodies
 
 # A life of more steps than this is generated, not written.
 MOST_STEPS = 200
@@ -68,21 +68,21 @@ def _read_lifecycle(node: Node, notes: Notes) -> Lifecycle | None:
 
 def _read_options(
     fields: dict[str, tuple[Node, Node]], notes: Notes
-) -> tuple[wire.UsageForm | None, wire.UrlPlace, bool, Decimal]:
+) -> tuple[bodies.UsageForm | None, bodies.UrlPlace, bool, Decimal]:
     usage = place = None
     times: bool | None = True
     share: Decimal | None = Decimal(0)
     if "usage" in fields:
-        usage = notes.as_choice(fields["usage"][1], get_args(wire.UsageForm))
+        usage = notes.as_choice(fields["usage"][1], get_args(bodies.UsageForm))
     if "url_in" in fields:
-        place = notes.as_choice(fields["url_in"][1], get_args(wire.UrlPlace))
+        place = notes.as_choice(fields["url_in"][1], get_args(bodies.UrlPlace))
     if "times" in fields:
         times = notes.as_flag(fields["times"][1])
     if "billed_share" in fields:
         share = read_decimal(fields["billed_share"][1], notes, Decimal(1))
     return (
-        cast("wire.UsageForm | None", usage),
-        cast("wire.UrlPlace", place or "video_url"),
+        cast("bodies.UsageForm | None", usage),
+        cast("bodies.UrlPlace", place or "video_url"),
         bool(times),
         share or Decimal(0),
     )
@@ -139,9 +139,9 @@ def _short_step(node: Node, text: str, offset: int, notes: Notes) -> Step | None
     seconds = parse_duration(rest)
     if seconds is not None:
         return Step(word, lasts_s=seconds)
-    if word == wire.FAILED and _CODE.fullmatch(rest):
+    if word == bodies.FAILED and _CODE.fullmatch(rest):
         return Step(word, code=rest)
-    expected = "a code such as DataInspectionFailed" if word == wire.FAILED else _LENGTH_EXPECTED
+    expected = "a code such as DataInspectionFailed" if word == bodies.FAILED else _LENGTH_EXPECTED
     notes.at(node, f"found {quote(rest)}, expected {expected}", offset + text.index(rest, len(word)))
     return None
 
@@ -149,12 +149,12 @@ def _short_step(node: Node, text: str, offset: int, notes: Notes) -> Step | None
 def _check_word(node: Node, word: str, offset: int, notes: Notes, *, verbatim: bool = False) -> bool:
     if not _WORD.fullmatch(word):
         upper = word.upper()
-        hint = f"; did you mean {upper}?" if upper in wire.LISTED else ""
+        hint = f"; did you mean {upper}?" if upper in bodies.LISTED else ""
         notes.at(node, f"found {quote(word) or 'nothing'}, expected a status in capitals{hint}", offset)
         return False
-    if word in wire.LISTED or verbatim:
+    if word in bodies.LISTED or verbatim:
         return True
-    near = difflib.get_close_matches(word, wire.LISTED, n=1, cutoff=_SLIP)
+    near = difflib.get_close_matches(word, bodies.LISTED, n=1, cutoff=_SLIP)
     if near:
         text = f"found {word}, expected a listed status; did you mean {near[0]}?"
         notes.at(node, f"{text} (a word that is meant: {{status: {word}, unlisted: true}})", offset)
@@ -186,7 +186,7 @@ def _long_step(node: Node, notes: Notes) -> Step | None:
     lasts_s, lasts_polls = _long_length(fields["for"][1], notes) if "for" in fields else (None, None)
     code = notes.as_text(fields["code"][1], "a failure code") if "code" in fields else None
     message = notes.as_text(fields["message"][1], "a sentence") if "message" in fields else None
-    if status != wire.FAILED and ("code" in fields or "message" in fields):
+    if status != bodies.FAILED and ("code" in fields or "message" in fields):
         notes.at(node, f"found a code or message on {quote(status)}, expected them on FAILED only")
     if len(notes.problems) > before:
         return None
@@ -210,7 +210,7 @@ def _check_whole(placed: list[_Placed], notes: Notes) -> None:
         notes.at(placed[0].node, f"found {len(placed)} steps, expected at most {MOST_STEPS}")
     for item, follower in pairwise(placed):
         status = item.step.status
-        if status in wire.ENDS:
+        if status in bodies.ENDS:
             text = f"found {follower.step.status} after {status}, expected {status} last: it is an end"
             notes.at(follower.node, text, follower.offset)
         elif item.step.lasts_s is None and item.step.lasts_polls is None:

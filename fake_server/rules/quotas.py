@@ -7,7 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .tasks import Task
+    from fake_server.rules.tasks import Task
 
 # What a refused create is told to wait where the script cannot know better (a task that ends by polls).
 UNKNOWN_WAIT_S = 3

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from . import wire
-from .answer_reader import read_answers
-from .expectations import COUNTS, OUTCOMES
-from .lifecycle_reader import read_decimal, read_tasks
-from .scenario_model import ClientBrief, Expect, Quotas, Scenario, Service
+from fake_server.scenario.answer_reader import read_answers
+from fake_server.scenario.lifecycle_reader import read_decimal, read_tasks
+from fake_server.scenario.model import COUNTS, OUTCOMES, ClientBrief, Expect, Quotas, Scenario, Service
+from fake_server.wire import bodies
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from .yaml_nodes import Notes
+    from fake_server.scenario.yaml_nodes import Notes
 
 Value = TypeVar("Value")
 Fields = dict[str, tuple[Node, Node]]
@@ -128,12 +127,12 @@ def _read_summary(node: Node, notes: Notes) -> str | None:
     return " ".join(text.split()) if text else None
 
 
-def _read_dialects(node: Node, notes: Notes) -> tuple[wire.Dialect, ...]:
+def _read_dialects(node: Node, notes: Notes) -> tuple[bodies.Dialect, ...]:
     items = notes.as_list(node, "a list such as [aisa, dashscope]")
     if items is not None and not items:
         notes.at(node, "found an empty list, expected aisa, dashscope or both")
-    words = [notes.as_choice(item, wire.DIALECTS) for item in items or []]
-    return tuple(cast("wire.Dialect", word) for word in dict.fromkeys(words) if word)
+    words = [notes.as_choice(item, bodies.DIALECTS) for item in items or []]
+    return tuple(cast("bodies.Dialect", word) for word in dict.fromkeys(words) if word)
 
 
 def _read_quotas(node: Node, notes: Notes) -> Quotas:
@@ -162,7 +161,7 @@ def _read_client(node: Node, notes: Notes) -> ClientBrief:
     default = ClientBrief()
     section = _section(node, notes, "a mapping that says what a driver does", _CLIENT_KEYS)
     tasks = section.take("tasks", lambda value, _: notes.as_integer(value, 1, MOST_CLIENT_TASKS))
-    cancel = section.take("cancel", lambda value, _: notes.as_choice(value, (wire.PENDING, wire.RUNNING)))
+    cancel = section.take("cancel", lambda value, _: notes.as_choice(value, (bodies.PENDING, bodies.RUNNING)))
     timeout_s = section.take("timeout", lambda value, _: notes.as_duration(value))
     submit_timeout_s = section.take("submit_timeout", lambda value, _: notes.as_duration(value))
     download = section.take("download", lambda value, _: notes.as_flag(value))

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from . import wire
-from .scenario_model import AnswerKind, RetryAfterForm, ScriptedAnswer
-from .wire_errors import SHAPES, ErrorShape
-from .yaml_nodes import Notes, did_you_mean
+from fake_server.scenario.model import AnswerKind, RetryAfterForm, ScriptedAnswer
+from fake_server.scenario.yaml_nodes import Notes, did_you_mean
+from fake_server.wire import bodies
+from fake_server.wire.errors import SHAPES, ErrorShape
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .messages import DropHow, DropWhen
+    from fake_server.wire.messages import DropHow, DropWhen
 
 # More repetitions of one entry, or entries of one list, than this make no readable script.
 MOST_TIMES = 10_000
@@ -147,8 +147,8 @@ def _read_codes(node: Node, notes: Notes) -> Mapping[str, str]:
     """One code for both dialects, or one for each."""
     if not isinstance(node, MappingNode):
         code = notes.as_text(node, "an error code, or a mapping of them by dialect")
-        return dict.fromkeys(wire.DIALECTS, code) if code else {}
-    fields = notes.as_mapping(node, "a mapping of error codes by dialect", wire.DIALECTS) or {}
+        return dict.fromkeys(bodies.DIALECTS, code) if code else {}
+    fields = notes.as_mapping(node, "a mapping of error codes by dialect", bodies.DIALECTS) or {}
     codes = {dialect: notes.as_text(value, "an error code") for dialect, (_, value) in fields.items()}
     return {dialect: code for dialect, code in codes.items() if code}
 
@@ -157,7 +157,7 @@ def _read_body(node: Node, notes: Notes) -> dict[str, Any]:
     """A raw body: text goes out as HTML, a mapping or list as JSON; `content_type` overrides either."""
     if isinstance(node, ScalarNode):
         return {"body": str(node.value).encode("utf-8", "replace"), "content_type": _CONTENT_TYPE_HTML}
-    return {"body": json.dumps(_plain(node, notes)).encode(), "content_type": wire.JSON_TYPE}
+    return {"body": json.dumps(_plain(node, notes)).encode(), "content_type": bodies.JSON_TYPE}
 
 
 def _plain(node: Node, notes: Notes) -> Any:

@@ -11,35 +11,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .scenario_model import Expect
+    from fake_server.scenario.model import Expect
 
 Verdict = Literal["PASS", "FAIL", "NOT_EXERCISED"]
-
-# What a good client may report for a task.
-OUTCOMES = (
-    "SUCCEEDED",
-    "FAILED",
-    "CANCELED",
-    "EXPIRED",
-    "STILL_GOING",
-    "IN_DOUBT",
-    "REFUSED",
-    "THROTTLED",
-)
-
-# The numbers a scenario may expect, with what each counts. The bounds are named so, the others are exact.
-COUNTS: dict[str, str] = {
-    "tasks_created": "tasks that exist, whoever heard of them",
-    "billed_tasks": "tasks that cost something",
-    "create_requests": "create requests that arrived",
-    "early_creates": "creates that came before a create's Retry-After had passed",
-    "early_polls": "status queries before a query's Retry-After, or faster than 2 a second for a task",
-    "polls_after_end": "status queries of a task after its end had been answered",
-    "max_polls": "status queries at most",
-    "downloads": "tasks whose asset was fetched",
-    "min_over_cap": "creates beyond the concurrency cap at least, refused or queued; fewer prove nothing",
-}
-
 
 # The counter behind an expectation that is a bound.
 _BOUNDS = {"max_polls": "polls", "min_over_cap": "over_concurrency"}
@@ -74,7 +48,8 @@ def judge(
 
     Args:
         expect: What the scenario expects.
-        counters: The world's counters, by the names of :data:`COUNTS` (`polls` for `max_polls`).
+        counters: The world's counters, by the names of
+            :data:`fake_server.scenario.model.COUNTS` (`polls` for `max_polls`).
         unfired: Descriptions of scripted faults that never fired.
         outcomes: What the client reported, one word per task; empty if it reported nothing.
         scripted: How many faults the scenario scripts.

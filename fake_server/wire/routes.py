@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qs
 
-from . import wire
+from fake_server.wire import bodies
 
 Kind = Literal["create", "query", "list", "cancel", "asset", "unmatched"]
 
@@ -16,7 +16,7 @@ VIDEO_PATH = "/services/aigc/video-generation/video-synthesis"
 IMAGE_TO_VIDEO_PATH = "/services/aigc/image2video/video-synthesis"
 GATEWAY_TASKS = "/services/aigc/tasks"
 
-_CREATES: dict[wire.Dialect, tuple[str, ...]] = {
+_CREATES: dict[bodies.Dialect, tuple[str, ...]] = {
     "aisa": (VIDEO_PATH,),
     "dashscope": (VIDEO_PATH, IMAGE_TO_VIDEO_PATH),
 }
@@ -26,7 +26,7 @@ _CANCEL = re.compile(r"/tasks/([^/]{1,200})/cancel")
 _ASSET = re.compile(r"/w/([^/]{1,200})/assets/([^/]{1,200})\.(mp4|png)")
 
 # What a request that fits nothing is told.
-ROUTES: dict[wire.Dialect, tuple[str, ...]] = {
+ROUTES: dict[bodies.Dialect, tuple[str, ...]] = {
     "aisa": (
         f"POST /apis/v1{VIDEO_PATH}",
         f"GET /apis/v1{GATEWAY_TASKS}/{{task_id}}",
@@ -56,7 +56,7 @@ class Route:
     """
 
     kind: Kind
-    dialect: wire.Dialect | None = None
+    dialect: bodies.Dialect | None = None
     task_id: str | None = None
     by_query: bool = False
     world: str = ""
@@ -68,7 +68,7 @@ def route(method: str, path: str, query: str) -> Route:
     asset = _ASSET.fullmatch(path)
     if asset and method in ("GET", "HEAD"):
         return Route("asset", task_id=asset[2], world=asset[1], extension=asset[3])
-    for dialect, base in wire.BASES.items():
+    for dialect, base in bodies.BASES.items():
         if path.startswith(base + "/"):
             rest = path[len(base) :]
             if method == "POST" and rest in _CREATES[dialect]:

@@ -5,18 +5,43 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from .wire import DIALECTS, Dialect
+from fake_server.wire.bodies import DIALECTS, Dialect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
 
-    from .lifecycles import Lifecycle
-    from .messages import DropHow, DropWhen
-    from .wire_errors import ErrorShape
+    from fake_server.scenario.lifecycles import Lifecycle
+    from fake_server.wire.errors import ErrorShape
+    from fake_server.wire.messages import DropHow, DropWhen
 
 RetryAfterForm = Literal["seconds", "http-date", "none"]
 AnswerKind = Literal["pass", "throttle", "status", "drop"]
+
+# What a good client may report for a task.
+OUTCOMES = (
+    "SUCCEEDED",
+    "FAILED",
+    "CANCELED",
+    "EXPIRED",
+    "STILL_GOING",
+    "IN_DOUBT",
+    "REFUSED",
+    "THROTTLED",
+)
+
+# The numbers a scenario may expect, with what each counts. The bounds are named so, the others are exact.
+COUNTS: dict[str, str] = {
+    "tasks_created": "tasks that exist, whoever heard of them",
+    "billed_tasks": "tasks that cost something",
+    "create_requests": "create requests that arrived",
+    "early_creates": "creates that came before a create's Retry-After had passed",
+    "early_polls": "status queries before a query's Retry-After, or faster than 2 a second for a task",
+    "polls_after_end": "status queries of a task after its end had been answered",
+    "max_polls": "status queries at most",
+    "downloads": "tasks whose asset was fetched",
+    "min_over_cap": "creates beyond the concurrency cap at least, refused or queued; fewer prove nothing",
+}
 
 DAY_S = 86_400.0
 
@@ -112,7 +137,7 @@ class Expect:
 
     Args:
         outcomes: One word per task in order; a single word holds for every task.
-        counts: Expected numbers by the names of :data:`fake_server.expectations.COUNTS`.
+        counts: Expected numbers by the names of :data:`COUNTS`.
     """
 
     outcomes: tuple[str, ...]

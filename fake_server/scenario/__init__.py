@@ -1,0 +1,21 @@
+"""Scenario files: finding them, reading them with every mistake placed, and what they say."""
+
+from fake_server.scenario.library import find_scenarios, load_scenario, merged, shipped_folder, shipped_scenarios
+from fake_server.scenario.model import ClientBrief, Expect, Quotas, Scenario, ScriptedAnswer, Service
+from fake_server.scenario.yaml_nodes import Problem, ScenarioErrors
+
+__all__ = [
+    "ClientBrief",
+    "Expect",
+    "Problem",
+    "Quotas",
+    "Scenario",
+    "ScenarioErrors",
+    "ScriptedAnswer",
+    "Service",
+    "find_scenarios",
+    "load_scenario",
+    "merged",
+    "shipped_folder",
+    "shipped_scenarios",
+]

@@ -1,0 +1,1 @@
+"""What goes over the wire: words, bodies, routes, requests and replies, in the fake's own spelling."""
