@@ -123,6 +123,11 @@ class PartialFile:
         os.fsync(self._file.fileno())
         self._file.close()
         self._partial.replace(self._target)
+        folder = os.open(self._target.parent, os.O_RDONLY)  # The new name is durable once its folder is.
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -17,7 +17,7 @@ from typing import Any, Self
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.transports.abandon import LeftBehind, call_within
 from resilient_poll.transports.cut import cut_at, install_cut
-from resilient_poll.transports.library import default_library, library_of
+from resilient_poll.transports.library import default_library, library_of, own_clients
 from resilient_poll.transports.wire import AnswerReader, ContentDecoder, build_request, failed
 
 __all__ = ["Exchange", "Incoming"]
@@ -71,18 +71,11 @@ class Exchange:
         self._owned: list[Any] = []
         self._can_cut = False
         if http_client is None:
-            self._queries = self._own_client()
-            # No connection is kept, so each create goes out on a fresh one: a POST on an idle
-            # connection that the server is just closing is the commonest false doubt.
-            self._creates = self._own_client(limits=self._library.limits(max_keepalive_connections=0))
+            self._queries, self._creates = own_clients(self._library.client, self._library)
+            self._owned = [self._queries, self._creates]
+            self._can_cut = all(install_cut(client, self._library, time.monotonic) for client in self._owned)
         else:
             self._queries = self._creates = http_client
-
-    def _own_client(self, **options: Any) -> Any:
-        client = self._library.client(**options)
-        self._can_cut = install_cut(client, self._library, time.monotonic)
-        self._owned.append(client)
-        return client
 
     def query(self, request: HttpRequest, timeout_s: float) -> Answer:
         """Send a request that may be sent again, and read its answer.

@@ -14,7 +14,7 @@ import anyio
 import anyio.lowlevel
 
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
-from resilient_poll.transports.library import default_library, library_of
+from resilient_poll.transports.library import default_library, library_of, own_clients
 from resilient_poll.transports.wire import AnswerReader, ContentDecoder, build_request, failed
 
 __all__ = ["AsyncExchange", "AsyncIncoming"]
@@ -77,9 +77,7 @@ class AsyncExchange:
         self._library = default_library() if http_client is None else library_of(http_client)
         self._owned: list[Any] = []
         if http_client is None:
-            self._queries = self._library.async_client()
-            # A fresh connection for each create; see the blocking exchange.
-            self._creates = self._library.async_client(limits=self._library.limits(max_keepalive_connections=0))
+            self._queries, self._creates = own_clients(self._library.async_client, self._library)
             self._owned = [self._queries, self._creates]
         else:
             self._queries = self._creates = http_client

@@ -26,6 +26,7 @@ LIBRARY = HttpLibrary(
     client=httpx2.Client,
     async_client=httpx2.AsyncClient,
     limits=httpx2.Limits,
+    tls_context=httpx2.create_ssl_context,
     invalid_url=httpx2.InvalidURL,
     read_timeout=httpcore2.ReadTimeout,
     connect_timeout=httpcore2.ConnectTimeout,

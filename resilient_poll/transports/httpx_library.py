@@ -26,6 +26,7 @@ LIBRARY = HttpLibrary(
     client=httpx.Client,
     async_client=httpx.AsyncClient,
     limits=httpx.Limits,
+    tls_context=httpx.create_ssl_context,
     invalid_url=httpx.InvalidURL,
     read_timeout=httpcore.ReadTimeout,
     connect_timeout=httpcore.ConnectTimeout,

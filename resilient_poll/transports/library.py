@@ -8,9 +8,10 @@ from importlib import import_module
 from typing import Any
 
 from resilient_poll.errors import ConfigurationError
+from resilient_poll.http.sent import describe
 from resilient_poll.transports.once_body import OnceBytes
 
-__all__ = ["HttpLibrary", "default_library", "library_of"]
+__all__ = ["HttpLibrary", "default_library", "library_of", "own_clients"]
 
 _ADAPTERS = {
     "httpx": "resilient_poll.transports.httpx_library",
@@ -31,6 +32,7 @@ class HttpLibrary:
         client: Its blocking client.
         async_client: Its awaiting client.
         limits: Its pool limits.
+        tls_context: Makes the TLS settings that its clients share; reading the certificates takes 20 ms.
         invalid_url: What it raises when it finds no sense in a URL.
         read_timeout: What its network layer raises when a read takes too long.
         connect_timeout: The same for a connect.
@@ -44,11 +46,38 @@ class HttpLibrary:
     client: Callable[..., Any]
     async_client: Callable[..., Any]
     limits: Callable[..., Any]
+    tls_context: Callable[..., Any]
     invalid_url: type[Exception]
     read_timeout: type[Exception]
     connect_timeout: type[Exception]
     connect_error: type[Exception]
     write_timeout: type[Exception]
+
+
+def own_clients(make: Callable[..., Any], library: HttpLibrary) -> tuple[Any, Any]:
+    """Make our own two clients of one kind: one for queries, and one for creates.
+
+    The second keeps no connection, so each create goes out on a fresh one: a POST on an idle
+    connection that the server is just closing is the commonest false doubt.
+
+    Args:
+        make: The library's client class.
+        library: The library.
+
+    Returns:
+        The client for queries and downloads, and the one for creates.
+
+    Raises:
+        ConfigurationError: The environment (a proxy's URL, a certificate file) makes no sense.
+    """
+    try:
+        context = library.tls_context()
+        return make(verify=context), make(verify=context, limits=library.limits(max_keepalive_connections=0))
+    except Exception as error:
+        raise ConfigurationError(
+            f"no HTTP client can be made with this environment ({describe(error)}); nothing was sent. "
+            "Look at the variables for proxies and certificates, or pass your own http_client"
+        ) from error
 
 
 def default_library() -> HttpLibrary:
