@@ -15,7 +15,7 @@ from resilient_poll.cli.progress import Progress
 from resilient_poll.cli.report import Report, report_of_error, report_of_interruption
 from resilient_poll.dashscope.client import DashScope, Task
 from resilient_poll.drive.clocks import RealClock
-from resilient_poll.errors import ConfigurationError, DownloadFailed, ResilientPollError, Standing, TaskError
+from resilient_poll.errors import DownloadFailed, ResilientPollError, Standing, TaskError
 from resilient_poll.machine.lifecycle import OPEN, Phase
 from resilient_poll.machine.policy import WaitPolicy
 from resilient_poll.machine.schedules import Fixed
@@ -151,22 +151,13 @@ class Session:
 
     def _connect(self) -> DashScope:
         policy = WaitPolicy() if self._plan.interval_s is None else WaitPolicy(schedule=Fixed(self._plan.interval_s))
-        try:
-            return DashScope(
-                dialect=self._plan.dialect,
-                base_url=self._plan.base_url,
-                wait_policy=policy,
-                clock=_WatchedClock(self._interrupts, self._progress),
-                on_event=self._progress.on_event,
-            )
-        except ConfigurationError:
-            raise
-        except (ValueError, ImportError, OSError) as error:
-            # What the HTTP library reads from the environment. Its words may hold a proxy's password.
-            raise ConfigurationError(
-                f"the environment's proxy or certificate settings cannot be used ({type(error).__name__}): look at "
-                "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR. Nothing was sent"
-            ) from None
+        return DashScope(
+            dialect=self._plan.dialect,
+            base_url=self._plan.base_url,
+            wait_policy=policy,
+            clock=_WatchedClock(self._interrupts, self._progress),
+            on_event=self._progress.on_event,
+        )
 
     def _report_error(self, error: ResilientPollError) -> Report:
         task_id = error.task_id if isinstance(error, TaskError) else None

@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import Any
 
 from resilient_poll.errors import ConfigurationError
-from resilient_poll.http.sent import describe
 from resilient_poll.transports.once_body import OnceBytes
 
 __all__ = ["HttpLibrary", "default_library", "library_of", "own_clients"]
@@ -73,11 +72,12 @@ def own_clients(make: Callable[..., Any], library: HttpLibrary) -> tuple[Any, An
     try:
         context = library.tls_context()
         return make(verify=context), make(verify=context, limits=library.limits(max_keepalive_connections=0))
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever the libraries make of the environment
+        # Neither the error's words nor its trace: they may hold a proxy's password.
         raise ConfigurationError(
-            f"no HTTP client can be made with this environment ({describe(error)}); nothing was sent. "
-            "Look at the variables for proxies and certificates, or pass your own http_client"
-        ) from error
+            f"the environment's proxy or certificate settings cannot be used ({type(error).__name__}): look at "
+            "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR. Nothing was sent"
+        ) from None
 
 
 def default_library() -> HttpLibrary:

@@ -8,6 +8,7 @@ import gc
 import gzip
 import logging
 import threading
+import traceback
 import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -404,3 +405,18 @@ def test_a_cancelled_wait_says_how_to_resume(colour: str, caplog: pytest.LogCapt
     assert TASK_ID in line
     assert "do not submit it again" in line
     assert "rpt1." in line
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("HTTPS_PROXY", "http://user:hunter2-password@:notaport"), ("SSL_CERT_FILE", "/nowhere/at/all.pem")],
+)
+@pytest.mark.parametrize("kind", [Exchange, AsyncExchange])
+def test_an_environment_that_makes_no_sense_is_refused(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, kind: type
+) -> None:
+    """Broken proxy or certificate settings give one sentence that names the variables and shows no password."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=variable) as caught:
+        kind()
+    assert "hunter2" not in "".join(traceback.format_exception(caught.value))
