@@ -230,7 +230,7 @@ class TaskError(ResilientPollError):
 
     def _text(self, summary: str, standing: Standing) -> str:
         word = f"last status {standing.status}" if standing.status else "no status seen"
-        spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in standing.time_per_phase.items())
+        spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in standing.time_per_phase.items() if seconds)
         parts = [
             f"task {standing.task_id}: {summary}",
             f" ({word}, {standing.polls} {'poll' if standing.polls == 1 else 'polls'}{', ' + spent if spent else ''})",

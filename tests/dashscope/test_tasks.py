@@ -1,0 +1,289 @@
+"""What can be done with one task, in every colour."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+
+from resilient_poll import (
+    AsyncDashScope,
+    Billing,
+    CancelRefused,
+    ConfigurationError,
+    DashScope,
+    Phase,
+    PollRefused,
+    ResultUnreadable,
+    StillQueued,
+    StillRunning,
+    StillUnknown,
+    TaskError,
+    TaskFailed,
+)
+from resilient_poll.drive.clocks import VirtualClock
+from tests.support.colours import COLOURS, got, run_in
+
+ID = "11111111-2222-3333-4444-555555555555"
+in_each_colour = pytest.mark.parametrize("colour", COLOURS)
+
+
+def status(word: str, **output: Any) -> httpx.Response:
+    return httpx.Response(200, json={"request_id": "r", "output": {"task_id": ID, "task_status": word, **output}})
+
+
+DONE = {"video_url": "http://assets.test/clip.mp4"}
+
+
+class Script:
+    """Answers in order; the last one repeats. Errors are raised."""
+
+    def __init__(
+        self, answers: Sequence[httpx.Response | Exception], cancel: httpx.Response | Exception | None = None
+    ) -> None:
+        self._answers = list(answers)
+        self._cancel = cancel
+        self.asked: list[str] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(f"{request.method} {request.url.path}")
+        if request.method == "POST":
+            answer = self._cancel
+            assert answer is not None, "nothing was to be cancelled"
+        else:
+            answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return httpx.Response(answer.status_code, headers=answer.headers, content=answer.content)
+
+
+@asynccontextmanager
+async def a_task(
+    colour: str, script: Script, clock: VirtualClock | None = None, token: str = ID, dialect: str = "dashscope"
+) -> AsyncIterator[Any]:
+    clock, transport = clock or VirtualClock(), httpx.MockTransport(script)
+    options: dict[str, Any] = {"dialect": dialect, "api_key": "sk-test-key-123", "base_url": "http://api.test/v1"}
+    if colour == "sync":
+        with httpx.Client(transport=transport, verify=False) as http_client:
+            yield DashScope(**options, clock=clock, http_client=http_client).task(token)
+    else:
+        async with httpx.AsyncClient(transport=transport, verify=False) as http_client:
+            yield AsyncDashScope(**options, clock=clock.for_async(), http_client=http_client).task(token)
+
+
+@in_each_colour
+def test_a_cancel_is_followed_by_a_look(colour: str) -> None:
+    """A cancel that the service accepts is followed by one query, and where the task stands is returned."""
+    script = Script([status("CANCELED")], cancel=httpx.Response(200, json={"request_id": "r"}))
+
+    async def main() -> None:
+        async with a_task(colour, script) as task:
+            standing = await got(task.cancel())
+            assert (standing.phase, standing.billing) == (Phase.CANCELED, Billing.PARTIAL_POSSIBLE)
+
+    run_in(colour, main)
+    assert script.asked == [f"POST /v1/tasks/{ID}/cancel", f"GET /v1/tasks/{ID}"]
+
+
+@in_each_colour
+def test_a_task_that_won_the_race_against_its_cancel_is_returned(colour: str) -> None:
+    """Where a task succeeded before its cancel took effect, it stands as succeeded and billed, result in hand."""
+    script = Script([status("SUCCEEDED", **DONE)], cancel=httpx.Response(200, json={"request_id": "r"}))
+
+    async def main() -> None:
+        async with a_task(colour, script) as task:
+            assert (await got(task.cancel())).billing is Billing.BILLED
+            assert task.outcome.video_url == DONE["video_url"]
+
+    run_in(colour, main)
+
+
+@in_each_colour
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (httpx.Response(400, json={"code": "UnsupportedOperation", "message": "not pending"}), "UnsupportedOperation"),
+        (httpx.Response(502, text="<html>"), "HTTP 502"),
+        (httpx.ReadTimeout("no answer"), "is not known"),
+    ],
+)
+def test_a_cancel_that_is_no_yes_is_an_error(colour: str, answer: httpx.Response | Exception, said: str) -> None:
+    """A cancel that was refused, or whose answer is lost, is an error that says which, and the task goes on."""
+    script = Script([status("RUNNING")], cancel=answer)
+
+    async def main() -> None:
+        async with a_task(colour, script) as task:
+            with pytest.raises(CancelRefused, match=said) as caught:
+                await got(task.cancel())
+            assert caught.value.task_id == ID
+            assert caught.value.safe_to_submit_again == "no"
+
+    run_in(colour, main)
+
+
+@in_each_colour
+def test_where_nothing_can_be_cancelled_nothing_is_sent(colour: str) -> None:
+    """In the dialect without a cancel the call is refused before anything is sent."""
+    script = Script([status("RUNNING")])
+
+    async def main() -> None:
+        async with a_task(colour, script, dialect="aisa") as task:
+            with pytest.raises(ConfigurationError, match="no way to cancel"):
+                await got(task.cancel())
+
+    run_in(colour, main)
+    assert script.asked == []
+
+
+@in_each_colour
+def test_updates_yield_each_change_and_end_like_a_wait(colour: str) -> None:
+    """Updates yield every change in order, and then raise what a wait would have raised."""
+    script = Script([status("PENDING"), status("RUNNING"), status("FAILED", code="X", message="why")])
+
+    async def main() -> list[str]:
+        seen: list[str] = []
+        async with a_task(colour, script) as task:
+            with pytest.raises(TaskFailed, match="X: why"):
+                await read_updates(task, seen)
+        return seen
+
+    async def read_updates(task: Any, seen: list[str]) -> None:
+        if colour == "sync":
+            for event in task.updates():
+                seen.append(str(event.after))  # noqa: PERF401  # what came before an error must stay
+        else:
+            async for event in task.updates():
+                seen.append(str(event.after))  # noqa: PERF401  # what came before an error must stay
+
+    assert run_in(colour, main) == [
+        "QUEUED", "NOT_YET", "RUNNING", "ON_SUCCESS", "FAILED", "NONE",
+    ]  # fmt: skip
+
+
+@in_each_colour
+def test_a_deadline_is_a_moment(colour: str) -> None:
+    """A deadline with a time zone ends the wait; one without is refused, as it means another moment elsewhere."""
+    clock = VirtualClock()
+    deadline = datetime.fromtimestamp(clock.now().wall_s + 10.0, UTC)
+
+    async def main() -> None:
+        async with a_task(colour, Script([status("RUNNING")]), clock) as task:
+            with pytest.raises(ConfigurationError, match="time zone"):
+                await got(task.wait(deadline=deadline.replace(tzinfo=None)))
+            with pytest.raises(StillRunning, match="still running"):
+                await got(task.wait(deadline=deadline))
+
+    run_in(colour, main)
+    assert clock.now().monotonic_s <= 10.25
+
+
+@in_each_colour
+def test_a_refresh_is_one_look(colour: str) -> None:
+    """A refresh asks once at once, says where the task stands, and asks no more after an end."""
+    script = Script([status("RUNNING"), status("SUCCEEDED", **DONE)])
+    clock = VirtualClock()
+
+    async def main() -> None:
+        async with a_task(colour, script, clock) as task:
+            assert (await got(task.refresh())).phase is Phase.RUNNING
+            assert clock.now().monotonic_s == 0.0
+            assert (await got(task.refresh())).billing is Billing.BILLED
+            assert task.outcome.task_id == ID
+            assert (await got(task.refresh())).phase is Phase.SUCCEEDED
+
+    run_in(colour, main)
+    assert len(script.asked) == 2
+
+
+@in_each_colour
+def test_a_refresh_that_hears_nothing_says_so(colour: str) -> None:
+    """A refresh that gets no answer within one attempt's time is an error, and a refusal another."""
+
+    async def main() -> None:
+        async with a_task(colour, Script([httpx.ReadTimeout("slow")])) as task:
+            with pytest.raises(StillUnknown, match="ReadTimeout"):
+                await got(task.refresh())
+        refused = httpx.Response(401, json={"code": "InvalidApiKey", "message": "no"})
+        async with a_task(colour, Script([refused])) as task:
+            with pytest.raises(PollRefused, match="InvalidApiKey"):
+                await got(task.refresh())
+
+    run_in(colour, main)
+
+
+@in_each_colour
+def test_a_refresh_obeys_the_accounts_floor(colour: str) -> None:
+    """A refresh does not ask before a Retry-After that the account was given has passed."""
+    throttled = httpx.Response(429, headers={"retry-after": "5"}, json={"code": "Throttling", "message": "slow"})
+    script, clock = Script([throttled, status("RUNNING")]), VirtualClock()
+
+    async def main() -> None:
+        async with a_task(colour, script, clock) as task:
+            await got(task.refresh())
+
+    run_in(colour, main)
+    assert clock.now().monotonic_s == pytest.approx(5.0)
+
+
+@in_each_colour
+def test_a_success_without_a_video_is_kept(colour: str) -> None:
+    """A success whose answer never holds a video is unreadable and billed, and the raw answer is kept."""
+
+    async def main() -> None:
+        async with a_task(colour, Script([status("SUCCEEDED", video_url="ftp://elsewhere/x")])) as task:
+            with pytest.raises(ResultUnreadable) as caught:
+                await got(task.wait())
+            assert caught.value.billing is Billing.BILLED
+            assert caught.value.result["output"]["video_url"] == "ftp://elsewhere/x"
+            assert caught.value.safe_to_submit_again == "no"
+            assert task.outcome is None
+
+    run_in(colour, main)
+
+
+@in_each_colour
+def test_what_is_not_done_cannot_be_downloaded(colour: str) -> None:
+    """A download of a task that is not done is refused with what to do first."""
+
+    async def main() -> None:
+        async with a_task(colour, Script([status("RUNNING")])) as task:
+            with pytest.raises(TaskError, match="wait for it first"):
+                await got(task.download("clip.mp4"))
+
+    run_in(colour, main)
+
+
+@in_each_colour
+def test_a_timeout_is_logged_with_its_task(colour: str, caplog: pytest.LogCaptureFixture) -> None:
+    """A time-out says still queued, is logged with the task's id and says what may still be billed."""
+    caplog.set_level(logging.WARNING, "resilient_poll")
+
+    async def main() -> None:
+        async with a_task(colour, Script([status("PENDING")])) as task:
+            with pytest.raises(StillQueued, match="may still be billed") as caught:
+                await got(task.wait(timeout=5.0))
+            assert caught.value.polls == 3  # at once, after 3 s, and last at 4.5 s
+
+    run_in(colour, main)
+    assert any(ID in record.getMessage() and "still queued" in record.getMessage() for record in caplog.records)
+
+
+@in_each_colour
+def test_a_task_shows_where_it_stands(colour: str) -> None:
+    """A task's own words for itself are its id, phase and bill, and hold no secret."""
+
+    async def main() -> None:
+        async with a_task(colour, Script([status("RUNNING")])) as task:
+            await got(task.refresh())
+            assert (task.id, task.phase, task.billing, task.status) == (
+                ID, Phase.RUNNING, Billing.ON_SUCCESS, "RUNNING",
+            )  # fmt: skip
+            assert repr(task).endswith(f"{ID} RUNNING ON_SUCCESS>")
+            assert task.standing.resume_token == task.resume_token
+
+    run_in(colour, main)
