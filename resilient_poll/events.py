@@ -10,9 +10,10 @@
     ├── Throttled           the service asked for fewer requests
     ├── AttemptFailed       a request failed in a way that says nothing about the task
     ├── HintIgnored         a Retry-After that no one can honour
+    ├── Waiting             nothing is sent until an instant, and why
     └── WaitEnded           the wait is over, and why
 
-Events are made by the machine and handed on by the drivers, in order. At run time
+Events are made by the machine (``Waiting`` by its driver) and handed on in order, each when it happens. At run time
 this module depends on nothing else of the package.
 """
 
@@ -22,7 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from resilient_poll.machine.commands import DoneReason
+    from resilient_poll.machine.commands import DoneReason, SleepReason
     from resilient_poll.machine.lifecycle import Billing, Phase
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Throttled",
     "UnlistedStatus",
     "WaitEnded",
+    "Waiting",
 ]
 
 
@@ -144,6 +146,19 @@ class HintIgnored(Event):
     """
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(Event):
+    """Nothing is sent until an instant. It is told before the pause, and is no change of the task.
+
+    Attributes:
+        until_s: Until when, in monotonic seconds.
+        reason: Why.
+    """
+
+    until_s: float
+    reason: SleepReason
 
 
 @dataclass(frozen=True, slots=True)

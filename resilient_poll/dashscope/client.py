@@ -197,7 +197,7 @@ class Task(TaskCore):
         return self._conclude(done)
 
     def updates(self, timeout: float | None = None, *, deadline: datetime | None = None) -> Iterator[Event]:
-        """Wait like :meth:`wait`, and yield every event as it happens.
+        """Wait like :meth:`wait`, and yield every change as it is seen.
 
         After the last one, :attr:`outcome` is set, or what :meth:`wait` would have raised
         is raised.
@@ -208,11 +208,11 @@ class Task(TaskCore):
         """
         self._begin(self._policy_for(timeout, deadline))
         with self._saying_how_to_resume():
-            while not isinstance(happened := step(self._poller, self._ask, self._clock), Done):
-                for event in happened:
-                    self._core.publish(event)
-                    yield event
-        self._conclude(happened)
+            changes, publish = self._collector()
+            while (done := step(self._poller, self._ask, self._clock, publish)) is None:
+                while changes:
+                    yield changes.pop(0)
+        self._conclude(done)
 
     def refresh(self) -> Standing:
         """Ask once where the task stands, as soon as the account's floors allow.
@@ -225,13 +225,11 @@ class Task(TaskCore):
             PollRefused: The service refuses to say.
         """
         self._begin_refresh()
-        happened: Done | tuple[Event, ...] = ()
+        done: Done | None = None
         with self._saying_how_to_resume():
-            while not self._poller.was_answered and not isinstance(happened, Done):
-                happened = step(self._poller, self._ask, self._clock)
-                for event in happened if isinstance(happened, tuple) else ():
-                    self._core.publish(event)
-        return self._conclude_refresh(happened)
+            while done is None and not self._poller.was_answered:
+                done = step(self._poller, self._ask, self._clock, self._core.publish)
+        return self._conclude_refresh(done)
 
     def cancel(self) -> Standing:
         """Ask the service to cancel the task, then ask where it stands.

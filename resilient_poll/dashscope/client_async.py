@@ -178,25 +178,23 @@ class AsyncTask(TaskCore):
         *,
         deadline: datetime | None = None,
     ) -> AsyncIterator[Event]:
-        """Wait like :meth:`wait`, and yield every event as it happens; see :meth:`.Task.updates`."""
+        """Wait like :meth:`wait`, and yield every change as it is seen; see :meth:`.Task.updates`."""
         self._begin(self._policy_for(timeout, deadline))
         with self._saying_how_to_resume():
-            while not isinstance(happened := await step(self._poller, self._ask, self._clock), Done):
-                for event in happened:
-                    self._core.publish(event)
-                    yield event
-        self._conclude(happened)
+            changes, publish = self._collector()
+            while (done := await step(self._poller, self._ask, self._clock, publish)) is None:
+                while changes:
+                    yield changes.pop(0)
+        self._conclude(done)
 
     async def refresh(self) -> Standing:
         """Ask once where the task stands; see :meth:`.Task.refresh`."""
         self._begin_refresh()
-        happened: Done | tuple[Event, ...] = ()
+        done: Done | None = None
         with self._saying_how_to_resume():
-            while not self._poller.was_answered and not isinstance(happened, Done):
-                happened = await step(self._poller, self._ask, self._clock)
-                for event in happened if isinstance(happened, tuple) else ():
-                    self._core.publish(event)
-        return self._conclude_refresh(happened)
+            while done is None and not self._poller.was_answered:
+                done = await step(self._poller, self._ask, self._clock, self._core.publish)
+        return self._conclude_refresh(done)
 
     async def cancel(self) -> Standing:
         """Ask the service to cancel the task, then ask where it stands; see :meth:`.Task.cancel`."""

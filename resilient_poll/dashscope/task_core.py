@@ -7,7 +7,7 @@ what to raise is decided here, once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -30,7 +30,7 @@ from resilient_poll.errors import (
     StillGoing,
     TaskError,
 )
-from resilient_poll.events import Event, WaitEnded
+from resilient_poll.events import Event, WaitEnded, Waiting
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.machine.commands import Done
 from resilient_poll.machine.lifecycle import Billing, Phase
@@ -126,14 +126,25 @@ class TaskCore:
         schedule = Fixed(policy.minimum_interval_s, first_s=0.0)
         self._begin(replace(policy, timeout_s=policy.attempt_timeout_s, schedule=schedule))
 
-    def _conclude_refresh(self, happened: Done | tuple[Event, ...]) -> Standing:
+    def _collector(self) -> tuple[list[Event], Callable[[Event], None]]:
+        """Return a list that fills with the changes of the task, and what fills it."""
+        changes: list[Event] = []
+
+        def publish(event: Event) -> None:
+            self._core.publish(event)
+            if not isinstance(event, Waiting):
+                changes.append(event)
+
+        return changes, publish
+
+    def _conclude_refresh(self, done: Done | None) -> Standing:
         """Return where the task stands after one look.
 
         Raises:
             TaskError: The look brought nothing.
         """
-        if isinstance(happened, Done) and not self._poller.record.is_ended:
-            self._conclude(happened)
+        if done is not None and not self._poller.record.is_ended:
+            self._conclude(done)
         return self._standing()
 
     def _made(self) -> VideoOutcome:

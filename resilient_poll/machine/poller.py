@@ -91,6 +91,11 @@ class Poller:
         self._wait = _Wait(began_s=start, deadline_s=deadline, due_s=due)
 
     @property
+    def task_id(self) -> str:
+        """The service's id."""
+        return self.record.task_id
+
+    @property
     def phase(self) -> Phase:
         """Where the task stands."""
         return self.record.phase

@@ -58,6 +58,11 @@ class Submission:
         self._due_s = now.monotonic_s
         self._last_start_s = now.monotonic_s + policy.timeout_s - policy.minimum_s
 
+    @property
+    def task_id(self) -> str | None:
+        """The service's id, once there is one."""
+        return None if self.accepted is None else self.accepted.task_id
+
     def next_command(self, now: Instant) -> Command:
         """Return what to do next. Asking changes nothing, so it may be asked twice.
 

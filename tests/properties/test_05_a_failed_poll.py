@@ -8,12 +8,13 @@ import pytest
 from hypothesis import strategies as st
 
 from resilient_poll.drive.clocks import VirtualClock
-from resilient_poll.machine import Done, DoneReason, Observation, Poller, Refused, StatusSeen, WaitPolicy
+from resilient_poll.machine import Done, DoneReason, Observation, Phase, Poller, Refused, StatusSeen, WaitPolicy
 from tests.support.machine_strategies import LIFECYCLE, Reply, failures, refusals, statuses
 from tests.support.polling_world import new_poller, watch
 from tests.support.properties import Property
 
-LONG = WaitPolicy(timeout_s=1_000_000.0)
+# No limit but these: what ends the wait must be what is looked at.
+LONG = WaitPolicy(timeout_s=1_000_000.0, phase_limits_s={Phase.UNLISTED: 1_000_000.0})
 
 
 def absorbed(bad: Sequence[Observation], word: str) -> None:

@@ -88,11 +88,11 @@ def test_a_driver_that_dawdles_is_caught(monkeypatch: pytest.MonkeyPatch) -> Non
     """Planted: the async loop sleeps a moment after every answer."""
     genuine = async_driver.step
 
-    async def dawdle(machine: Any, perform: Any, clock: AsyncClock) -> Done | tuple[Any, ...]:
-        happened = await genuine(machine, perform, clock)
-        if happened and not isinstance(happened, Done):
+    async def dawdle(machine: Any, perform: Any, clock: AsyncClock, publish: Any) -> Done | None:
+        done = await genuine(machine, perform, clock, publish)
+        if done is None:
             await clock.sleep(0.1)
-        return happened
+        return done
 
     monkeypatch.setattr(async_driver, "step", dawdle)
     SAME_TRACE.catches_the_planted_fault()
