@@ -94,7 +94,7 @@ FORGOTTEN = Property(
     fates=st.lists(
         st.sampled_from([Fate.ACCEPTED, Fate.ACCEPTED, Fate.ACCEPTED_LOST, Fate.THROTTLED]), min_size=1, max_size=3
     ),
-    line=st.integers(1, 500),
+    line=st.integers(1, 800),
 )
 
 
@@ -106,7 +106,7 @@ def test_an_interruption_at_any_line_forgets_nothing() -> None:
 def test_the_interruptions_strike() -> None:
     """The property is not empty: interruptions strike before and after the service has accepted."""
     struck = set()
-    for line in range(1, 500, 7):
+    for line in range(1, 800, 7):
         service = HonestService([Fate.ACCEPTED])
         with httpx.Client(transport=service.transport()) as http_client:
             client = DashScope(
