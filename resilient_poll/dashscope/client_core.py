@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -29,6 +30,8 @@ __all__ = ["ClientCore"]
 
 logger = logging.getLogger("resilient_poll")
 
+_MOST_TASK_FLOORS = 10_000
+"""Floors of tasks that nobody polls any more need not be kept; this many are some 2 MB."""
 _WORTH_A_WARNING = (HintIgnored, IllegalMove, UnlistedStatus)
 
 
@@ -53,6 +56,7 @@ class ClientCore:
     make_seed: Callable[[], str] = field(default=lambda: secrets.token_hex(8))
     create_floor: Floor = field(default_factory=Floor)
     query_floor: Floor = field(default_factory=Floor)
+    _task_floors: OrderedDict[str, Floor] = field(default_factory=OrderedDict)
 
     def publish(self, event: Event) -> None:
         """Log an event and tell the caller's listener, whose faults do not reach the wait."""
@@ -63,6 +67,14 @@ class ClientCore:
             self.on_event(event)
         except Exception:
             logger.exception("the listener for events failed on %s; the wait goes on", event)
+
+    def floor_of(self, task_id: str) -> Floor:
+        """Return the earliest next query of a task, one for all who poll it through this client."""
+        floor = self._task_floors.setdefault(task_id, Floor())
+        self._task_floors.move_to_end(task_id)
+        if len(self._task_floors) > _MOST_TASK_FLOORS:
+            self._task_floors.popitem(last=False)
+        return floor
 
     def new_submission(self, timeout_s: float | None, now: Instant) -> Submission:
         """Begin a submit."""

@@ -59,7 +59,14 @@ class TaskCore:
         now = clock.now()
         self._now = clock.now
         self._core = core
-        self._poller = Poller(record, LIFECYCLE, core.wait_policy, now, floor=core.query_floor)
+        self._poller = Poller(
+            record,
+            LIFECYCLE,
+            core.wait_policy,
+            now,
+            floor=core.query_floor,
+            task_floor=core.floor_of(record.task_id),
+        )
         self._began = now
         self._last_trouble: str | None = None
 
@@ -115,16 +122,16 @@ class TaskCore:
             policy = replace(policy, deadline_wall_s=deadline.timestamp())
         return policy
 
-    def _begin(self, policy: WaitPolicy) -> None:
+    def _begin(self, policy: WaitPolicy, *, look: bool = False) -> None:
         self._began = now = self._now()
         self._last_trouble = None
-        self._poller.begin_wait(policy, now)
+        self._poller.begin_wait(policy, now, look=look)
 
     def _begin_refresh(self) -> None:
         # One look, now: the floors hold, the schedule does not.
         policy = self._core.wait_policy
         schedule = Fixed(policy.minimum_interval_s, first_s=0.0)
-        self._begin(replace(policy, timeout_s=policy.attempt_timeout_s, schedule=schedule))
+        self._begin(replace(policy, timeout_s=policy.attempt_timeout_s, schedule=schedule), look=True)
 
     def _collector(self) -> tuple[list[Event], Callable[[Event], None]]:
         """Return a list that fills with the changes of the task, and what fills it."""

@@ -48,7 +48,7 @@ class Submit:
 
     Attributes:
         attempt: Which sending this is, from 1.
-        timeout_s: How long the driver may wait for bytes of the answer. Nothing else cuts it.
+        timeout_s: The longest that the sending may take. Nothing else cuts it.
     """
 
     attempt: int

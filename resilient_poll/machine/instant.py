@@ -19,6 +19,10 @@ class Instant:
     monotonic_s: float
     wall_s: float
 
+    def later(self, seconds: float) -> Instant:
+        """Return the instant some seconds after this one."""
+        return Instant(self.monotonic_s + seconds, self.wall_s + seconds)
+
     def at_wall(self, wall_s: float) -> Instant:
         """Return the instant of a wall time, as seen from this one."""
         return Instant(self.monotonic_s + (wall_s - self.wall_s), wall_s)

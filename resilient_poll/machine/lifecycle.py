@@ -1,7 +1,7 @@
 """Phases, billing words, and the tables that connect a service's statuses to them.
 
-Everything here is data. The moves table is what the tests, the diagram in the README
-and the machine itself read.
+Everything here is data. The moves table is what a task's record, the tests and the
+diagram in the README read.
 """
 
 from __future__ import annotations

@@ -120,7 +120,8 @@ class SubmitPolicy:
     Attributes:
         timeout_s: Until when a sending may start, from the submit's start. A sending
             that has started is never cut by it.
-        attempt_timeout_s: How long a sending waits for bytes of its answer.
+        attempt_timeout_s: The longest that one sending may take, whatever the timeout says.
+            Through a caller's blocking client it holds per read only.
         minimum_s: A sending is not started with less than this left.
     """
 

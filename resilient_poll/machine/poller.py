@@ -43,6 +43,7 @@ class _Wait:
     failing_since_s: float | None = None
     refetches: int = 0
     answers: int = 0
+    must_look: bool = False
     done: Done | None = None
 
 
@@ -55,6 +56,7 @@ class Poller:
         policy: The limits of the first wait.
         now: When that wait begins.
         floor: The earliest next query of the account; shared by its tasks.
+        task_floor: The earliest next query of this task; shared by all who poll it.
     """
 
     def __init__(
@@ -65,19 +67,24 @@ class Poller:
         now: Instant,
         *,
         floor: Floor | None = None,
+        task_floor: Floor | None = None,
     ) -> None:
         self.record = record
         self.lifecycle = lifecycle
         self._floor = Floor() if floor is None else floor
-        self._next_poll_floor_s = _SINCE_EVER
+        self._task_floor = Floor() if task_floor is None else task_floor
+        if record.not_before is not None:
+            self._floor.raise_to(record.not_before.monotonic_s)
         self.begin_wait(policy, now)
 
-    def begin_wait(self, policy: WaitPolicy, now: Instant) -> None:
-        """Begin a wait, forgetting the last one's deadline and failures but not its floors.
+    def begin_wait(self, policy: WaitPolicy, now: Instant, *, look: bool = False) -> None:
+        """Begin a wait, forgetting the last one's deadline and failures but not the floors.
 
         Args:
             policy: Its limits.
             now: When.
+            look: Whether the task is asked about even if it has ended. EXPIRED always is:
+                it is a conclusion of ours, and an answer reopens it.
         """
         self._policy = policy
         start = now.monotonic_s
@@ -88,7 +95,8 @@ class Poller:
         since = record.accepted_at.monotonic_s if record.accepted_at and not record.polls else _SINCE_EVER
         spread = policy.start_spread_s * draw(record.seed, record.polls) if policy.start_spread_s else 0.0
         due = max(start, since + policy.schedule.delay_s(record.polls)) + spread
-        self._wait = _Wait(began_s=start, deadline_s=deadline, due_s=due)
+        must_look = look or record.phase is Phase.EXPIRED
+        self._wait = _Wait(began_s=start, deadline_s=deadline, due_s=due, must_look=must_look)
 
     @property
     def task_id(self) -> str:
@@ -119,7 +127,7 @@ class Poller:
         Returns:
             ``Query``, ``SleepUntil`` or ``Done``.
         """
-        if self.record.is_ended and not self._result_is_missing():
+        if self.record.is_ended and not self._result_is_missing() and not self._wait.must_look:
             return Done(DoneReason.ENDED)
         if self._wait.done is not None:
             return self._wait.done
@@ -147,7 +155,7 @@ class Poller:
         Raises:
             TypeError: The observation belongs to a submit.
         """
-        self._next_poll_floor_s = now.monotonic_s + self._policy.minimum_interval_s
+        self._task_floor.raise_to(now.monotonic_s + self._policy.minimum_interval_s)
         match observation:
             case StatusSeen():
                 return self._on_status(observation, now)
@@ -172,6 +180,7 @@ class Poller:
             failing_since_s=None,
             refetches=self._wait.refetches + was_missing,
             answers=self._wait.answers + 1,
+            must_look=False,
         )
         return events
 
@@ -187,6 +196,7 @@ class Poller:
                 events.append(HintIgnored(task_id, at_s, observation.retry_after_ignored))
             if observation.retry_after_s is not None:
                 self._floor.raise_to(at_s + observation.retry_after_s)
+                self.record = replace(self.record, not_before=now.later(observation.retry_after_s))
         wait = replace(
             wait,
             due_s=due_s,
@@ -247,7 +257,8 @@ class Poller:
         deadline_s = self._wait.deadline_s
         phase_limit_s = self._policy.phase_limits_s.get(self.record.phase)
         if phase_limit_s is not None:
-            leave_s = self.record.phase_since.monotonic_s + phase_limit_s
+            # Counted within this wait, so that a later one asks at all.
+            leave_s = max(self.record.phase_since.monotonic_s, self._wait.began_s) + phase_limit_s
             if leave_s < deadline_s:
                 return leave_s, DoneReason.PHASE_LIMIT
         return deadline_s, DoneReason.DEADLINE
@@ -257,12 +268,12 @@ class Poller:
         wait = self._wait
         lead_s = min(LAST_POLL_LEAD_S, LAST_POLL_LEAD_SHARE * max(0.0, limit_s - wait.began_s))
         last_poll_s = limit_s - lead_s
-        asked_since_s = self._next_poll_floor_s - self._policy.minimum_interval_s
+        asked_since_s = self._task_floor.not_before_s - self._policy.minimum_interval_s
         due_s = wait.due_s
         if due_s > last_poll_s and asked_since_s < last_poll_s:
             due_s = max(last_poll_s, wait.began_s)
         why = SleepReason.BACKOFF if wait.setbacks_in_a_row else SleepReason.SCHEDULE
-        floor_s = max(self._next_poll_floor_s, self._floor.not_before_s)
+        floor_s = max(self._task_floor.not_before_s, self._floor.not_before_s)
         return (floor_s, SleepReason.SERVER) if floor_s > due_s else (due_s, why)
 
     def _out_of_time(self, limit_s: float, reason: DoneReason) -> Done:

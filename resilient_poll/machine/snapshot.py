@@ -18,6 +18,7 @@ from resilient_poll.machine.task_record import TaskRecord
 __all__ = ["SNAPSHOT_VERSION", "restore", "take"]
 
 SNAPSHOT_VERSION = 1
+LONGEST_HINT_S = 7 * 24 * 3600.0
 _LARGEST_NUMBER = 1e15  # Seconds: thirty million years.
 _LONGEST_WORD = 1024  # An id, a status or a code; the services' own are below 100 characters.
 
@@ -48,6 +49,7 @@ def take(record: TaskRecord, now: Instant) -> dict[str, Any]:
         "polls": record.polls,
         "earlier_s": {phase.value: seconds for phase, seconds in record.earlier_s.items()},
         "code": record.code,
+        "not_before": None if record.not_before is None else record.not_before.wall_s,
         "request_id": record.request_id,
     }
 
@@ -92,6 +94,7 @@ def restore(snapshot: Mapping[str, Any], now: Instant) -> TaskRecord:
         code=_optional_word(snapshot, "code"),
         request_id=_optional_word(snapshot, "request_id"),
         result_readable=phase is not Phase.SUCCEEDED,
+        not_before=_not_before(snapshot, now),
     )
 
 
@@ -101,6 +104,14 @@ _RESTORABLE_ENDS = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELED, Pha
 def _past(wall_s: float, now: Instant) -> Instant:
     # A clock that was set back since must not place the task in the future.
     return now.at_wall(min(wall_s, now.wall_s))
+
+
+def _not_before(snapshot: Mapping[str, Any], now: Instant) -> Instant | None:
+    if snapshot.get("not_before") is None:
+        return None
+    until = now.at_wall(_number(snapshot, "not_before"))
+    # What lies further ahead than any hint that is honoured was written by another clock.
+    return until if until.wall_s - now.wall_s <= LONGEST_HINT_S else None
 
 
 def _broken(name: str, expected: str, found: object) -> SnapshotError:

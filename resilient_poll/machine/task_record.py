@@ -51,6 +51,7 @@ class TaskRecord:
         request_id: The id of the last request that had one.
         result: The last answer about the task, as it came.
         result_readable: False while a success lacks what a success must have.
+        not_before: Until when the service asked to be left alone, if it did.
     """
 
     task_id: str
@@ -69,6 +70,7 @@ class TaskRecord:
     request_id: str | None = None
     result: Any = None
     result_readable: bool = True
+    not_before: Instant | None = None
 
     @classmethod
     def accepted(

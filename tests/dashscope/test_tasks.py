@@ -184,7 +184,7 @@ def test_a_deadline_is_a_moment(colour: str) -> None:
 
 @in_each_colour
 def test_a_refresh_is_one_look(colour: str) -> None:
-    """A refresh asks once at once, says where the task stands, and asks no more after an end."""
+    """A refresh asks once at once and says where the task stands, also after an end."""
     script = Script([status("RUNNING"), status("SUCCEEDED", **DONE)])
     clock = VirtualClock()
 
@@ -197,7 +197,7 @@ def test_a_refresh_is_one_look(colour: str) -> None:
             assert (await got(task.refresh())).phase is Phase.SUCCEEDED
 
     run_in(colour, main)
-    assert len(script.asked) == 2
+    assert len(script.asked) == 3
 
 
 @in_each_colour

@@ -112,7 +112,16 @@ def test_a_schedule_without_a_floor_is_caught(monkeypatch: pytest.MonkeyPatch) -
 
 def test_an_ignored_hint_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: Retry-After is read and forgotten."""
-    monkeypatch.setattr(Floor, "raise_to", lambda self, at_s: None)  # noqa: ARG005
+    genuine = Poller.__init__
+
+    class Deaf(Floor):
+        def raise_to(self, at_s: float) -> None:
+            """Forget it."""
+
+    def deaf(self: Poller, *parts: Any, **named: Any) -> None:
+        genuine(self, *parts, **{**named, "floor": Deaf()})
+
+    monkeypatch.setattr(Poller, "__init__", deaf)
     GENTLY.catches_the_planted_fault()
 
 
