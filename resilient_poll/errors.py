@@ -32,7 +32,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from resilient_poll.machine.lifecycle import Billing, Phase
@@ -63,8 +64,17 @@ __all__ = [
     "TaskFailed",
 ]
 
-SafeToSubmitAgain = Literal["yes", "no", "unknown"]
-"""Whether the same submit can be sent again without paying twice."""
+
+class SafeToSubmitAgain(StrEnum):
+    """Whether the same submit can be sent again without paying twice. Only ``YES`` is true in an ``if``."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+    def __bool__(self) -> bool:
+        return self is SafeToSubmitAgain.YES
+
 
 _OWED = {
     "NOT_YET": "not billed so far, and it may still be billed",
@@ -75,7 +85,7 @@ _OWED = {
     "UNDETERMINED": "whether it is billed is not known",
 }
 _AGAIN = {
-    "yes": "Submitting again pays once.",
+    "yes": "Nothing is owed for it.",
     "no": "Do not submit again: that would pay twice.",
     "unknown": "Submitting again may pay twice.",
 }
@@ -117,22 +127,30 @@ class ResilientPollError(Exception):
     """The root of every error that this package raises on purpose.
 
     Attributes:
-        safe_to_submit_again: ``"yes"``, ``"no"`` or ``"unknown"``.
+        safe_to_submit_again: ``yes``, ``no`` or ``unknown``; only ``yes`` is true in an ``if``.
     """
 
-    safe_to_submit_again: SafeToSubmitAgain = "unknown"
+    safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.UNKNOWN
 
 
 class ConfigurationError(ResilientPollError, ValueError):
-    """The call makes no sense as it stands; nothing was sent."""
+    """The call makes no sense as it stands; nothing was sent.
 
-    safe_to_submit_again: SafeToSubmitAgain = "yes"
+    Args:
+        summary: What is wrong, and what to do.
+        safe_to_submit_again: Given where a submit was refused before it was sent. A call about
+            a task that exists says nothing about that.
+    """
+
+    def __init__(self, summary: str, *, safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.UNKNOWN) -> None:
+        self.safe_to_submit_again = safe_to_submit_again
+        super().__init__(summary)
 
 
 class SnapshotError(ResilientPollError, ValueError):
     """A snapshot or resume token cannot be used; nothing was sent."""
 
-    safe_to_submit_again: SafeToSubmitAgain = "no"
+    safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.NO
 
 
 class SubmitError(ResilientPollError):
@@ -173,19 +191,19 @@ class SubmitError(ResilientPollError):
 class SubmitRefused(SubmitError):
     """The service declined; nothing was accepted, and the same request would be declined again."""
 
-    safe_to_submit_again: SafeToSubmitAgain = "yes"
+    safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.YES
 
 
 class SubmitThrottled(SubmitError):
     """The service was too busy until the submit's time was up; nothing was accepted."""
 
-    safe_to_submit_again: SafeToSubmitAgain = "yes"
+    safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.YES
 
 
 class SubmitNotSent(SubmitError):
     """The service could not be reached; the request surely never arrived."""
 
-    safe_to_submit_again: SafeToSubmitAgain = "yes"
+    safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.YES
 
 
 class SubmitInDoubt(SubmitError):
@@ -194,7 +212,7 @@ class SubmitInDoubt(SubmitError):
     Look for it at the service before anything is sent again.
     """
 
-    safe_to_submit_again: SafeToSubmitAgain = "unknown"
+    safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.UNKNOWN
 
 
 class TaskError(ResilientPollError):
@@ -210,7 +228,7 @@ class TaskError(ResilientPollError):
         code, message, result: see :class:`Standing`.
     """
 
-    safe_to_submit_again: SafeToSubmitAgain = "no"
+    safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.NO
 
     def __init__(self, summary: str, standing: Standing, *, come_back_in_s: float | None = None) -> None:
         self.standing = standing
@@ -268,20 +286,21 @@ class TaskFailed(TaskEnded):
 
     def __init__(self, summary: str, standing: Standing, *, come_back_in_s: float | None = None) -> None:
         # A failure is free in most tables, but a lifecycle may say otherwise, and a bill may be revised.
-        self.safe_to_submit_again = "yes" if standing.billing.value == "NONE" else "unknown"
+        is_free = standing.billing.value == "NONE"
+        self.safe_to_submit_again = SafeToSubmitAgain.YES if is_free else SafeToSubmitAgain.UNKNOWN
         super().__init__(summary, standing, come_back_in_s=come_back_in_s)
 
 
 class TaskCanceled(TaskEnded):
     """Someone, or the service's policy, stopped the task."""
 
-    safe_to_submit_again: SafeToSubmitAgain = "unknown"
+    safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.UNKNOWN
 
 
 class TaskExpired(TaskEnded):
     """The service no longer, or never, knew the id."""
 
-    safe_to_submit_again: SafeToSubmitAgain = "unknown"
+    safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.UNKNOWN
 
 
 class PollRefused(TaskError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 from resilient_poll.cli.interrupts import Interrupted, Interrupts
 
@@ -24,13 +26,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code.
     """
-    try:
-        with Interrupts() as interrupts:
-            return _run(sys.argv[1:] if arguments is None else list(arguments), interrupts)
-    except Interrupted:
-        # Everything after the first imports reports its own interruptions.
-        sys.stderr.write(_TOO_EARLY)
-        return _OTHER
+    _open_standard_streams()
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    with Interrupts(until_exit=arguments is None) as interrupts:
+        try:
+            return _run(words, interrupts)
+        except Interrupted as interruption:
+            # Everything after the first imports reports its own interruptions.
+            return _too_early(interruption, words)
+
+
+def _open_standard_streams() -> None:
+    """Lead what is closed to nowhere: else the next connection becomes stdout, and gets what is printed there."""
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            opened = os.open(os.devnull, os.O_RDWR)
+            if opened != descriptor:
+                os.dup2(opened, descriptor)
+                os.close(opened)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(descriptor, "r" if descriptor == 0 else "w", encoding="utf-8", closefd=False))  # noqa: PTH123, SIM115  # a descriptor, for good
+
+
+def _too_early(interruption: Interrupted, words: list[str]) -> int:
+    with suppress(OSError):
+        if "--json" not in words:
+            sys.stderr.write(_TOO_EARLY)
+            return _OTHER
+        from resilient_poll.cli.report import report_of_early_end  # noqa: PLC0415  # needs no extra, but takes its time
+
+        sys.stdout.write(report_of_early_end(interruption.signal_name, words).as_json() + "\n")
+        sys.stdout.flush()
+    return _OTHER
 
 
 def _run(arguments: list[str], interrupts: Interrupts) -> int:

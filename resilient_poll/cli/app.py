@@ -25,7 +25,7 @@ from resilient_poll.cli.report import Report, report_of_error, report_of_standin
 from resilient_poll.cli.session import PROGRAM, Plan, Session
 from resilient_poll.cli.streams import print_report, write_any_character
 from resilient_poll.dashscope.client import DashScope, Task
-from resilient_poll.errors import ConfigurationError, Standing
+from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain, Standing
 from resilient_poll.machine.lifecycle import OPEN, Phase
 
 __all__ = ["run"]
@@ -111,7 +111,7 @@ def submit(interrupts: Interrupts, /, submit_timeout: float, as_json: bool, **op
         return Report(
             exit_code=ExitCode.SUCCEEDED,
             outcome="accepted",
-            safe_to_submit_again="no",
+            safe_to_submit_again=SafeToSubmitAgain.NO,
             standing=task.standing,
             notes=("… accepted; wait for it with", f"  $ {plan.command('wait', task.id)}"),
         )

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, as one thing: an exception in the main thread, but never while a create is out.
+"""Ctrl-C, SIGTERM and a closed terminal, as one thing: an exception in the main thread, but never while a create is out.
 
 A create that is cut off leaves a doubt about money. So while its answer is awaited (which is
 bounded), a signal is only noted, and raised as soon as nothing can be lost by it. Whoever
@@ -10,13 +10,13 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 __all__ = ["Interrupted", "Interrupts"]
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(BaseException):
@@ -38,11 +38,17 @@ class Interrupted(BaseException):
 class Interrupts:
     """Turns signals into :class:`Interrupted` while the ``with`` block runs.
 
+    Args:
+        until_exit: Whether the process ends after the block. Signals are then ignored from there on: a late one would
+            only replace the exit code.
+
     Attributes:
-        on_deferred: Called, from the signal handler, when a signal has to wait.
+        on_deferred: Called, from the signal handler, when a signal has to wait. What it raises is dropped: it would
+            break off the create.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, until_exit: bool = False) -> None:
+        self._until_exit = until_exit
         self.on_deferred: Callable[[], None] = lambda: None
         self._is_deferring = False
         self._pending: str | None = None
@@ -52,14 +58,16 @@ class Interrupts:
     def __enter__(self) -> Self:
         # Only the main thread can set handlers, and only it hears signals.
         if threading.current_thread() is threading.main_thread():
-            self._previous = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+            # Whoever started this with nohup wants a closed terminal to be no signal.
+            heard = [n for n in _SIGNALS if n != signal.SIGHUP or signal.getsignal(n) is not signal.SIG_IGN]
+            self._previous = {number: signal.signal(number, self._handle) for number in heard}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for number, handler in self._previous.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if self._until_exit else handler)
 
     @contextmanager
     def deferred(self) -> Generator[None, None, None]:
@@ -104,6 +112,7 @@ class Interrupts:
         name = signal.Signals(number).name
         if self._is_deferring and self._pending is None:
             self._pending = name
-            self.on_deferred()
+            with suppress(Exception):
+                self.on_deferred()
             return
         self._raise(name, forced=self._is_deferring)

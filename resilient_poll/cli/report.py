@@ -158,7 +158,7 @@ def report_of_error(
             phase, billing = Phase.REFUSED if code is ExitCode.REFUSED else Phase.NEW, Billing.NONE
         case _:
             # The mistake is in how an existing task was asked about; that task is no less there.
-            safe = "no"
+            safe = SafeToSubmitAgain.NO
     text = _without_token(error)
     return Report(
         exit_code=code,
@@ -203,7 +203,7 @@ def report_of_interruption(
     code, _ = verdict
     text = f"interrupted ({signal_name}): {what_it_means}"
     has_task = standing is not None or task_id is not None
-    phase, billing, safe = (None, None, "no") if has_task else _WITHOUT_TASK[code]
+    phase, billing, safe = (None, None, SafeToSubmitAgain.NO) if has_task else _WITHOUT_TASK[code]
     return Report(
         exit_code=code,
         outcome=verdict[1],
@@ -228,8 +228,8 @@ _MARKS: Mapping[ExitCode, str] = MappingProxyType({ExitCode.SUCCEEDED: "✓", Ex
 
 _WITHOUT_TASK: Mapping[ExitCode, tuple[Phase | None, Billing | None, SafeToSubmitAgain]] = MappingProxyType(
     {
-        ExitCode.IN_DOUBT: (Phase.IN_DOUBT, Billing.UNDETERMINED, "unknown"),
-        ExitCode.OTHER: (Phase.NEW, Billing.NONE, "yes"),
+        ExitCode.IN_DOUBT: (Phase.IN_DOUBT, Billing.UNDETERMINED, SafeToSubmitAgain.UNKNOWN),
+        ExitCode.OTHER: (Phase.NEW, Billing.NONE, SafeToSubmitAgain.YES),
     }
 )
 """What an interruption leaves where no task was accepted."""
@@ -237,8 +237,8 @@ _WITHOUT_TASK: Mapping[ExitCode, tuple[Phase | None, Billing | None, SafeToSubmi
 
 def _safe_to_submit_again(standing: Standing) -> SafeToSubmitAgain:
     if standing.phase is Phase.FAILED and standing.billing is Billing.NONE:
-        return "yes"
-    return "unknown" if standing.phase in ENDS - {Phase.SUCCEEDED} else "no"
+        return SafeToSubmitAgain.YES
+    return SafeToSubmitAgain.UNKNOWN if standing.phase in ENDS - {Phase.SUCCEEDED} else SafeToSubmitAgain.NO
 
 
 def _story_of(standing: Standing) -> str:

@@ -1,28 +1,61 @@
-"""stdout and stderr, which may close at any moment: that is their reader's right, and changes nothing of the task."""
+"""stdout and stderr, which may close or fill up at any moment: that changes nothing of the task."""
 
 from __future__ import annotations
 
 import os
 import sys
-from typing import TextIO
+from typing import IO, Any, TextIO, cast
 
-import click
 from rich.console import Console
 from rich.text import Text
 
 from resilient_poll.cli.report import Report, printable
 
-__all__ = ["PatientConsole", "print_report", "write_any_character"]
+__all__ = ["PatientConsole", "give_up_on", "print_report", "write_any_character"]
+
+SMALLEST_WIDTH = 20
+"""rich prints nothing at all on a terminal whose width it takes for 0."""
 
 _LINE_STYLES = {"✓": "bold green", "✗": "bold red", "…": "bold yellow", "  $": "bold", "  ": "dim"}
 
 
-class PatientConsole(Console):
-    """A console whose reader may leave. rich would end the program, in the middle of a wait."""
+class _PatientStream:
+    """A text stream that writes to nowhere once it cannot be written."""
 
-    def on_broken_pipe(self) -> None:
-        """Write to nowhere from now on."""
-        _give_up_on(sys.stderr if self.stderr else sys.stdout)
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write, somewhere."""
+        try:
+            return self._stream.write(text)
+        except OSError:
+            give_up_on(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, if there is anywhere to."""
+        try:
+            self._stream.flush()
+        except OSError:
+            give_up_on(self._stream)
+
+
+class PatientConsole(Console):
+    """A console whose reader may leave, and whose file may be full. rich would end a wait by that.
+
+    Args:
+        stderr: Whether it writes there and not to stdout.
+    """
+
+    def __init__(self, *, stderr: bool) -> None:
+        stream = _PatientStream(sys.stderr if stderr else sys.stdout)
+        super().__init__(file=cast(IO[str], stream), highlight=False)
+        if self.width < SMALLEST_WIDTH:
+            self.width = SMALLEST_WIDTH
 
 
 def write_any_character() -> None:
@@ -35,21 +68,38 @@ def write_any_character() -> None:
 
 def print_report(report: Report, *, as_json: bool) -> None:
     """Print a report: one JSON object on stdout, or its lines on both streams."""
+    notes = list(report.notes)
+    lines = [report.as_json()] if as_json else [printable(line) for line in report.result]
     if as_json:
-        try:
-            click.echo(report.as_json())
-        except BrokenPipeError:
-            _give_up_on(sys.stdout)
-        return
-    for lines, is_error in ((report.result, False), (report.notes, True)):
-        console = PatientConsole(stderr=is_error, highlight=False)
+        notes = []
+    try:
+        _print_result(lines, as_json=as_json)
+    except OSError as error:
+        give_up_on(sys.stdout)
+        task_id = report.task_id if report.standing is None else report.standing.task_id
+        notes.insert(0, f"✗ stdout: {error.strerror}; the result was task {task_id} ({report.outcome})")
+    console = PatientConsole(stderr=True)
+    for line in notes:
+        console.print(_styled(printable(line)), soft_wrap=True)
+
+
+def _print_result(lines: list[str], *, as_json: bool) -> None:
+    if as_json or not sys.stdout.isatty():
+        # No library in between: a result depends on no terminal's width.
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+    else:
+        console = Console(highlight=False, width=max(SMALLEST_WIDTH, Console().width))
         for line in lines:
-            style = next((style for mark, style in _LINE_STYLES.items() if line.startswith(mark)), "")
-            console.print(Text(printable(line), style), soft_wrap=True)
+            console.print(_styled(line), soft_wrap=True)
+    sys.stdout.flush()
 
 
-def _give_up_on(stream: TextIO) -> None:
-    # Not closed: the interpreter flushes it once more at its end, and would complain.
+def _styled(line: str) -> Text:
+    return Text(line, next((style for mark, style in _LINE_STYLES.items() if line.startswith(mark)), ""))
+
+
+def give_up_on(stream: TextIO) -> None:
+    """Lead a stream to nowhere. It is not closed: the interpreter flushes it once more at its end."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -123,8 +123,6 @@ class DashScope:
         try:
             done = run(submission, lambda command: self._send_create(request, command), self._clock, self._core.publish)
             return Task(self, self._core.accept(submission, done, self._clock.now()))
-        except Exception:
-            raise  # A fault of the program, before the body was read: the exchange lets no other pass.
         except BaseException as interruption:
             self._core.broken_off(submission, interruption, self._clock.now())
             raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+import stat
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -37,6 +39,9 @@ def next_hop(url: str, status: int, headers: dict[str, str], hops: int) -> str |
         DownloadProblem: It is neither the asset nor a redirect that is followed.
     """
     if status == 200:
+        if headers.get("content-type", "").strip().lower().startswith("text/html"):
+            # A proxy's login page, say: whole, and no video.
+            raise DownloadProblem("the asset's host answered with a web page")
         return None
     if status not in _REDIRECTS:
         hint = "; its URL lives for a limited time and may have expired" if status in _GONE else ""
@@ -60,7 +65,7 @@ def check_length(headers: dict[str, str], received: int) -> None:
     """Check that an asset is whole.
 
     Raises:
-        DownloadProblem: It is shorter or longer than announced.
+        DownloadProblem: It is empty, or shorter or longer than announced.
     """
     announced = headers.get("content-length")
     if (
@@ -71,6 +76,8 @@ def check_length(headers: dict[str, str], received: int) -> None:
         and int(announced) != received
     ):
         raise DownloadProblem(f"the asset broke off: {received} of {announced} bytes came")
+    if received == 0:
+        raise DownloadProblem("the asset is empty")
 
 
 def target_path(path: str | os.PathLike[str], task_id: str) -> Path:
@@ -84,21 +91,27 @@ class PartialFile:
     """A file beside its final name, which it takes only when it is whole.
 
     Args:
-        target: The final name. A file of that name is replaced, at the end and at once.
+        target: The final name. A file of that name is replaced, at the end and at once; behind a symbolic link, the
+            file that it leads to. What is neither a file nor a free name is refused.
     """
 
     def __init__(self, target: Path) -> None:
         self._target = target
-        self._partial = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        # Without the target's name, which may be as long as names can be.
+        self._partial_name = f".{secrets.token_hex(8)}.part"
+        self._partial: Path | None = None
         self._file: BinaryIO | None = None
         self.size = 0
 
     def __enter__(self) -> Self:
-        # Not tempfile: it makes files that only their owner reads, and this one keeps its mode.
         try:
-            self._file = self._partial.open("xb")
+            self._target = _replaceable(self._target)
         except ValueError as error:
             raise DownloadProblem(f"no file can have that name: {error}") from None
+        # Not tempfile: it makes files that only their owner reads, and this one keeps its mode.
+        partial = self._target.parent / self._partial_name
+        self._file = partial.open("xb")
+        self._partial = partial
         return self
 
     def write(self, chunk: bytes) -> None:
@@ -117,17 +130,19 @@ class PartialFile:
 
     def keep(self) -> None:
         """Give the file its final name, durably."""
-        if self._file is None:
+        if self._file is None or self._partial is None:
             raise ValueError("the file is not open")
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
         self._partial.replace(self._target)
-        folder = os.open(self._target.parent, os.O_RDONLY)  # The new name is durable once its folder is.
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        # The new name is durable once its folder is. Some file systems refuse that, and the file is there all the same.
+        with suppress(OSError):
+            folder = os.open(self._target.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -137,4 +152,23 @@ class PartialFile:
                 # What is still buffered goes to the disk here, and a full disk says no once more.
                 self._file.close()
         finally:
-            self._partial.unlink(missing_ok=True)
+            if self._partial is not None:
+                self._partial.unlink(missing_ok=True)
+
+
+def _replaceable(target: Path) -> Path:
+    """Return what a file of that name would be, through symbolic links.
+
+    Raises:
+        DownloadProblem: Something is there that is no file: a device or a pipe would be replaced by one.
+        OSError: The system refuses the name.
+        ValueError: It holds a zero byte.
+    """
+    behind = Path(os.path.realpath(target)) if target.is_symlink() else target
+    try:
+        mode = behind.stat().st_mode
+    except FileNotFoundError:
+        return behind
+    if not stat.S_ISREG(mode):
+        raise DownloadProblem(f"{str(target)!r} is there and is no file that could be replaced")
+    return behind

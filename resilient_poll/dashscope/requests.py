@@ -7,9 +7,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from resilient_poll import __version__
 from resilient_poll.dashscope.dialects import VIDEO_SYNTHESIS_PATH
 from resilient_poll.dashscope.settings import Settings
-from resilient_poll.errors import ConfigurationError
+from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain
 from resilient_poll.http.messages import HttpRequest
 
 __all__ = ["asset_request", "cancel_request", "checked_task_id", "create_request", "query_request"]
@@ -17,7 +18,7 @@ __all__ = ["asset_request", "cancel_request", "checked_task_id", "create_request
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
 """The service's ids are UUIDs; ids of this shape cannot become another path or header."""
 
-_USER_AGENT = ("user-agent", "resilient-poll/0.1.0")
+_USER_AGENT = ("user-agent", f"resilient-poll/{__version__}")
 
 
 def create_request(
@@ -38,17 +39,17 @@ def create_request(
         ConfigurationError: The model is empty, or the input is not a mapping that JSON can hold.
     """
     if not _is_text(model):
-        raise ConfigurationError("the model's name is missing; nothing was sent")
+        raise _refused("the model's name is missing")
     for name, value in (("input", input), ("parameters", parameters)):
         if not isinstance(value, Mapping) and not (name == "parameters" and value is None):
-            raise ConfigurationError(f"{name} must be a mapping, not {type(value).__name__}; nothing was sent")
+            raise _refused(f"{name} must be a mapping, not {type(value).__name__}")
     payload: dict[str, Any] = {"model": model, "input": dict(input)}
     if parameters:
         payload["parameters"] = dict(parameters)
     try:
         body = json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise ConfigurationError(f"input or parameters cannot be written as JSON ({error}); nothing was sent") from None
+        raise _refused(f"input or parameters cannot be written as JSON ({error})") from None
     headers = (
         *_common(settings),
         ("content-type", "application/json"),
@@ -88,6 +89,10 @@ def checked_task_id(task_id: str) -> str:
             f"{task_id!r:.80} is no task id: letters, digits and . _ : - are allowed, 200 at most; nothing was sent"
         )
     return task_id
+
+
+def _refused(why: str) -> ConfigurationError:
+    return ConfigurationError(f"{why}; nothing was sent", safe_to_submit_again=SafeToSubmitAgain.YES)
 
 
 def _is_text(value: object) -> bool:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+
+from resilient_poll.http.urls import is_http_url
 
 __all__ = ["video_url_of"]
-
-_LONGEST_URL = 8192  # Signed URLs run to about 1,500 characters.
 
 
 def video_url_of(result: object) -> str | None:
@@ -22,20 +21,10 @@ def video_url_of(result: object) -> str | None:
     output = _inside(result, "output")
     for place in (output, _inside(output, "results")):
         url = place.get("video_url") if isinstance(place, Mapping) else None
-        if isinstance(url, str) and _is_usable(url):
+        if isinstance(url, str) and is_http_url(url):
             return url
     return None
 
 
 def _inside(value: object, name: str) -> Any:
     return value.get(name) if isinstance(value, Mapping) else None
-
-
-def _is_usable(url: str) -> bool:
-    if len(url) > _LONGEST_URL or not url.isascii() or any(c.isspace() or not c.isprintable() for c in url):
-        return False
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False

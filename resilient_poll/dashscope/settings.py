@@ -6,19 +6,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from resilient_poll.dashscope.dialects import DIALECTS, Dialect, dialect_named
 from resilient_poll.errors import ConfigurationError
+from resilient_poll.http.urls import is_host
 
 __all__ = ["Settings", "resolve_settings"]
 
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]{0,4096}")
-_HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})")
-_NUMBERS = re.compile(r"[0-9.]+")  # Whoever writes only these means an IPv4 address.
 _OURS = frozenset(
     {
         "accept-encoding",
@@ -123,7 +121,7 @@ def _checked_url(url: str) -> str:
         raise ConfigurationError("the base URL must not hold a user, a query or a fragment")
     if not url.isascii() or any(character.isspace() or not character.isprintable() for character in url):
         raise ConfigurationError(f"the base URL holds a character that no URL has: {_shown(url)}")
-    if not _is_host(host) or port == 0:
+    if not is_host(host) or port == 0:
         raise ConfigurationError(f"the base URL names a host or port that cannot be: {_shown(url)}")
     return url.rstrip("/")
 
@@ -131,16 +129,6 @@ def _checked_url(url: str) -> str:
 def _is_text(value: object) -> bool:
     # Types are hints at run time: callers without a type checker pass bytes and numbers too.
     return isinstance(value, str)
-
-
-def _is_host(host: str) -> bool:
-    if ":" not in host and not _NUMBERS.fullmatch(host):
-        return bool(_HOST.fullmatch(host))
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _shown(url: str) -> str:

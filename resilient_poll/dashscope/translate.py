@@ -60,7 +60,7 @@ def translate_create(answer: Answer, dialect: Dialect, now_wall_s: float) -> Obs
         return _accepted(answer)
     error = read_error_body(answer.body, dialect)
     if error is None:
-        return LostAnswer(reason=f"HTTP {answer.status} with a body that is not the service's")
+        return LostAnswer(reason=f"HTTP {answer.status} with a body that is not the service's{_hint(answer.status)}")
     passing_503 = answer.status == 503 and error.code in dialect.passing_503_codes
     if passing_503 or (answer.status == 429 and error.code not in dialect.money_codes):
         return _throttled(answer, error, now_wall_s)
@@ -170,6 +170,10 @@ def _throttled(answer: Answer, error: ErrorBody, now_wall_s: float) -> Throttled
 
 def _refused(answer: Answer, error: ErrorBody) -> Refused:
     return Refused(request_id=error.request_id, http_status=answer.status, code=error.code, message=error.message)
+
+
+def _hint(status: int) -> str:
+    return " (is the base URL right?)" if status in {404, 405} else ""
 
 
 def _say(error: ErrorBody) -> str:

@@ -91,7 +91,7 @@ _WHY = {
     DoneReason.DEADLINE: "when the wait's time was up",
     DoneReason.PHASE_LIMIT: "when the limit for this phase was reached",
     DoneReason.ERROR_BUDGET: "when too many polls in a row had failed",
-    DoneReason.COME_BACK_LATER: "and the service asks to come back after the wait's time is up",
+    DoneReason.COME_BACK_LATER: "and the service asks to come back after the wait is over",
 }
 
 
@@ -127,6 +127,8 @@ def task_error(
     if done.reason is DoneReason.POLL_REFUSED:
         return PollRefused(f"the service refuses to say how it is doing{trouble}", standing)
     still, word = _STILL[record.phase]
+    if record.status is None:
+        word = "not heard of: the service did not say where it stands"
     later_s = None if done.come_back_at_s is None else max(0.0, done.come_back_at_s - now.monotonic_s)
     when = "" if later_s is None else f" (in {later_s:.0f} s)"
     return still(f"{word} after {waited_s:.1f} s, {_WHY[done.reason]}{when}{trouble}", standing, come_back_in_s=later_s)
@@ -153,7 +155,7 @@ def submit_error(submission: Submission, done: Done, now: Instant) -> SubmitErro
     match last:
         case Refused():
             return SubmitRefused(
-                "the service refused the submit, nothing was accepted",
+                "the service refused the submit and would refuse it again as it is, nothing was accepted",
                 code=last.code,
                 message=last.message,
                 http_status=last.http_status,

@@ -39,9 +39,18 @@ RESULT_REFETCHES = 3
 """How often a success without a readable result is asked about again."""
 
 
+LONGEST_S = 1e9
+"""Thirty years: more is a mistake, and operating systems refuse to wait for it."""
+
+
+def _is_number(value: object) -> bool:
+    # Types are hints at run time: "5" and None are passed too.
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _positive(**seconds: float | None) -> None:
     for name, value in seconds.items():
-        if value is not None and not 0 < value < float("inf"):
+        if not _is_number(value) or not 0 < (value or 0) <= LONGEST_S:
             raise ConfigurationError(
                 f"{name} must be a finite number of seconds greater than zero, not {value!r}; "
                 "every wait here ends, so there is no value for 'for ever'"
@@ -50,7 +59,7 @@ def _positive(**seconds: float | None) -> None:
 
 def _not_negative(**seconds: float) -> None:
     for name, value in seconds.items():
-        if not 0 <= value < float("inf"):
+        if not _is_number(value) or not 0 <= value <= LONGEST_S:
             raise ConfigurationError(f"{name} must be a finite number of seconds, zero or more, not {value!r}")
 
 
@@ -89,12 +98,15 @@ class WaitPolicy:
     start_spread_s: float = 0.0
 
     def __post_init__(self) -> None:
-        _positive(
-            timeout_s=self.timeout_s,
-            deadline_wall_s=self.deadline_wall_s,
-            attempt_timeout_s=self.attempt_timeout_s,
-            max_failing_s=self.max_failing_s,
-        )
+        _positive(timeout_s=self.timeout_s, attempt_timeout_s=self.attempt_timeout_s)
+        if self.deadline_wall_s is not None and not (
+            _is_number(self.deadline_wall_s) and 0 < self.deadline_wall_s < 1e12
+        ):
+            raise ConfigurationError(f"deadline_wall_s must be seconds since 1970, not {self.deadline_wall_s!r}")
+        if self.max_failing_s is not None:
+            _positive(max_failing_s=self.max_failing_s)
+        if not callable(getattr(self.schedule, "delay_s", None)):
+            raise ConfigurationError(f"schedule must be Fixed, Linear, Exponential or alike, not {self.schedule!r}")
         _not_negative(
             unrecognized_grace_s=self.unrecognized_grace_s,
             unrecognized_grace_once_seen_s=self.unrecognized_grace_once_seen_s,

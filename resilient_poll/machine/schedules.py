@@ -40,9 +40,14 @@ class Schedule(Protocol):
         ...
 
 
+def _is_finite(value: object) -> bool:
+    # Types are hints at run time: "3" and None are passed too.
+    return isinstance(value, int | float) and 0 <= value < float("inf")
+
+
 def _check(**seconds: float) -> None:
     for name, value in seconds.items():
-        if not 0 <= value < float("inf"):
+        if not _is_finite(value):
             raise ConfigurationError(f"{name} must be a finite number of seconds, zero or more, not {value!r}")
 
 

@@ -109,6 +109,7 @@ class Submission:
             if self.phase is not Phase.NEW:
                 raise RuntimeError(f"a submit in phase {self.phase} must not be sent")
             self.attempts += 1
+            self._floor.step_through(now.monotonic_s)
             return self._move(Phase.SUBMITTING, now)
         if self.phase not in {Phase.SUBMITTING, Phase.IN_DOUBT}:
             raise RuntimeError(f"a submit in phase {self.phase} has no answer to come")
@@ -137,7 +138,7 @@ class Submission:
         if observation.retry_after_ignored is not None:
             events.append(HintIgnored(None, at_s, observation.retry_after_ignored))
         if observation.retry_after_s is not None:
-            self._floor.raise_to(at_s + observation.retry_after_s)
+            self._floor.throttle_until(at_s + observation.retry_after_s)
         self._due_s = at_s + backoff_s(self.attempts, draw(self.seed, self.attempts))
         if isinstance(observation, Throttled):
             until_s = max(self._due_s, self._floor.not_before_s)

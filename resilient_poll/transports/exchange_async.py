@@ -19,6 +19,9 @@ from resilient_poll.transports.wire import AnswerReader, ContentDecoder, build_r
 
 __all__ = ["AsyncExchange", "AsyncIncoming"]
 
+_CLOSING_S = 0.1
+"""How long generators may take to end after their connection was closed: within the deadline's margin."""
+
 
 class AsyncIncoming:
     """An answer whose body is still to be read.
@@ -203,9 +206,10 @@ async def _close(response: Any, chunks: AsyncIterator[bytes]) -> None:
     """Close a response, and end its generators, read to their end or not.
 
     The libraries nest several and close only the outermost; trio complains of those that
-    are left suspended. Over a closed connection they end at once, with an error.
+    are left suspended. Over a closed connection they end at once, with an error; a
+    caller's transport may go on for ever, so there is a bound.
     """
     await response.aclose()
-    with suppress(Exception):
+    with anyio.move_on_after(_CLOSING_S), suppress(Exception):
         async for _ in chunks:
             pass

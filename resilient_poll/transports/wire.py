@@ -15,6 +15,8 @@ __all__ = ["AnswerReader", "ContentDecoder", "build_request", "failed"]
 
 CONNECT_S = 15.0
 """The longest that a create waits for a connection: nothing was sent by then, so giving up is free."""
+_OF_CONNECTING = (OSError, UnicodeError, OverflowError)
+"""What the operating system makes of an address: a host name or port that cannot exist is not an OSError."""
 _PIECE_BYTES = 256 * 1024
 """What is decoded at a time: it bounds the memory that a small chunk can take."""
 
@@ -35,7 +37,7 @@ def build_request(request: HttpRequest, library: HttpLibrary, timeout_s: float) 
     """
     try:
         return _build(request, library, timeout_s)
-    except library.invalid_url as error:
+    except (library.invalid_url, ValueError) as error:  # ValueError: a host that has no spelling in IDNA
         raise ExchangeFailed(describe(error), surely_not_sent=True) from error
 
 
@@ -56,16 +58,16 @@ def _build(request: HttpRequest, library: HttpLibrary, timeout_s: float) -> tupl
 def failed(error: Exception, body: OnceBytes | None) -> ExchangeFailed | None:
     """Return what a failed exchange means, or None if the error is not the network's.
 
-    An error that is neither an HTTP library's nor the operating system's is a fault of the
-    program, and passes as it is, unless a body was read: then there may be a task, and
-    that is the news.
+    An error that is neither an HTTP library's nor of connecting is a fault of the program,
+    and passes as it is, unless a body was read: then there may be a task, and that is the
+    news.
 
     Args:
         error: What was raised.
         body: The request's body, if it has one.
     """
     was_read = body.was_read if body is not None else None
-    if not was_read and not is_library_error(error) and not isinstance(error, OSError):
+    if not was_read and not is_library_error(error) and not isinstance(error, _OF_CONNECTING):
         return None
     return ExchangeFailed(describe(error), surely_not_sent=surely_not_sent(error, body_was_read=was_read))
 
