@@ -9,11 +9,12 @@ from __future__ import annotations
 import ipaddress
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from starlette.responses import JSONResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Mount, Route
 
 from fake_server.clock import ManualClock
 from fake_server.scenario.yaml_nodes import ScenarioErrors
@@ -33,8 +34,17 @@ if TYPE_CHECKING:
 
 # Admin bodies are a handful of fields.
 LARGEST_BODY_BYTES = 100_000
+ROOT = "/__admin"
 _VERBS = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class AdminPage(JSONResponse):
+    """A page of JSON in ASCII: what clients sent may hold half a surrogate, which no UTF-8 can carry."""
+
+    def render(self, content: Any) -> bytes:
+        """The page on the wire."""
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode("ascii")
 
 
 class AdminError(Exception):
@@ -47,32 +57,32 @@ class AdminError(Exception):
         self.pointer = pointer
 
 
-def admin_routes(worlds: Worlds, own_hosts: frozenset[str]) -> list[Route]:
-    """The routes below `/__admin`.
+class _Entry(NamedTuple):
+    """One page: its verb, its path below the root, what answers, an example of its query, and a line for the index."""
+
+    verb: str
+    path: str
+    handler: Handler
+    query: str
+    what: str
+
+
+def admin_routes(worlds: Worlds, own_hosts: frozenset[str]) -> list[BaseRoute]:
+    """The routes at and below `/__admin`.
 
     Args:
         worlds: What they show.
         own_hosts: Host names beside the loopback's that are ours.
     """
     pages = _Pages(worlds)
-    table: list[tuple[str, str, Handler]] = [
-        ("GET", "/health", pages.health),
-        ("GET", "/version", pages.version),
-        ("GET", "/worlds", pages.worlds),
-        ("POST", "/worlds", pages.make_world),
-        ("GET", "/scenarios", pages.scenarios),
-        ("GET", "/worlds/{world}/clock", pages.clock),
-        ("POST", "/worlds/{world}/clock/advance", pages.advance),
-        ("GET", "/worlds/{world}/journal", pages.journal),
-        ("GET", "/worlds/{world}/bill", pages.bill),
-        ("GET", "/worlds/{world}/verdict", pages.verdict),
-    ]
-    routes = [Route(path, _guarded(handler, own_hosts), methods=[verb]) for verb, path, handler in table]
-    return [*routes, Route("/{rest:path}", _guarded(_nothing_here, own_hosts), methods=_VERBS)]
+    index = _guarded(pages.index, own_hosts)
+    below = [Route(entry.path, _guarded(entry.handler, own_hosts), methods=[entry.verb]) for entry in pages.table]
+    nothing = Route("/{rest:path}", _guarded(_nothing_here, own_hosts), methods=_VERBS)
+    return [Route(ROOT, index), Mount(ROOT, routes=[Route("/", index), *below, nothing])]
 
 
 async def _nothing_here(request: Request) -> Response:
-    raise AdminError(404, f"no admin page answers {request.method} here")
+    raise AdminError(404, f"no admin page answers {request.method} here; GET {ROOT}/ lists them")
 
 
 class _Pages:
@@ -80,17 +90,42 @@ class _Pages:
 
     def __init__(self, worlds: Worlds) -> None:
         self._worlds = worlds
+        self.table = (
+            _Entry("GET", "/health", self.health, "", "whether the server is up, and how many worlds it holds"),
+            _Entry("GET", "/version", self.version, "", "which version it is"),
+            _Entry("GET", "/scenarios", self.scenarios, "", "every scenario, and what a good client makes of it"),
+            _Entry("GET", "/worlds", self.worlds, "", "the worlds, each with its scenario and its clock"),
+            _Entry("POST", "/worlds", self.make_world, "", 'make the world of a key: {"key": "sk-bad-gateway.mine"}'),
+            _Entry(
+                "POST", "/worlds/{world}/reset", self.reset, "", "begin anew: no tasks, bill or journal; time goes on"
+            ),
+            _Entry("GET", "/worlds/{world}/journal", self.journal, "", "the latest requests and answers, and counters"),
+            _Entry("GET", "/worlds/{world}/bill", self.bill, "", "the true bill, whatever any client saw"),
+            _Entry(
+                "GET",
+                "/worlds/{world}/verdict",
+                self.verdict,
+                "?outcome=SUCCEEDED",
+                "the expectations of the scenario, judged; one outcome for each task is what your client reported",
+            ),
+            _Entry("GET", "/worlds/{world}/clock", self.clock, "", "what time it is in a world"),
+            _Entry("POST", "/worlds/{world}/clock/advance", self.advance, "", 'move a manual clock: {"seconds": 2.5}'),
+        )
+
+    async def index(self, request: Request) -> Response:  # noqa: ARG002 - one signature for all pages
+        rows = [{"method": row.verb, "path": ROOT + row.path + row.query, "what": row.what} for row in self.table]
+        return AdminPage({"pages": rows})
 
     async def health(self, request: Request) -> Response:  # noqa: ARG002 - one signature for all pages
-        return JSONResponse({"status": "ok", "worlds": len(self._worlds.names()), "dropped": self._worlds.dropped})
+        return AdminPage({"status": "ok", "worlds": len(self._worlds.names()), "dropped": self._worlds.dropped})
 
     async def version(self, request: Request) -> Response:  # noqa: ARG002 - one signature for all pages
-        return JSONResponse({"version": version()})
+        return AdminPage({"version": version()})
 
     async def worlds(self, request: Request) -> Response:  # noqa: ARG002 - one signature for all pages
         names = self._worlds.names()
         found = [world for name in names if (world := self._worlds.named(name)) is not None]
-        return JSONResponse({"worlds": [_describe(world) for world in found]})
+        return AdminPage({"worlds": [_describe(world) for world in found]})
 
     async def make_world(self, request: Request) -> Response:
         body = await _read_object(request)
@@ -100,14 +135,17 @@ class _Pages:
         world = self._worlds.for_key(key)
         if isinstance(world, Refusal):
             raise AdminError(world.status, world.message, "/key")
-        return JSONResponse(_describe(world), status_code=201)
+        return AdminPage(_describe(world), status_code=201)
+
+    async def reset(self, request: Request) -> Response:
+        return AdminPage(_describe(self._worlds.reset(self._find(request))))
 
     async def scenarios(self, request: Request) -> Response:  # noqa: ARG002 - one signature for all pages
-        return JSONResponse({"default": self._worlds.default, "scenarios": list_scenarios(self._worlds)})
+        return AdminPage({"default": self._worlds.default, "scenarios": list_scenarios(self._worlds)})
 
     async def clock(self, request: Request) -> Response:
         world = self._find(request)
-        return JSONResponse(_clock(world, world.now()))
+        return AdminPage(_clock(world, world.now()))
 
     async def advance(self, request: Request) -> Response:
         world = self._find(request)
@@ -121,11 +159,11 @@ class _Pages:
             now = world.clock.advance(float(seconds))
         except (ValueError, OverflowError) as error:
             raise AdminError(400, str(error), "/seconds") from None
-        return JSONResponse(_clock(world, now))
+        return AdminPage(_clock(world, now))
 
     async def journal(self, request: Request) -> Response:
         journal = self._find(request).engine.journal
-        return JSONResponse(
+        return AdminPage(
             {
                 "entries": [asdict(entry) for entry in journal.entries],
                 "counters": dict(journal.counters),
@@ -137,8 +175,11 @@ class _Pages:
         world = self._find(request)
         bill = world.engine.bill(world.now())
         # Amounts are text: a JSON number would be read as a binary float somewhere.
-        rows = [{**asdict(row), "price": str(row.price), "amount": str(row.amount)} for row in bill.tasks]
-        return JSONResponse({"tasks": rows, "billed_tasks": bill.billed_tasks, "total": str(bill.total)})
+        rows = [
+            {key: str(value) if isinstance(value, Decimal) else value for key, value in asdict(row).items()}
+            for row in bill.tasks
+        ]
+        return AdminPage({"tasks": rows, "billed_tasks": bill.billed_tasks, "total": str(bill.total)})
 
     async def verdict(self, request: Request) -> Response:
         world = self._find(request)
@@ -146,7 +187,7 @@ class _Pages:
         rows = world.engine.verdict(world.now(), outcomes)
         verdicts = {row.verdict for row in rows}
         worst = next((word for word in ("FAIL", "NOT_EXERCISED") if word in verdicts), "PASS")
-        return JSONResponse({"verdict": worst, "expectations": [asdict(row) for row in rows]})
+        return AdminPage({"verdict": worst, "expectations": [asdict(row) for row in rows]})
 
     def _find(self, request: Request) -> World:
         name = request.path_params["world"]
@@ -202,9 +243,7 @@ def _guarded(handler: Handler, own_hosts: frozenset[str]) -> Handler:
             _check_caller(request, own_hosts)
             return await handler(request)
         except AdminError as error:
-            return JSONResponse(
-                {"errors": [{"pointer": error.pointer, "detail": error.detail}]}, status_code=error.status
-            )
+            return AdminPage({"errors": [{"pointer": error.pointer, "detail": error.detail}]}, status_code=error.status)
 
     return guarded
 

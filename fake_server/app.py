@@ -91,7 +91,7 @@ def make_app(worlds: Worlds, *, public_url: str | None = None, own_hosts: frozen
     """
     return Starlette(
         routes=[
-            Mount("/__admin", routes=admin_routes(worlds, own_hosts)),
+            *admin_routes(worlds, own_hosts),
             Mount("/", app=Api(worlds, public_url)),
         ]
     )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SCENARIO = "succeeds"
 USAGE_ERROR = 2
+UNCUT_COLUMNS = 1_000
 SCENARIO_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
@@ -75,7 +78,7 @@ def serve(
     from fake_server.server import bind, serve  # noqa: PLC0415 - `scenarios` and `--help` need no server
     from fake_server.worlds import Worlds  # noqa: PLC0415 - as above
 
-    worlds = Worlds(files, name, speed=speed, manual=clock == "manual")
+    worlds = Worlds(files, name, speed=speed, manual=clock == "manual", tell=_tell)
     try:
         for own in {name} | set(find_scenarios(folder) if folder else ()):
             worlds.load(own)
@@ -132,15 +135,20 @@ def _scenario_files(folder: Path | None) -> Mapping[str, Path]:
 def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console  # noqa: PLC0415 - only the table needs it
     from rich.table import Table  # noqa: PLC0415 - as above
+    from rich.text import Text  # noqa: PLC0415 - as above
 
-    table = Table("scenario", "a good client ends with", "what happens")
-    table.columns[0].no_wrap = True
-    for row in rows:
-        if "error" in row:
-            table.add_row(row["name"], "broken", row["error"])
-        else:
-            table.add_row(row["name"], ", ".join(row["expect"]["outcomes"]), row["summary"])
-    Console().print(table)
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    # Each word once: `demo` ends with SUCCEEDED, FAILED, SUCCEEDED, and the summary needs the room.
+    ends = ["broken" if "error" in row else ",".join(dict.fromkeys(row["expect"]["outcomes"])) for row in rows]
+    # The summary alone is cut.
+    table.add_column(no_wrap=True, min_width=max((len(row["name"]) for row in rows), default=0))
+    table.add_column(no_wrap=True, min_width=max(map(len, ends), default=0))
+    table.add_column(no_wrap=True, overflow="ellipsis")
+    for row, end in zip(rows, ends, strict=True):
+        table.add_row(row["name"], end, Text(" ".join((row.get("error") or row["summary"]).split())))
+    # Lines are cut to a terminal; a pipe gets them whole, so that they can be searched.
+    is_cut = sys.stdout.isatty() or "COLUMNS" in os.environ
+    Console(width=None if is_cut else UNCUT_COLUMNS).print(table)
 
 
 def _is_loopback(host: str) -> bool:
@@ -154,6 +162,12 @@ def _is_loopback(host: str) -> bool:
 
 def _say(text: str) -> None:
     click.echo(text, err=True)
+
+
+def _tell(text: str) -> None:
+    """Say something while serving; nobody listening is no reason to fail a request."""
+    with contextlib.suppress(OSError):
+        _say(text)
 
 
 def _fail(text: str) -> NoReturn:

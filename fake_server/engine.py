@@ -172,6 +172,8 @@ class Engine:
         refused = self._check_key(call)
         if refused is not None:
             return refused
+        if call.dialect not in self.scenario.dialects:
+            return self._not_for(call)
         handlers = {"create": self._create, "query": self._query, "list": self._list, "cancel": self._cancel}
         return handlers[call.route.kind](call)
 
@@ -320,6 +322,11 @@ class Engine:
         return error(call, 404, None, message)
 
     # Refusing
+
+    def _not_for(self, call: Call) -> Answer:
+        """A dialect in which the scenario makes no sense: playing it would only puzzle."""
+        bases = " and ".join(f"{dialect} ({bodies.BASES[dialect]})" for dialect in self.scenario.dialects)
+        return error(call, 400, None, f"The scenario {self.scenario.name} of this fake is for {bases} only.")
 
     def _remembered(self, task_id: str, now: Moment) -> Task | None:
         """A task, unless the service has never known it or forgotten it by now."""

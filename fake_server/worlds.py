@@ -20,7 +20,7 @@ from fake_server.scenario.library import load_scenario
 from fake_server.scenario.yaml_nodes import ScenarioErrors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from fake_server.moment import Moment
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 MOST_WORLDS = 1_000
 # Decisions about keys that are remembered; each costs a hundred bytes, and is made again if forgotten.
 MOST_REMEMBERED_KEYS = 10_000
+# Keys without a scenario that are told of: enough for a human, too few to fill a pipe that nobody reads.
+MOST_TOLD_KEYS = 100
 # As near as `throttld` is to `throttled`. Keys of real accounts, 32 hex digits or more, are never this near.
 _MISTYPED = 0.75
 
@@ -40,10 +42,11 @@ _LOOKS_LIKE_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a key picks."""
+    """What a key picks, and whether it named it."""
 
     scenario: str
     world: str
+    is_named: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ def read_key(key: str, scenarios: Mapping[str, object], default: str) -> Choice 
             message = f"Invalid API-key provided: it names no scenario of this fake. Did you mean sk-{near}?"
             return Refusal(401, message)
     # The tilde cannot stand in a tail, so no client can name its way into another key's world.
-    return Choice(default, f"{default}~{_digest(key)}")
+    return Choice(default, f"{default}~{_digest(key)}", is_named=False)
 
 
 def _nearest(stem: str, scenarios: Mapping[str, object]) -> str | None:
@@ -110,6 +113,7 @@ class Worlds:
         speed: What scripted generation times are divided by.
         manual: Whether worlds get a clock that is advanced by hand.
         most_worlds: How many there may be.
+        tell: Called with a sentence for each new world of a `sk-` key that names no scenario: it may be a slip.
     """
 
     def __init__(
@@ -120,6 +124,7 @@ class Worlds:
         speed: float = 1.0,
         manual: bool = False,
         most_worlds: int = MOST_WORLDS,
+        tell: Callable[[str], None] | None = None,
     ) -> None:
         self.scenarios = scenarios
         self.default = default
@@ -127,6 +132,8 @@ class Worlds:
         self._speed = speed
         self._manual = manual
         self._most_worlds = most_worlds
+        self._tell = tell
+        self._told = 0
         self._loaded: dict[str, Scenario] = {}
         self._worlds: OrderedDict[str, World] = OrderedDict()
         self._choices: OrderedDict[str, Choice | Refusal] = OrderedDict()
@@ -169,7 +176,20 @@ class Worlds:
             return Refusal(400, f"The scenario {choice.scenario} is broken: {next(errors.lines())}")
         if len(self._worlds) >= self._most_worlds and not self._drop_oldest():
             return Refusal(503, f"All {self._most_worlds} worlds of this fake hold tasks that are still unbilled.")
+        if key.startswith(_KEY_PREFIX) and not choice.is_named:
+            self._tell_of(choice)
         return self._make(choice, scenario)
+
+    def reset(self, world: World) -> World:
+        """Begin a world anew, under its name and with its clock; ids given out before are unknown then."""
+        old = world.engine
+        world.engine = Engine(old.scenario, old.world, old.speed, seed=old.seed + 1, started=world.now())
+        return world
+
+    def _tell_of(self, choice: Choice) -> None:
+        if self._tell is not None and self._told < MOST_TOLD_KEYS:
+            self._told += 1
+            self._tell(f"a key that names no scenario plays {choice.scenario!r} in world {choice.world}")
 
     def _choose(self, key: str) -> Choice | Refusal:
         mark = _digest(key)

@@ -35,9 +35,10 @@ class BillRow:
         task_id: Its id.
         model: Its model.
         status: Its true state now, whatever a client was told.
-        seconds: Seconds of video charged for.
+        seconds: Seconds of video asked for.
         price: Price of a second.
-        amount: What it costs, exactly.
+        share: Which part of its price is charged, from 0 to 1.
+        amount: What it costs, exactly: seconds times price times share.
         billed: Whether it costs anything.
         is_open: Whether it may still come to cost something.
     """
@@ -47,6 +48,7 @@ class BillRow:
     status: str
     seconds: int
     price: Decimal
+    share: Decimal
     amount: Decimal
     billed: bool
     is_open: bool
@@ -88,8 +90,9 @@ def bill_row(task: Task, prices: Mapping[str, Decimal], now_s: float) -> BillRow
         task_id=task.task_id,
         model=task.model,
         status=status,
-        seconds=task.duration_s if share else 0,
+        seconds=task.duration_s,
         price=price,
+        share=share,
         amount=amount,
         billed=amount > 0,
         is_open=task.is_open(now_s),

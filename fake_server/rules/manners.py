@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ SHORTEST_POLL_GAP_S = 0.5
 POLL_GAP_MARGIN_S = 0.05
 # A different request may have been on its way when another one was answered "later": not held against it.
 IN_FLIGHT_S = 0.1
+# Ids whose last query is remembered. Only the last half second matters; who asks for more ids within it than
+# these is beyond judging, and must not cost the machine's memory.
+MOST_REMEMBERED_IDS = 10_000
 
 
 class Manners:
@@ -32,6 +36,8 @@ class Manners:
         self._counters = counters
         self._create = _NotBefore()
         self._poll = _NotBefore()
+        # By id, known or not, the one asked for longest ago first.
+        self._last_poll_s: OrderedDict[str, float] = OrderedDict()
 
     def saw_create(self, request: Request, now_s: float) -> None:
         """A create arrived."""
@@ -47,19 +53,25 @@ class Manners:
         """A status query arrived; `task` is None where nobody knows the id."""
         self._counters["polls"] += 1
         is_early = self._poll.is_broken_by(task_id, now_s)
-        if task is not None:
-            if task.end_told:
-                self._counters["polls_after_end"] += 1
-            elif task.last_query_s is not None:
-                gap_s = now_s - task.last_query_s
-                is_early = is_early or gap_s < SHORTEST_POLL_GAP_S - POLL_GAP_MARGIN_S
-            task.last_query_s = now_s
+        is_hasty = self._follows_too_soon(task_id, now_s)
+        if task is not None and task.end_told:
+            self._counters["polls_after_end"] += 1
+        elif is_hasty:
+            is_early = True
         if is_early:
             self._counters["early_polls"] += 1
 
     def told_poll(self, task_id: str, now_s: float, retry_after_s: float) -> None:
         """A status query was answered with a `Retry-After`; it holds for the whole account."""
         self._poll.set(task_id, now_s, retry_after_s)
+
+    def _follows_too_soon(self, task_id: str, now_s: float) -> bool:
+        """Whether this id was asked for a moment ago; it now was."""
+        last_s = self._last_poll_s.pop(task_id, None)
+        self._last_poll_s[task_id] = now_s
+        if len(self._last_poll_s) > MOST_REMEMBERED_IDS:
+            self._last_poll_s.popitem(last=False)
+        return last_s is not None and now_s - last_s < SHORTEST_POLL_GAP_S - POLL_GAP_MARGIN_S
 
 
 def _same(request: Request) -> str:

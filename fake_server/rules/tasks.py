@@ -32,7 +32,6 @@ class Task:
         canceled_s: When a client cancelled it, or None.
         polls: Per step that is counted in polls, the instants of polls answered with it.
         end_told: Whether a status query was answered with its end.
-        last_query_s: When it was last asked for.
         was_fetched: Whether its asset was served.
     """
 
@@ -51,7 +50,6 @@ class Task:
     canceled_s: float | None = None
     polls: dict[int, list[float]] = field(default_factory=dict)
     end_told: bool = False
-    last_query_s: float | None = None
     was_fetched: bool = False
 
     def _entries(self) -> list[float]:

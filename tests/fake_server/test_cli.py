@@ -152,6 +152,35 @@ def test_the_scenarios_are_listed(folder: Path) -> None:
     assert "broken" in out
 
 
+def test_the_list_is_a_line_for_each_scenario(folder: Path) -> None:
+    """At 80 columns each scenario is one line with its whole name and outcome, cut at the summary; brackets in a
+    summary are text; into a pipe no line is cut."""
+    (folder / "mine.yaml").write_text(GOOD.replace("Mine.", "Mine [red] and long" + ", " * 40 + "to its end."))
+    whole = CliRunner().invoke(cli, ["scenarios", "--scenarios", str(folder)], env={"COLUMNS": None}).stdout
+    lines = (
+        CliRunner().invoke(cli, ["scenarios", "--scenarios", str(folder)], env={"COLUMNS": "80"}).stdout.splitlines()
+    )
+    assert len(lines) == len(shipped_scenarios()) + 1 == len(whole.splitlines())
+    assert all(len(line) <= 80 for line in lines)
+    found = {line.split()[0]: line.split()[1] for line in lines}
+    assert found["server-error-after-commit"] == "IN_DOUBT"
+    assert found["demo"] == "SUCCEEDED,FAILED"
+    assert "Mine [red] and long" in whole
+    assert "to its end." in whole
+
+
+def test_a_key_that_names_no_scenario_is_told_without_the_key() -> None:
+    """The server says on stderr, once a world, that such a key plays the default; it never says the key."""
+    process = Process("--clock", "manual")
+    with httpx.Client(base_url=process.line["url"], trust_env=False) as client:
+        for key in ("sk-0123456789abcdef", "sk-0123456789abcdef", "sk-succeeds", "sk-bad-gatway"):
+            client.get("/api/v1/tasks/x", headers={"Authorization": f"Bearer {key}"})
+    _, errors = process.stop(signal.SIGTERM)
+    (line,) = [line for line in errors.splitlines() if "names no scenario" in line]
+    assert line.startswith("a key that names no scenario plays 'succeeds' in world succeeds~")
+    assert "0123456789" not in errors
+
+
 def test_files_are_validated_all_of_them(folder: Path) -> None:
     """`validate` says ok for good files and every complaint for broken ones, and exits with 2 if there is any."""
     good, bad = str(folder / "mine.yaml"), str(folder / "bad.yaml")

@@ -20,6 +20,7 @@ from tests.fake_server.driving import (
     header,
     lifecycle_scenario,
     scenario_from,
+    shipped,
 )
 
 if TYPE_CHECKING:
@@ -583,3 +584,18 @@ def test_answers_can_be_varied_by_the_long_form(tmp_path: Path) -> None:
     assert hand.output(second) == {"task_id": second, "task_status": "RUNNING"}
     assert hand.status(third) == "CANCELLED"
     assert hand.output(third)["message"] == "No such thing."
+
+
+def test_a_scenario_is_for_its_dialects_only() -> None:
+    """A request in a dialect that the scenario is not for is a 400 in that dialect's shape which names the right
+    one, and makes no task; in the right one it is answered."""
+    hand = Hand.on(shipped("canceled-while-pending"), "aisa")
+    reply = hand.create()
+    assert isinstance(reply, Reply)
+    assert reply.status == 400
+    assert content(reply)["error"]["message"] == (
+        "The scenario canceled-while-pending of this fake is for dashscope (/api/v1) only."
+    )
+    assert hand.engine.bill(hand.now).tasks == ()
+    hand.dialect = "dashscope"
+    assert hand.status(hand.created()) == "PENDING"

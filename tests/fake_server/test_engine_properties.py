@@ -123,6 +123,8 @@ def test_the_bill_is_the_true_state_times_the_price(scenario: Scenario, polls: l
             share = scenario.lifecycle_of(number).billed_share
         expected.append(Decimal("0.15") * 5 * share)
     assert [row.amount for row in bill.tasks] == expected
+    assert [row.seconds * row.price * row.share for row in bill.tasks] == expected, "every row can be checked"
+    assert {row.seconds for row in bill.tasks} == {5}
     assert [row.billed for row in bill.tasks] == [amount > 0 for amount in expected]
     assert bill.total == sum(expected)
     assert bill.billed_tasks == sum(amount > 0 for amount in expected)

@@ -93,6 +93,33 @@ def test_polls_have_a_floor_and_a_retry_after(tmp_path: Path) -> None:
     assert counters(hand)[1] == 3
 
 
+def test_hammering_for_an_id_that_nobody_knows_is_hammering(tmp_path: Path) -> None:
+    """The floor holds for unknown and forgotten ids as for any other, and each id is judged by itself."""
+    extra = "retention: 10s\nquotas: {queries_per_second: 10000}"
+    hand = Hand.on(lifecycle_scenario(tmp_path, "RUNNING", extra=extra))
+    for _ in range(200):
+        hand.now_s += 0.001
+        hand.poll("nobody-knows-it")
+    assert counters(hand) == (0, 199, 0)
+    hand.poll("nor-this")
+    assert counters(hand) == (0, 199, 0)
+    task_id = hand.created()
+    for gap_s in (20.0, 0.1):
+        hand.now_s += gap_s
+        assert hand.status(task_id) == "UNKNOWN"
+    assert counters(hand) == (0, 200, 0)
+
+
+def test_ids_in_endless_number_cost_no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last queries of ids are forgotten beyond a bound, the one asked for longest ago first."""
+    monkeypatch.setattr("fake_server.rules.manners.MOST_REMEMBERED_IDS", 3)
+    hand = Hand.on(lifecycle_scenario(tmp_path, "RUNNING", extra="quotas: {queries_per_second: 10000}"))
+    for name in ("a", "b", "a", "c", "d"):
+        hand.poll(name)
+    assert list(hand.engine._manners._last_poll_s) == ["a", "c", "d"]
+    assert counters(hand) == (0, 1, 0)
+
+
 def test_polls_after_an_end_that_was_told_are_counted(tmp_path: Path) -> None:
     """A poll counts as late from the second answer on that tells an end; UNKNOWN is no end."""
     hand = Hand.on(lifecycle_scenario(tmp_path, "SUCCEEDED", "UNKNOWN"))

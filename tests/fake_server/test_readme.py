@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from fake_server.scenario import load_scenario, shipped_folder
 from fake_server.scenario.model import COUNTS, OUTCOMES
@@ -12,6 +15,8 @@ from tests.fake_server.driving import scenario_from
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.fake_server.conftest import Running
 
 PAGE = (shipped_folder() / "README.md").read_text(encoding="utf-8")
 
@@ -48,3 +53,36 @@ def test_the_switches_are_as_written(tmp_path: Path) -> None:
         for choice in choices.split("|"):
             path.write_text(f"{frame}service: {{{key.strip()}: {choice.strip()}}}\n")
             assert getattr(load_scenario(path).service, key.strip()) == choice.strip()
+
+
+def test_the_curl_lines_work_as_written(fake: Running) -> None:
+    """Create, poll, bill and verdict are answered when sent as the page says, in both dialects."""
+    lines = re.findall(r"^\$ (curl .*)$", PAGE, flags=re.MULTILINE)
+    assert len(lines) == 3
+    task_id = ""
+    for line in lines:
+        words = shlex.split(line)
+        headers = dict(words[at + 1].split(": ", 1) for at, word in enumerate(words) if word == "-H")
+        body = words[words.index("-d") + 1] if "-d" in words else None
+        for url in (urlsplit(word) for word in words if word.startswith("http")):
+            target = url.path.replace("TASK_ID", task_id) + (f"?{url.query}" if url.query else "")
+            answer = fake.client.request("POST" if body else "GET", target, headers=headers, content=body)
+            assert answer.status_code == 200, answer.text
+            if body:
+                task_id = answer.json()["output"]["task_id"]
+                assert json.loads(body)["model"]
+    gateway = re.search(r"`(/apis/v1/\S+)TASK_ID`", PAGE)
+    assert gateway
+    headers = {"Authorization": "Bearer sk-succeeds.mine"}
+    assert fake.client.get(gateway[1] + task_id, headers=headers).json()["output"]["task_status"] == "PENDING"
+
+
+def test_the_keys_get_what_the_table_says(fake: Running) -> None:
+    """The refused keys of the table are a 401, the rejected one in each dialect's own code."""
+    assert fake.create("sk-bad-gatway").status_code == 401
+    assert "Did you mean sk-bad-gateway?" in fake.create("sk-bad-gatway").text
+    for dialect, code in (("dashscope", "InvalidApiKey"), ("aisa", "invalid_api_key")):
+        answer = fake.create("sk-invalid", dialect)
+        assert answer.status_code == 401
+        assert f'"{code}"' in answer.text
+        assert f"`{code}`" in PAGE

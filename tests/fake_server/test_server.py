@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from starlette.routing import Mount, Route
 
 from fake_server.app import Api, make_app
 from fake_server.server import Address, bind
@@ -294,6 +295,54 @@ def test_a_broken_scenario_is_listed_as_broken(tmp_path: Path, start: Start) -> 
     (row,) = own.admin("/scenarios")["scenarios"]
     assert "broken.yaml:1:" in row["error"]
     assert own.create("any-key").status_code == 400
+
+
+def test_half_a_surrogate_breaks_no_admin_page(fake: Running) -> None:
+    """Whatever a client put into a create, every page can still be read."""
+    body = b'{"model": "m\\ud800", "input": {"prompt": "\\udfff"}}'
+    headers = {"Authorization": "Bearer sk-succeeds.half", "X-DashScope-Async": "enable"}
+    answer = fake.client.post("/api/v1/services/aigc/video-generation/video-synthesis", content=body, headers=headers)
+    assert answer.status_code == 200
+    for page in ("bill", "journal", "verdict?outcome=%ED%A0%80", "clock"):
+        assert fake.client.get(f"/__admin/worlds/succeeds.half/{page}").status_code == 200
+    assert fake.admin("/worlds/succeeds.half/bill")["tasks"][0]["model"] == "m\ud800"
+
+
+@pytest.mark.parametrize("path", ["/__admin", "/__admin/"])
+def test_the_index_lists_every_page_and_each_answers(fake: Running, path: str) -> None:
+    """Whoever asks for the admin pages gets each with its method and a line, and each of them exists."""
+    answer = fake.client.get(path)
+    assert answer.status_code == 200
+    pages = answer.json()["pages"]
+    assert all(page["what"] for page in pages)
+    assert "/__admin/worlds/{world}/verdict?outcome=SUCCEEDED" in [page["path"] for page in pages]
+    fake.client.post("/__admin/worlds", json={"key": "sk-succeeds.index"})
+    for page in pages:
+        asked = fake.client.request(page["method"], page["path"].replace("{world}", "succeeds.index"), content=b"{}")
+        assert asked.status_code in (200, 400), page
+    listed = {(page["method"], page["path"].partition("?")[0]) for page in pages}
+    mount = next(route for route in make_app(fake.worlds).routes if isinstance(route, Mount) and route.path)
+    routes = [route for route in mount.routes if isinstance(route, Route) and "{rest" not in route.path]
+    served = {("GET" if "GET" in (route.methods or ()) else "POST", mount.path + route.path) for route in routes}
+    assert served == listed | {("GET", "/__admin/")}
+
+
+def test_the_index_is_guarded_too(fake: Running) -> None:
+    """The index, with and without its slash, answers to our own names only."""
+    for path in ("/__admin", "/__admin/"):
+        assert fake.client.get(path, headers={"Host": "evil.example"}).status_code == 403
+
+
+def test_a_world_can_be_reset(fake: Running) -> None:
+    """A reset world takes tasks again where abandoned ones held every slot; a world that is not there is a 404."""
+    key = "sk-stuck-running.full"
+    answers = [fake.create(key, "aisa").status_code for _ in range(4)]
+    assert answers == [200, 200, 200, 429]
+    fake.advance("stuck-running.full", 5.0)
+    assert fake.client.post("/__admin/worlds/stuck-running.full/reset").json()["clock"]["monotonic_s"] == 5.0
+    assert fake.admin("/worlds/stuck-running.full/bill")["tasks"] == []
+    assert fake.create(key, "aisa").status_code == 200
+    assert fake.client.post("/__admin/worlds/none/reset").status_code == 404
 
 
 def test_addresses() -> None:

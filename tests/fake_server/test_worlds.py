@@ -39,6 +39,7 @@ def test_a_key_names_scenario_and_world(key: str, scenario: str, world: str) -> 
     [
         ("sk-throtled-poll", "throttled-poll"),
         ("sk-suceeds", "succeeds"),
+        ("sk-bad-gatway", "bad-gateway"),
         ("sk-Succeeds.x", "succeeds"),
         ("sk-fails-by-polcy.mine", "fails-by-policy"),
     ],
@@ -130,6 +131,38 @@ def test_keys_in_endless_number_cost_no_memory(monkeypatch: pytest.MonkeyPatch) 
         worlds.for_key(f"sk-suceeds.{number}")
     assert len(worlds._choices) == 5
     assert worlds.for_key("sk-succeeds.0") is first
+
+
+def test_keys_without_a_scenario_are_told_once_each_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each world of a `sk-` key that names no scenario is told once, up to a bound; no other key is told."""
+    monkeypatch.setattr("fake_server.worlds.MOST_TOLD_KEYS", 3)
+    told: list[str] = []
+    worlds = Worlds(NAMES, "succeeds", manual=True, tell=told.append)
+    for key in ("sk-succeeds.x", "sk-bad-gatway", "sk-invalid", "no-prefix", "sk-qqqq-1", "sk-qqqq-1"):
+        worlds.for_key(key)
+    (name,) = [name for name in worlds.names() if name.endswith(told[0].rpartition("~")[2])]
+    assert told == [f"a key that names no scenario plays 'succeeds' in world {name}"]
+    for number in range(10):
+        worlds.for_key(f"sk-qqqq-{number}")
+    assert len(told) == 3
+
+
+def test_a_reset_world_is_new_and_its_time_goes_on() -> None:
+    """A reset frees every slot and empties bill and journal, under the same name and key; the clock does not go
+    back, and no id of before is given out again."""
+    worlds = Worlds(NAMES, "stuck-running", manual=True)
+    world = worlds.for_key("sk-stuck-running.x")
+    assert isinstance(world, World)
+    assert isinstance(world.clock, ManualClock)
+    world.clock.advance(7.0)
+    before = create(world)
+    worlds.reset(world)
+    assert worlds.for_key("sk-stuck-running.x") is world
+    assert world.now().monotonic_s == 7.0
+    assert world.engine.bill(world.now()).tasks == ()
+    assert not world.engine.journal.entries
+    assert create(world) != before
+    assert world.engine.journal.entries[0].at_s == 0.0
 
 
 def test_worlds_have_clocks_of_their_own() -> None:
