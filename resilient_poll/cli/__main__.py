@@ -28,12 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     _open_standard_streams()
     words = sys.argv[1:] if arguments is None else list(arguments)
-    with Interrupts(until_exit=arguments is None) as interrupts:
-        try:
+    try:
+        with Interrupts(until_exit=arguments is None) as interrupts:
             return _run(words, interrupts)
-        except Interrupted as interruption:
-            # Everything after the first imports reports its own interruptions.
-            return _too_early(interruption, words)
+    except Interrupted as interruption:
+        # Everything after the first imports reports its own interruptions.
+        return _too_early(interruption, words)
 
 
 def _open_standard_streams() -> None:
@@ -47,7 +47,7 @@ def _open_standard_streams() -> None:
                 os.dup2(opened, descriptor)
                 os.close(opened)
         if getattr(sys, name) is None:
-            setattr(sys, name, open(descriptor, "r" if descriptor == 0 else "w", encoding="utf-8", closefd=False))  # noqa: PTH123, SIM115  # a descriptor, for good
+            setattr(sys, name, open(descriptor, "r" if descriptor == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115  # a descriptor, for good
 
 
 def _too_early(interruption: Interrupted, words: list[str]) -> int:

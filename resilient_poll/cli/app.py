@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import os
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +21,11 @@ from resilient_poll.cli.options import (
     task_argument,
     wait_options,
 )
-from resilient_poll.cli.report import Report, report_of_error, report_of_standing
+from resilient_poll.cli.report import Report, asks_about_a_task, report_of_error, report_of_standing
 from resilient_poll.cli.session import PROGRAM, Plan, Session
-from resilient_poll.cli.streams import print_report, write_any_character
+from resilient_poll.cli.streams import give_up_on, print_report, write_any_character
 from resilient_poll.dashscope.client import DashScope, Task
+from resilient_poll.dashscope.download import DownloadProblem, PartialFile, target_path
 from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain, Standing
 from resilient_poll.machine.lifecycle import OPEN, Phase
 
@@ -51,10 +52,16 @@ def run(arguments: list[str], interrupts: Interrupts) -> int:
     write_any_character()
     # The client logs for programs; here its every line would double what the reports say.
     logging.getLogger("resilient_poll").addHandler(_SILENCE)
+    if not arguments:
+        click.echo(cli.get_help(click.Context(cli, info_name=PROGRAM)), err=True)
+        return int(ExitCode.USAGE)
     try:
         report = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False, obj=interrupts)
     except click.ClickException as error:
         return _usage(error, arguments, as_json="--json" in arguments)
+    except OSError:
+        give_up_on(sys.stdout)  # Only a help or a version that cannot be written; reports look after themselves.
+        return int(ExitCode.OTHER)
     # --help and --version end with a number.
     return report if isinstance(report, int) else int(ExitCode.SUCCEEDED)
 
@@ -147,7 +154,7 @@ def wait(
             _check_writable(output)
         task = session.pick_up(client)
         standing = session.wait(task, timeout)
-        return report_of_standing(standing) if output is None else _saved(session, task, output)
+        return _told(plan, standing) if output is None else _saved(session, task, output)
 
     return _emit(Session.perform(plan, interrupts, work), as_json=as_json)
 
@@ -161,7 +168,7 @@ def status(interrupts: Interrupts, task_id: str, dialect: str | None, base_url: 
     plan = Plan(dialect=dialect, base_url=base_url, task_id=task_id)
 
     def work(session: Session, client: DashScope) -> Report:
-        return report_of_standing(session.look(session.pick_up(client)))
+        return _told(plan, session.look(session.pick_up(client)))
 
     return _emit(Session.perform(plan, interrupts, work), as_json=as_json)
 
@@ -216,11 +223,22 @@ def _what_to_make(prompt: str | None, more: Mapping[str, Any] | None) -> Mapping
 
 def _check_writable(output: Path) -> None:
     """Refuse to pay for a video that has nowhere to go."""
-    folder = output if output.is_dir() else output.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise ConfigurationError(
-            f"nothing can be saved to {str(output)!r}: no folder there that can be written; nothing was sent"
-        )
+    try:
+        # What the download will do, with nothing in it: no question about rights answers as surely.
+        with PartialFile(target_path(output, "probe")):
+            pass
+    except (OSError, DownloadProblem) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigurationError(f"nothing can be saved to {str(output)!r}: {reason}; nothing was sent") from None
+
+
+def _told(plan: Plan, standing: Standing) -> Report:
+    """Report where a task stands, and how to get its video."""
+    has_video = standing.phase is Phase.SUCCEEDED
+    target = replace(plan, target=plan.target or Path())
+    return report_of_standing(
+        standing, next_command=target.command("download", standing.task_id) if has_video else None
+    )
 
 
 def _saved(session: Session, task: Task, output: Path) -> Report:
@@ -246,8 +264,8 @@ def _usage(error: click.ClickException, arguments: list[str], *, as_json: bool) 
     if not as_json:
         error.show()
         return int(ExitCode.USAGE)
-    creates = not {"wait", "status", "cancel", "download"} & set(arguments[:1])
-    problem = ConfigurationError(f"{error.format_message()}; nothing was sent")
+    problem = ConfigurationError(f"{error.format_message().removesuffix('.')}; nothing was sent")
+    creates = not asks_about_a_task(arguments)
     return _emit(report_of_error(problem, task_id=None, creates=creates, next_command=None), as_json=True)
 
 

@@ -44,11 +44,11 @@ class ExitCode(IntEnum):
 MEANINGS: Mapping[ExitCode, str] = MappingProxyType(
     {
         ExitCode.SUCCEEDED: "succeeded: what was asked for is done",
-        ExitCode.OTHER: "anything else: a paid video is not on disk, or interrupted before anything was accepted",
+        ExitCode.OTHER: "anything else: a paid video is not on disk, or a signal came first",
         ExitCode.USAGE: "usage: the call or its configuration makes no sense; nothing was sent",
         ExitCode.FAILED: "failed: the task ended without a result (FAILED, CANCELED, EXPIRED)",
         ExitCode.STILL_GOING: "still going: do not submit again, wait for it",
-        ExitCode.IN_DOUBT: "in doubt: there may be a task that will be billed; look before you submit again",
+        ExitCode.IN_DOUBT: "in doubt: a task may exist and be billed; look before submitting again",
         ExitCode.REFUSED: "refused: the service said no to the submit, the question or the cancel",
         ExitCode.THROTTLED: "throttled or not reached: nothing was accepted, come back later",
     }

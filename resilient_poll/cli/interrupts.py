@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and a closed terminal, as one thing: an exception in the main thread, but never while a create is out.
+"""Ctrl-C, SIGTERM and a closed terminal are one thing: an exception in the main thread, never while a create is out.
 
 A create that is cut off leaves a doubt about money. So while its answer is awaited (which is
 bounded), a signal is only noted, and raised as soon as nothing can be lost by it. Whoever

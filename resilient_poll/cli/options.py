@@ -38,6 +38,16 @@ def _json_object(_context: click.Context, _option: click.Parameter, value: str |
     return found
 
 
+class _Target(click.Path):
+    """A path. The empty one, which a script's unset variable makes, is not the working folder."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse an empty path."""
+        if value == "":
+            self.fail("an empty name is no file", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def connection_options(command: Command) -> Command:
     """Add what every command needs to reach the service."""
     return _all(
@@ -96,7 +106,7 @@ def wait_options(command: Command) -> Command:
             metavar="SECONDS",
             default=DEFAULT_WAIT_S,
             show_default=True,
-            help="How long to wait for the task. It is not cut by it.",
+            help="How long to wait for the task. The task goes on when the wait ends.",
         ),
         click.option(
             "--interval",
@@ -115,7 +125,7 @@ def output_option(*, default: str | None, text: str) -> Callable[[Command], Comm
     return click.option(
         "-o",
         "--output",
-        type=click.Path(path_type=Path),
+        type=_Target(path_type=Path),
         metavar="FILE",
         default=default,
         show_default=default is not None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
@@ -66,7 +67,7 @@ class Progress:
     """
 
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or PatientConsole(stderr=True, highlight=False)
+        self._console = console or PatientConsole(stderr=True)
         self.story = Story(time.monotonic())
         self._task: Task | None = None
         # rich also calls a log file with FORCE_COLOR a terminal; an animation in one is noise.
@@ -93,6 +94,12 @@ class Progress:
         self.story = replace(self.story, doing=doing, next_s=None)
         self._say(doing)
 
+    def accepted(self, task: Task) -> None:
+        """Leave the id of a new task on the terminal for good: the live line is short, and gone after a kill."""
+        if self._live is not None:
+            self._console.print(Text(f"accepted: task {printable(task.id)}"), soft_wrap=True)
+        self.watch(task)
+
     def watch(self, task: Task) -> None:
         """Follow a task from here on."""
         self._task = task
@@ -108,7 +115,8 @@ class Progress:
                 code = f" ({event.code})" if event.code else ""
                 trouble = f"throttled{code}"
                 self.story = replace(self.story, quiet_until_s=event.until_s)
-                self._say(f"{trouble}, asking again in {max(0.0, event.until_s - now_s):.1f} s")
+                # Whether it is asked again after that is not known here: the time may be up before.
+                self._say(f"{trouble}, quiet for {max(0.0, event.until_s - now_s):.1f} s")
             case AttemptFailed():
                 trouble = f"{'a poll brought nothing' if event.task_id else 'not sent'} ({event.reason})"
                 self._say(f"{trouble}, trying again")
@@ -140,7 +148,9 @@ class Progress:
         note = "a create is out: waiting for its answer (60 s at most), so that no paid task is lost; again to force"
         self.story = replace(self.story, note=note)
         if self._live is None:
-            os.write(2, f"{note}\n".encode())
+            # Raised in the middle of the create, it would cut that.
+            with suppress(OSError):
+                os.write(2, f"{note}\n".encode())
 
     def _look(self) -> None:
         """Take over what the task says of itself."""

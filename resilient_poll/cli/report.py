@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,7 +14,17 @@ from resilient_poll.dashscope.results import video_url_of
 from resilient_poll.errors import ResilientPollError, SafeToSubmitAgain, Standing, SubmitError, SubmitInDoubt, TaskError
 from resilient_poll.machine.lifecycle import ENDS, Billing, Phase
 
-__all__ = ["JSON_WORDS", "Report", "printable", "report_of_error", "report_of_interruption", "report_of_standing"]
+__all__ = [
+    "JSON_WORDS",
+    "Report",
+    "asks_about_a_task",
+    "printable",
+    "report_of_early_end",
+    "report_of_error",
+    "report_of_interruption",
+    "report_of_standing",
+    "report_of_surprise",
+]
 
 JSON_WORDS = (
     "outcome",
@@ -31,6 +41,9 @@ JSON_WORDS = (
     "error",
 )
 """The keys of every JSON object, in this order; a value that is not known is null."""
+
+SHORTEST_TOLD_S = 0.05
+"""A phase that would be told as 0.0 s is left out for people."""
 
 _OWED: Mapping[Billing, str] = MappingProxyType(
     {
@@ -118,7 +131,7 @@ def report_of_standing(
         headline: The first line; the service's word for where the task stands, unless given.
         file: Where its video was saved.
         problem: Why this is not what was asked for; the lines then go to stderr.
-        next_command: What to type next, where there is a problem.
+        next_command: What to type next.
     """
     code, outcome = verdict or verdict_on_phase(standing.phase)
     said = ": ".join(part for part in (standing.code, standing.message) if part)
@@ -132,7 +145,7 @@ def report_of_standing(
         file=file,
         error=None if problem is None else _error("NotDone", problem, next_command=next_command),
         result=lines if problem is None else (),
-        notes=() if problem is None else (*lines, *_next_lines(next_command)),
+        notes=(*(() if problem is None else lines), *_next_lines(next_command)),
     )
 
 
@@ -156,6 +169,8 @@ def report_of_error(
             phase, billing = Phase.IN_DOUBT, Billing.UNDETERMINED
         case _ if creates:
             phase, billing = Phase.REFUSED if code is ExitCode.REFUSED else Phase.NEW, Billing.NONE
+            if code is ExitCode.USAGE:
+                safe = SafeToSubmitAgain.YES  # Whatever is wrong with the call: it has sent nothing.
         case _:
             # The mistake is in how an existing task was asked about; that task is no less there.
             safe = SafeToSubmitAgain.NO
@@ -217,6 +232,54 @@ def report_of_interruption(
     )
 
 
+def report_of_early_end(signal_name: str, words: list[str]) -> Report:
+    """Report that a signal came before the command had begun."""
+    report = report_of_interruption(signal_name, (ExitCode.OTHER, "interrupted"), "nothing was sent.")
+    if asks_about_a_task(words):
+        return replace(report, phase=None, billing=None, safe_to_submit_again=SafeToSubmitAgain.NO)
+    return report
+
+
+def report_of_surprise(
+    error: Exception, *, standing: Standing | None, task_id: str | None, may_have_sent: bool, next_command: str | None
+) -> Report:
+    """Report what nobody thought of, by its kind alone: its text could hold anything.
+
+    Args:
+        error: What was raised.
+        standing: Where the task stands.
+        task_id: Its id, if only that is known.
+        may_have_sent: Whether a create may be out whose task is not known.
+        next_command: What to type to go on.
+    """
+    phase, billing, safe = _WITHOUT_TASK[ExitCode.IN_DOUBT if may_have_sent else ExitCode.OTHER]
+    if standing is not None:
+        what = f"task {standing.task_id} exists ({_OWED[standing.billing] or 'nothing is known of its price'})"
+    elif task_id is not None:
+        what = f"task {task_id} is not affected"
+    else:
+        what = "a task may exist and be billed; look before you submit again" if may_have_sent else "nothing was sent"
+    if standing is not None or task_id is not None:
+        phase, billing, safe = None, None, SafeToSubmitAgain.NO
+    text = f"unexpected {type(error).__name__} (RESILIENT_POLL_TRACEBACK=1 shows more): {what}"
+    return Report(
+        exit_code=ExitCode.OTHER,
+        outcome="error",
+        safe_to_submit_again=safe,
+        standing=standing,
+        task_id=task_id,
+        phase=phase,
+        billing=billing,
+        error=_error(type(error).__name__, text, next_command=next_command),
+        notes=(f"✗ {text}", *_next_lines(next_command)),
+    )
+
+
+def asks_about_a_task(words: list[str]) -> bool:
+    """Tell whether a command line is about a task that exists, and would make none."""
+    return bool({"wait", "status", "cancel", "download"} & set(words[:1]))
+
+
 def printable(text: str) -> str:
     """Return text that a terminal only shows: what a service says must not move its cursor or set its title."""
     return "".join(
@@ -242,7 +305,9 @@ def _safe_to_submit_again(standing: Standing) -> SafeToSubmitAgain:
 
 
 def _story_of(standing: Standing) -> str:
-    spent = " → ".join(f"{phase} {seconds:.1f} s" for phase, seconds in standing.time_per_phase.items() if seconds)
+    spent = " → ".join(
+        f"{phase} {seconds:.1f} s" for phase, seconds in standing.time_per_phase.items() if seconds >= SHORTEST_TOLD_S
+    )
     polls = f"{standing.polls} poll{'' if standing.polls == 1 else 's'}"
     return " · ".join(part for part in (spent, polls, _OWED[standing.billing]) if part)
 

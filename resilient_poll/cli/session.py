@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -12,7 +14,7 @@ from typing import Any, Self
 from resilient_poll.cli.exit_codes import ExitCode, verdict_on_phase
 from resilient_poll.cli.interrupts import Interrupted, Interrupts
 from resilient_poll.cli.progress import Progress
-from resilient_poll.cli.report import Report, report_of_error, report_of_interruption
+from resilient_poll.cli.report import Report, report_of_error, report_of_interruption, report_of_surprise
 from resilient_poll.dashscope.client import DashScope, Task
 from resilient_poll.drive.clocks import RealClock
 from resilient_poll.errors import DownloadFailed, ResilientPollError, Standing, TaskError
@@ -100,6 +102,10 @@ class Session:
             return session._report_error(error)
         except Interrupted as interruption:
             return session._report_interruption(interruption)
+        except Exception as error:  # noqa: BLE001  # the last one who knows that there is a task, and which
+            if os.environ.get("RESILIENT_POLL_TRACEBACK") == "1":
+                traceback.print_exc()
+            return session._report_surprise(error)
         finally:
             interrupts.finish()
 
@@ -111,7 +117,7 @@ class Session:
         self._stage = _Stage.CREATING
         with self._interrupts.deferred():
             task = client.submit(model, what, how, timeout=timeout_s)
-            self._take(task)
+            self._take(task, is_new=True)
         return task
 
     def pick_up(self, client: DashScope) -> Task:
@@ -144,10 +150,13 @@ class Session:
         self._stage = _Stage.SAVING
         return task.download(target)
 
-    def _take(self, task: Task) -> None:
+    def _take(self, task: Task, *, is_new: bool = False) -> None:
         self._task, self._task_id = task, task.id
         self._stage = _Stage.ASKING
-        self._progress.watch(task)
+        if is_new:
+            self._progress.accepted(task)
+        else:
+            self._progress.watch(task)
 
     def _connect(self) -> DashScope:
         policy = WaitPolicy() if self._plan.interval_s is None else WaitPolicy(schedule=Fixed(self._plan.interval_s))
@@ -169,8 +178,19 @@ class Session:
         return report_of_error(
             error,
             task_id=self._task_id,
-            creates=self._plan.task_id is None,
+            creates=self._task_id is None,
             next_command=self._plan.command(verb, task_id) if verb and task_id else None,
+        )
+
+    def _report_surprise(self, error: Exception) -> Report:
+        standing = None if self._task is None else self._task.standing
+        verb = "download" if self._stage is _Stage.SAVING else "wait"
+        return report_of_surprise(
+            error,
+            standing=standing,
+            task_id=self._task_id,
+            may_have_sent=self._stage is _Stage.CREATING,
+            next_command=None if self._task_id is None else self._plan.command(verb, self._task_id),
         )
 
     def _report_interruption(self, interruption: Interrupted) -> Report:

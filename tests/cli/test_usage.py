@@ -14,7 +14,7 @@ from tests.cli.command_line import MAKE, Account, here
 Capture = pytest.CaptureFixture[str]
 COMMANDS = ("run", "submit", "wait", "status", "cancel", "download")
 WRONG = [
-    ((), "Missing command"),
+    ((), "Commands:"),
     (("sing",), "No such command"),
     (("run",), "Missing option '--model'"),
     (("run", "--model", "m"), "nothing to make"),
