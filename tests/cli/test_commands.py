@@ -12,6 +12,10 @@ from pathlib import Path
 import pytest
 
 from resilient_poll import __version__
+from resilient_poll.cli.report import report_of_standing
+from resilient_poll.cli.streams import PatientConsole
+from resilient_poll.errors import Standing
+from resilient_poll.machine.lifecycle import Billing, Phase
 from tests.cli.command_line import MAKE, SOON, Account, as_process, command, here
 from tests.support.fake_process import FakeProcess
 from tests.support.raw_server import RawRequest, RawServer, json_answer
@@ -207,3 +211,138 @@ def test_the_console_script_is_the_same(account: Account) -> None:
     ended = as_process("--help")
     assert ended.code == 0
     assert ended.stdout.startswith("Usage: resilient-poll ")
+
+
+@pytest.mark.parametrize("columns", ["0", "1", "19"])
+def test_results_do_not_depend_on_the_width(
+    account: Account, capfd: Capture, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    """However narrow the terminal is said to be, the id and the way on are printed, each in one line."""
+    account.open("at-once")
+    monkeypatch.setenv("COLUMNS", columns)
+    ended = here(capfd, "submit", *MAKE)
+    assert re.fullmatch(r"[0-9a-f-]{36}\n", ended.stdout), ended
+    assert f"  $ resilient-poll wait {ended.stdout.strip()}\n" in ended.stderr
+    assert PatientConsole(stderr=True).width == 20
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_a_stdout_that_cannot_be_written_loses_no_id(account: Account, more: tuple[str, ...]) -> None:
+    """If stdout takes nothing, the id goes to stderr, nothing traces, and the exit code is of what happened."""
+    account.open("at-once")
+    Path("empty").touch()
+    with Path("empty").open("rb") as unwritable:
+        done = subprocess.run(  # noqa: S603  # our own command
+            command("submit", *MAKE, *more), stdout=unwritable, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert done.returncode == 0
+    assert "Traceback" not in done.stderr
+    assert re.search(r"✗ stdout: .*; the result was task [0-9a-f-]{36} \(accepted\)\n", done.stderr)
+
+
+def test_a_help_that_cannot_be_written_is_no_traceback(tmp_path: Path) -> None:
+    """A help whose stdout takes nothing ends with a code of the table, and quietly."""
+    (tmp_path / "empty").touch()
+    with (tmp_path / "empty").open("rb") as unwritable:
+        done = subprocess.run(  # noqa: S603  # our own command
+            command("--help"), stdout=unwritable, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_a_stderr_that_cannot_be_written_ends_no_wait(account: Account, capfd: Capture) -> None:
+    """If stderr takes nothing, the task is created, awaited and saved all the same."""
+    account.open("one-bad-gateway")
+    del capfd
+    Path("empty").touch()
+    with Path("empty").open("rb") as unwritable:
+        done = subprocess.run(  # noqa: S603  # our own command
+            command("run", *MAKE, *SOON, "-o", "clip.mp4"), stdout=subprocess.PIPE, stderr=unwritable, check=False
+        )
+    assert done.returncode == 0
+    assert Path("clip.mp4").exists()
+
+
+@pytest.mark.parametrize("traced", [False, True])
+def test_a_surprise_names_the_task(
+    account: Account, capfd: Capture, monkeypatch: pytest.MonkeyPatch, traced: bool
+) -> None:
+    """An error that nobody thought of ends with 1, the task's id, what is owed and the way back; a trace on request."""
+    account.open("at-once")
+    task_id = account.submitted(capfd)
+
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("sk-canary-canary")
+
+    monkeypatch.setattr("resilient_poll.cli.session.Session.save", fails)
+    monkeypatch.setenv("RESILIENT_POLL_TRACEBACK", "1" if traced else "")
+    ended = here(capfd, "wait", task_id, *SOON, "-o", "clip.mp4")
+    assert (ended.code, ended.stdout) == (1, "")
+    assert f"task {task_id} exists (billed)\n  $ resilient-poll wait {task_id} -o clip.mp4\n" in ended.stderr
+    assert ("Traceback" in ended.stderr) == ("canary" in ended.stderr) == traced
+    said = here(capfd, "wait", task_id, *SOON, "-o", "clip.mp4", "--json").object
+    assert (said["outcome"], said["task_id"], said["billing"]) == ("error", task_id, "BILLED")
+    assert (said["safe_to_submit_again"], said["error"]["type"]) == ("no", "ZeroDivisionError")
+
+
+@pytest.mark.parametrize(
+    ("at", "words", "again", "said"),
+    [
+        ("dashscope.client.DashScope.submit", ("submit", *MAKE), "unknown", "look before you submit again"),
+        ("cli.app._what_to_make", ("submit", *MAKE), "yes", "nothing was sent"),
+        ("dashscope.client.DashScope.task", ("status", "t1"), "no", "task t1 is not affected"),
+    ],
+)
+def test_a_surprise_says_whether_anything_was_sent(
+    account: Account,
+    capfd: Capture,
+    monkeypatch: pytest.MonkeyPatch,
+    at: str,
+    words: tuple[str, ...],
+    again: str,
+    said: str,
+) -> None:
+    """Without a task of its own, a surprise says whether one may exist."""
+    account.open("at-once")
+
+    def fails(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(f"resilient_poll.{at}", fails)
+    ended = here(capfd, *words, "--json")
+    assert (ended.code, ended.object["safe_to_submit_again"]) == (1, again)
+    assert said in ended.object["error"]["text"]
+
+
+def test_a_success_says_how_to_get_the_video(account: Account, capfd: Capture) -> None:
+    """After a success that was only looked at, the next step can be typed as it stands; JSON says nothing new."""
+    account.open("at-once")
+    task_id = account.submitted(capfd)
+    for words in (("wait", task_id, *SOON), ("status", task_id)):
+        ended = here(capfd, *words)
+        assert f"  $ resilient-poll download {task_id} -o .\n" in ended.stderr
+        assert " 0.0 s" not in ended.stdout
+        assert here(capfd, *words, "--json").object["error"] is None
+
+
+def test_short_phases_are_not_told(capfd: Capture) -> None:
+    """A phase that lasted no twentieth of a second is left out for people and kept for machines."""
+    del capfd
+    standing = Standing(
+        task_id="t1",
+        phase=Phase.SUCCEEDED,
+        status="SUCCEEDED",
+        billing=Billing.BILLED,
+        time_per_phase={Phase.UNRECOGNIZED: 0.049, Phase.RUNNING: 9.0},
+    )
+    report = report_of_standing(standing)
+    assert report.result[2] == "  RUNNING 9.0 s · 0 polls · billed"
+    assert '"UNRECOGNIZED": 0.049' in report.as_json()
+
+
+def test_the_package_is_a_program(account: Account) -> None:
+    """``python -m resilient_poll`` is the command line."""
+    account.open("at-once")
+    arguments = [sys.executable, "-m", "resilient_poll", "--version"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)  # noqa: S603  # our own command
+    assert done.stdout == f"resilient-poll, version {__version__}\n"

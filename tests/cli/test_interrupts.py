@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from resilient_poll.cli.__main__ import main
 from resilient_poll.cli.interrupts import Interrupted, Interrupts
-from tests.cli.command_line import MAKE, SOON, Account, here, started
+from tests.cli.command_line import LONGEST_RUN_S, MAKE, SOON, Account, Ended, command, here, started
 from tests.support.raw_server import Connection, RawServer, json_answer
 
 Capture = pytest.CaptureFixture[str]
@@ -252,3 +254,103 @@ def test_a_held_signal_comes_through_where_it_may() -> None:
         with pytest.raises(Interrupted) as raised:
             interrupts.allowed().__enter__()
     assert not raised.value.forced
+
+
+def signalled_while_out(number: signal.Signals, stdio: str, *more: str, pids: list[int]) -> tuple[Ended, bytes]:
+    """Run a submit whose stdio a shell sets up, and send a signal while its create is out; what came after it too."""
+    late: list[bytes] = []
+
+    def script(connection: Connection) -> None:
+        connection.read_request()
+        os.kill(pids[0], number)
+        # real: the signal must be heard before the answer; a note in the wrong place comes within this time
+        connection.socket.settimeout(0.3)
+        try:
+            late.append(connection.socket.recv(65536))
+        except TimeoutError:
+            late.append(b"")
+        connection.send(ACCEPTED)
+
+    with RawServer(script) as server:
+        words = command("submit", *MAKE, "--base-url", server.url, *more)
+        with subprocess.Popen(  # noqa: S603  # our own command
+            ["/bin/sh", "-c", f'exec "$@" {stdio}', "sh", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            pids.append(process.pid)
+            stdout, stderr = process.communicate(timeout=LONGEST_RUN_S)
+        return Ended(process.returncode, stdout, stderr), b"".join(late)
+
+
+@pytest.mark.parametrize("stdio", ["2>&-", "2>&- <&-", "2<empty"])
+def test_a_note_that_cannot_be_written_cuts_nothing(account: Account, stdio: str) -> None:
+    """With a stderr that is closed or cannot be written, a signal still waits, and no note gets into the create."""
+    account.open("at-once")
+    Path("empty").touch()
+    ended, late = signalled_while_out(signal.SIGTERM, stdio, pids=[])
+    assert (ended.code, ended.stdout, late) == (4, "task-1\n", b"")
+
+
+def test_a_terminal_that_is_closed_is_a_signal(account: Account) -> None:
+    """SIGHUP waits for the create like any other signal, and its task is reported."""
+    account.open("at-once")
+    ended, _ = signalled_while_out(signal.SIGHUP, "", pids=[])
+    assert (ended.code, ended.stdout) == (4, "task-1\n")
+    assert "interrupted (SIGHUP)" in ended.stderr
+
+
+def test_nohup_is_respected() -> None:
+    """A SIGHUP that is ignored from the start stays ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupts():
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+            signal.raise_signal(signal.SIGHUP)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_what_a_note_raises_is_dropped() -> None:
+    """Nothing that the teller of a held signal raises gets into the create."""
+
+    def fails() -> None:
+        raise RuntimeError
+
+    with Interrupts() as interrupts:
+        interrupts.on_deferred = fails
+        with pytest.raises(Interrupted), interrupts.deferred():
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_late_signal_does_not_replace_the_exit_code() -> None:
+    """Where the process ends after the block, signals are ignored from then on."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        with Interrupts(until_exit=True) as interrupts:
+            interrupts.finish()
+        for number in before:
+            assert signal.getsignal(number) is signal.SIG_IGN
+            signal.raise_signal(number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(("word", "again"), [("run", "yes"), ("wait", "no")])
+def test_an_early_signal_is_one_json_object_too(
+    monkeypatch: pytest.MonkeyPatch, capfd: Capture, word: str, again: str
+) -> None:
+    """With --json a signal before the command has begun leaves one object as well."""
+
+    def interrupted_at_once(arguments: list[str], interrupts: Interrupts) -> int:
+        del arguments, interrupts
+        signal.raise_signal(signal.SIGTERM)
+        return 0
+
+    monkeypatch.setattr("resilient_poll.cli.app.run", interrupted_at_once)
+    ended = here(capfd, word, "--json")
+    assert (ended.code, ended.stderr) == (1, "")
+    assert (ended.object["outcome"], ended.object["safe_to_submit_again"]) == ("interrupted", again)
