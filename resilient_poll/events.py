@@ -52,6 +52,13 @@ class Event:
     task_id: str | None
     at_s: float
 
+    def __str__(self) -> str:
+        who = "the submit" if self.task_id is None else f"task {self.task_id}"
+        return f"{who}: {self._said()}"
+
+    def _said(self) -> str:
+        return type(self).__name__
+
 
 @dataclass(frozen=True, slots=True)
 class PhaseChanged(Event):
@@ -67,6 +74,10 @@ class PhaseChanged(Event):
     after: Phase
     status: str | None
 
+    def _said(self) -> str:
+        word = f" ({self.status})" if self.status else ""
+        return f"{self.before} → {self.after}{word}"
+
 
 @dataclass(frozen=True, slots=True)
 class BillingChanged(Event):
@@ -79,6 +90,9 @@ class BillingChanged(Event):
 
     before: Billing
     after: Billing
+
+    def _said(self) -> str:
+        return f"bill {self.before} → {self.after}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +111,9 @@ class IllegalMove(Event):
     status: str
     believed: bool
 
+    def _said(self) -> str:
+        return f"the service says {self.status} after {self.before}, which its own table forbids"
+
 
 @dataclass(frozen=True, slots=True)
 class UnlistedStatus(Event):
@@ -107,6 +124,9 @@ class UnlistedStatus(Event):
     """
 
     status: str
+
+    def _said(self) -> str:
+        return f"the service says {self.status}, which nobody listed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +143,10 @@ class Throttled(Event):
     retry_after_s: float | None
     until_s: float
 
+    def _said(self) -> str:
+        code = f" ({self.code})" if self.code else ""
+        return f"throttled{code}, nothing is sent for {max(0.0, self.until_s - self.at_s):.1f} s"
+
 
 @dataclass(frozen=True, slots=True)
 class AttemptFailed(Event):
@@ -136,6 +160,9 @@ class AttemptFailed(Event):
     reason: str
     failures_in_a_row: int
 
+    def _said(self) -> str:
+        return f"a request brought nothing: {self.reason} ({self.failures_in_a_row} in a row)"
+
 
 @dataclass(frozen=True, slots=True)
 class HintIgnored(Event):
@@ -146,6 +173,9 @@ class HintIgnored(Event):
     """
 
     reason: str
+
+    def _said(self) -> str:
+        return self.reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +190,9 @@ class Waiting(Event):
     until_s: float
     reason: SleepReason
 
+    def _said(self) -> str:
+        return f"waiting {max(0.0, self.until_s - self.at_s):.1f} s ({self.reason})"
+
 
 @dataclass(frozen=True, slots=True)
 class WaitEnded(Event):
@@ -172,3 +205,6 @@ class WaitEnded(Event):
 
     reason: DoneReason
     phase: Phase
+
+    def _said(self) -> str:
+        return f"the wait is over ({self.reason}), {self.phase}"

@@ -5,7 +5,6 @@ Nothing third-party is imported here; :func:`poll_async` needs anyio when it is 
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
@@ -14,13 +13,14 @@ from typing import Any
 from resilient_poll.drive import async_driver, sync_driver
 from resilient_poll.drive.clocks import AsyncClock, Clock, RealAsyncClock, RealClock
 from resilient_poll.drive.outcome import Outcome, task_error
+from resilient_poll.drive.telling import logger, saying_that_it_goes_on, tell
 from resilient_poll.errors import ConfigurationError
-from resilient_poll.events import AttemptFailed, Event
+from resilient_poll.events import Event, WaitEnded
 from resilient_poll.http.retry_after import read_retry_after
 from resilient_poll.http.sent import describe, is_library_error
 from resilient_poll.machine.commands import Done, Query, Submit
 from resilient_poll.machine.lifecycle import Lifecycle
-from resilient_poll.machine.observations import Observation, Refused, StatusSeen, Throttled, Unreachable
+from resilient_poll.machine.observations import Observation, Refused, StatusSeen, Throttled, Unreachable, Unreadable
 from resilient_poll.machine.policy import WaitPolicy
 from resilient_poll.machine.poller import Poller
 from resilient_poll.machine.schedules import Schedule
@@ -28,8 +28,6 @@ from resilient_poll.machine.task_record import TaskRecord
 from resilient_poll.transports.abandon import LeftBehind, call_within
 
 __all__ = ["Heard", "poll", "poll_async"]
-
-logger = logging.getLogger("resilient_poll")
 
 Heard = str | tuple[str, Any] | Observation
 """What a query may return: the status; the status and the whole answer; or an observation."""
@@ -86,15 +84,17 @@ def poll(
 
     def perform(command: Submit | Query) -> Observation:
         try:
-            return waiting.heard(call_within(ask, command.timeout_s))
+            what = call_within(ask, command.timeout_s)
         except LeftBehind:
             return waiting.too_slow(command)
         except Exception as error:
             if (observation := waiting.understand(error)) is None:
                 raise
             return observation
+        return waiting.heard(what)
 
-    done = sync_driver.run(waiting.poller, perform, clock or RealClock(), waiting.publish)
+    with saying_that_it_goes_on(task_id):
+        done = sync_driver.run(waiting.poller, perform, clock or RealClock(), waiting.publish)
     return waiting.conclude(done)
 
 
@@ -128,15 +128,18 @@ async def poll_async(
 
     async def perform(command: Submit | Query) -> Observation:
         try:
-            with anyio.move_on_after(command.timeout_s):
-                return waiting.heard(await query())
+            with anyio.move_on_after(command.timeout_s) as scope:
+                what = await query()
         except Exception as error:
             if (observation := waiting.understand(error)) is None:
                 raise
             return observation
-        return waiting.too_slow(command)
+        if scope.cancelled_caught:
+            return waiting.too_slow(command)
+        return waiting.heard(what)
 
-    done = await async_driver.run(waiting.poller, perform, clock, waiting.publish)
+    with saying_that_it_goes_on(task_id):
+        done = await async_driver.run(waiting.poller, perform, clock, waiting.publish)
     return waiting.conclude(done)
 
 
@@ -165,13 +168,7 @@ class _Waiting:
         self.poller = Poller(TaskRecord.known_by_id(task_id, self._began), lifecycle, chosen, self._began)
 
     def publish(self, event: Event) -> None:
-        logger.log(logging.WARNING if isinstance(event, AttemptFailed) else logging.DEBUG, "%s", event)
-        if self._on_event is None:
-            return
-        try:
-            self._on_event(event)
-        except Exception:
-            logger.exception("the listener for events failed on %s; the wait goes on", event)
+        tell(event, self._on_event)
 
     def heard(self, what: Heard) -> Observation:
         self._last_trouble = None
@@ -183,7 +180,11 @@ class _Waiting:
             case Observation():
                 return what
             case _:
-                raise TypeError(f"a query returns a status, or a status and the answer, not {type(what).__name__}")
+                # It may be the service's doing (no status in its answer), so it is absorbed as any odd answer is.
+                self._last_trouble = (  # type: ignore[unreachable]  # callers without a type checker reach it
+                    f"a query returns a status, or a status and the answer, not {type(what).__name__}"
+                )
+                return Unreadable(reason=self._last_trouble)
 
     def too_slow(self, command: Submit | Query) -> Observation:
         self._last_trouble = f"no answer within {command.timeout_s:.1f} s"
@@ -215,6 +216,7 @@ class _Waiting:
 
     def conclude(self, done: Done) -> Outcome:
         record, now = self.poller.record, self._clock.now()
+        self.publish(WaitEnded(record.task_id, now.monotonic_s, done.reason, record.phase))
         error = task_error(
             record,
             done,

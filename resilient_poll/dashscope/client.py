@@ -14,8 +14,10 @@ from resilient_poll.dashscope import requests
 from resilient_poll.dashscope.client_core import ClientCore
 from resilient_poll.dashscope.download import (
     CHUNK_TIMEOUT_S,
+    DOWNLOAD_S,
     PartialFile,
     check_length,
+    check_time,
     next_hop,
     target_path,
 )
@@ -240,18 +242,20 @@ class Task(TaskCore):
             CancelRefused: The service said no, or it is not known what it said.
         """
         request = self._cancel_request()
+        self._clock.sleep(self._pause_before_cancel())
         try:
             what: Answer | ExchangeFailed = self._exchange.query(request, self._core.wait_policy.attempt_timeout_s)
         except ExchangeFailed as failure:
             what = failure
-        self._check_cancel(what)
-        return self.refresh()
+        doubt = self._doubt_about_cancel(what)
+        return self._after_cancel(self.refresh(), doubt)
 
-    def download(self, path: str | os.PathLike[str]) -> Path:
+    def download(self, path: str | os.PathLike[str], *, timeout: float = DOWNLOAD_S) -> Path:
         """Write the video to a file, which appears under its name only when it is whole.
 
         Args:
             path: The file, or a folder in which it gets the task's name.
+            timeout: How many seconds it may take, however slowly its bytes come; an hour by default.
 
         Returns:
             The file.
@@ -260,9 +264,10 @@ class Task(TaskCore):
             TaskError: There is nothing to download yet.
             DownloadFailed: It is not on disk; the task stays paid.
         """
-        target = target_path(path, self.id)
+        target, deadline_s = target_path(path, self.id), self._now().monotonic_s + timeout
         with self._telling_of_failure(), self._incoming() as incoming, PartialFile(target) as file:
             for chunk in incoming.chunks():
+                check_time(self._now().monotonic_s, deadline_s)
                 file.write(chunk)
             check_length(incoming.headers, file.size)
             file.keep()

@@ -20,8 +20,10 @@ from resilient_poll.dashscope import requests
 from resilient_poll.dashscope.client_core import ClientCore
 from resilient_poll.dashscope.download import (
     CHUNK_TIMEOUT_S,
+    DOWNLOAD_S,
     PartialFile,
     check_length,
+    check_time,
     next_hop,
     target_path,
 )
@@ -199,22 +201,29 @@ class AsyncTask(TaskCore):
     async def cancel(self) -> Standing:
         """Ask the service to cancel the task, then ask where it stands; see :meth:`.Task.cancel`."""
         request = self._cancel_request()
+        await self._clock.sleep(self._pause_before_cancel())
         try:
             what: Answer | ExchangeFailed = await self._exchange.query(
                 request, self._core.wait_policy.attempt_timeout_s
             )
         except ExchangeFailed as failure:
             what = failure
-        self._check_cancel(what)
-        return await self.refresh()
+        doubt = self._doubt_about_cancel(what)
+        return self._after_cancel(await self.refresh(), doubt)
 
-    async def download(self, path: str | os.PathLike[str]) -> Path:
+    async def download(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        timeout: float = DOWNLOAD_S,  # noqa: ASYNC109  # checked between pieces, so that no half-made file stays
+    ) -> Path:
         """Write the video to a file, off the event loop; see :meth:`.Task.download`."""
-        target = target_path(path, self.id)
+        target, deadline_s = target_path(path, self.id), self._now().monotonic_s + timeout
         with self._telling_of_failure():
             async with self._incoming() as incoming:
                 with PartialFile(target) as file:
                     async for chunk in incoming.chunks():
+                        check_time(self._now().monotonic_s, deadline_s)
                         await anyio.to_thread.run_sync(file.write, chunk)
                     check_length(incoming.headers, file.size)
                     await anyio.to_thread.run_sync(file.keep)

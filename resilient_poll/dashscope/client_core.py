@@ -14,8 +14,9 @@ from resilient_poll.dashscope.redaction import answer_without_key, failure_witho
 from resilient_poll.dashscope.resume_token import PREFIX, read_token, write_token
 from resilient_poll.dashscope.settings import Settings
 from resilient_poll.drive.outcome import submit_error
+from resilient_poll.drive.telling import logger, tell
 from resilient_poll.errors import ResilientPollError
-from resilient_poll.events import Event, HintIgnored, IllegalMove, PhaseChanged, UnlistedStatus
+from resilient_poll.events import Event, PhaseChanged
 from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.machine.commands import Done, DoneReason
 from resilient_poll.machine.floor import Floor
@@ -28,11 +29,8 @@ from resilient_poll.machine.task_record import TaskRecord
 
 __all__ = ["ClientCore"]
 
-logger = logging.getLogger("resilient_poll")
-
 _MOST_TASK_FLOORS = 10_000
 """Floors of tasks that nobody polls any more need not be kept; this many are some 2 MB."""
-_WORTH_A_WARNING = (HintIgnored, IllegalMove, UnlistedStatus)
 
 
 @dataclass(slots=True)
@@ -59,14 +57,8 @@ class ClientCore:
     _task_floors: OrderedDict[str, Floor] = field(default_factory=OrderedDict)
 
     def publish(self, event: Event) -> None:
-        """Log an event and tell the caller's listener, whose faults do not reach the wait."""
-        logger.log(logging.WARNING if isinstance(event, _WORTH_A_WARNING) else logging.DEBUG, "%s", event)
-        if self.on_event is None:
-            return
-        try:
-            self.on_event(event)
-        except Exception:
-            logger.exception("the listener for events failed on %s; the wait goes on", event)
+        """Log an event and tell the caller's listener."""
+        tell(event, self.on_event)
 
     def floor_of(self, task_id: str) -> Floor:
         """Return the earliest next query of a task, one for all who poll it through this client."""
@@ -164,6 +156,7 @@ class ClientCore:
             ConfigurationError: It is no task id.
             SnapshotError: It is a token that cannot be used here.
         """
-        if token_or_id.startswith(PREFIX):
-            return read_token(token_or_id, self.settings, now)
+        text = str(token_or_id).strip()
+        if text.startswith(PREFIX):
+            return read_token(text, self.settings, now)
         return TaskRecord.known_by_id(requests.checked_task_id(token_or_id), now)

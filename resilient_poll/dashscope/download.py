@@ -11,13 +11,17 @@ from types import TracebackType
 from typing import BinaryIO, Self
 from urllib.parse import urljoin, urlsplit
 
-__all__ = ["DownloadProblem", "PartialFile", "check_length", "next_hop", "target_path"]
+from resilient_poll.http.urls import is_http_url
+
+__all__ = ["DownloadProblem", "PartialFile", "check_length", "check_time", "next_hop", "target_path"]
 
 LONGEST_REDIRECT_CHAIN = 5
 LARGEST_ASSET_BYTES = 4 * 1024**3
 """A minute of 4K video is below 1 GiB; more than four is a server gone mad, and a full disk."""
 CHUNK_TIMEOUT_S = 30.0
 """How long a download waits for its next bytes."""
+DOWNLOAD_S = 3600.0
+"""How long a download may take in all: 4 GiB at 10 Mbit/s; slower than that, it is a drip."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({403, 404, 410})
 
@@ -49,16 +53,25 @@ def next_hop(url: str, status: int, headers: dict[str, str], hops: int) -> str |
     location = headers.get("location", "")
     try:
         target = urljoin(url, location)
-        scheme, host = urlsplit(target).scheme, urlsplit(target).hostname
     except ValueError:
         raise DownloadProblem("the asset's host redirects to what is no URL") from None
-    if not location or not host or scheme not in {"http", "https"}:
+    if not location or not is_http_url(target):
         raise DownloadProblem("the asset's host redirects to what is no URL")
-    if scheme == "http" and urlsplit(url).scheme == "https":
+    if urlsplit(target).scheme == "http" and urlsplit(url).scheme == "https":
         raise DownloadProblem("the asset's host redirects from https to http")
     if hops >= LONGEST_REDIRECT_CHAIN:
         raise DownloadProblem(f"the asset's host redirects more than {LONGEST_REDIRECT_CHAIN} times")
     return target
+
+
+def check_time(now_s: float, deadline_s: float) -> None:
+    """Check that a download is still in its time; each piece is waited for at most ``CHUNK_TIMEOUT_S``.
+
+    Raises:
+        DownloadProblem: It is not.
+    """
+    if now_s > deadline_s:
+        raise DownloadProblem("its time was up before the asset was whole")
 
 
 def check_length(headers: dict[str, str], received: int) -> None:

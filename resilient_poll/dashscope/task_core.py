@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 
@@ -22,6 +22,7 @@ from resilient_poll.dashscope.redaction import text_without_key
 from resilient_poll.dashscope.resume_token import write_token
 from resilient_poll.drive.clocks import AsyncClock, Clock
 from resilient_poll.drive.outcome import standing_of, task_error
+from resilient_poll.drive.telling import logger, saying_that_it_goes_on
 from resilient_poll.errors import (
     CancelRefused,
     ConfigurationError,
@@ -32,6 +33,7 @@ from resilient_poll.errors import (
 )
 from resilient_poll.events import Event, WaitEnded, Waiting
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
+from resilient_poll.http.retry_after import read_retry_after
 from resilient_poll.machine.commands import Done
 from resilient_poll.machine.lifecycle import Billing, Phase
 from resilient_poll.machine.observations import (
@@ -48,8 +50,6 @@ from resilient_poll.machine.schedules import Fixed
 from resilient_poll.machine.task_record import TaskRecord
 
 __all__ = ["TaskCore"]
-
-logger = logging.getLogger("resilient_poll")
 
 
 class TaskCore:
@@ -78,6 +78,11 @@ class TaskCore:
     def id(self) -> str:
         """The service's id."""
         return self._poller.record.task_id
+
+    @property
+    def task_id(self) -> str:
+        """The service's id, by the name that errors, events and outcomes have for it."""
+        return self.id
 
     @property
     def phase(self) -> Phase:
@@ -205,23 +210,48 @@ class TaskCore:
     def _cancel_request(self) -> HttpRequest:
         return requests.cancel_request(self._core.settings, self.id)
 
-    def _check_cancel(self, what: Answer | ExchangeFailed) -> None:
-        """Raise what a cancel's answer means, if it was not a yes.
+    def _pause_before_cancel(self) -> float:
+        """Return the seconds to wait until the account may send.
 
         Raises:
-            CancelRefused: The service said no, or it is not known what it said.
+            CancelRefused: They are more than one attempt may take; nothing was sent.
+        """
+        pause_s = max(0.0, self._core.query_floor.not_before_s - self._now().monotonic_s)
+        if pause_s > self._core.wait_policy.attempt_timeout_s:
+            said = f"the account is asked to stay away for {pause_s:.0f} s, no cancel was sent"
+            raise CancelRefused(said, self._standing(), come_back_in_s=pause_s)
+        return pause_s
+
+    def _doubt_about_cancel(self, what: Answer | ExchangeFailed) -> str | None:
+        """Return why it is not known whether the service cancels; None if it said yes.
+
+        Raises:
+            CancelRefused: It said no.
         """
         if isinstance(what, ExchangeFailed):
-            reason = text_without_key(what.reason, self._core.settings.api_key)
-            said = f"whether the service canceled it is not known: {reason}"
-        elif 200 <= what.status < 300:
-            return
-        else:
-            answer = self._core.scrub(what)
-            error = read_error_body(answer.body, self._core.settings.dialect)
-            why = ": ".join(part for part in (error.code, error.message) if part) if error else "no reason was given"
-            said = f"the service did not cancel it: HTTP {answer.status}, {why}"
-        raise CancelRefused(said, self._standing())
+            return text_without_key(what.reason, self._core.settings.api_key)
+        if 200 <= what.status < 300:
+            return None
+        answer, now = self._core.scrub(what), self._now()
+        error = read_error_body(answer.body, self._core.settings.dialect)
+        hint_s = read_retry_after(answer.header("retry-after"), answer.header("date"), now.wall_s).seconds
+        if hint_s is not None:
+            self._core.query_floor.raise_to(now.monotonic_s + hint_s)
+        if error is None or not 400 <= answer.status < 500 or answer.status in {408, 409}:
+            return f"HTTP {answer.status}"
+        why = ": ".join(part for part in (error.code, error.message) if part)
+        said = f"the service did not cancel it: HTTP {answer.status}, {why}"
+        raise CancelRefused(said, self._standing(), come_back_in_s=hint_s)
+
+    def _after_cancel(self, standing: Standing, doubt: str | None) -> Standing:
+        """Return where a task stands after its cancel.
+
+        Raises:
+            CancelRefused: It is not known whether it will be cancelled.
+        """
+        if doubt is None or standing.phase is Phase.CANCELED:
+            return standing
+        raise CancelRefused(f"whether the service cancels it is not known ({doubt})", standing)
 
     def _asset_url(self) -> str:
         if (outcome := self.outcome) is None:
@@ -238,22 +268,8 @@ class TaskCore:
             summary = f"succeeded, but its video is not saved: {shown}"
             raise DownloadFailed(summary, self._standing()) from (problem if shown == said else None)
 
-    @contextmanager
-    def _saying_how_to_resume(self) -> Generator[None, None, None]:
-        try:
-            yield
-        except (Exception, GeneratorExit):
-            raise
-        except BaseException as interruption:
-            # KeyboardInterrupt, SystemExit, or the cancellation of asyncio or trio.
-            logger.warning(
-                "the wait for task %s was interrupted (%s); the task goes on at the service, do not submit it again. "
-                "Resume token %s",
-                self.id,
-                type(interruption).__name__,
-                self.resume_token,
-            )
-            raise
+    def _saying_how_to_resume(self) -> AbstractContextManager[None]:
+        return saying_that_it_goes_on(self.id, lambda: self.resume_token)
 
 
 def _trouble(observation: Observation) -> str | None:

@@ -39,6 +39,7 @@ RESULT_REFETCHES = 3
 """How often a success without a readable result is asked about again."""
 
 
+_LATEST_WALL_S = 1e12  # The year 33,658: milliseconds in the place of seconds are larger.
 LONGEST_S = 1e9
 """Thirty years: more is a mistake, and operating systems refuse to wait for it."""
 
@@ -99,10 +100,9 @@ class WaitPolicy:
 
     def __post_init__(self) -> None:
         _positive(timeout_s=self.timeout_s, attempt_timeout_s=self.attempt_timeout_s)
-        if self.deadline_wall_s is not None and not (
-            _is_number(self.deadline_wall_s) and 0 < self.deadline_wall_s < 1e12
-        ):
-            raise ConfigurationError(f"deadline_wall_s must be seconds since 1970, not {self.deadline_wall_s!r}")
+        deadline = self.deadline_wall_s
+        if deadline is not None and not (_is_number(deadline) and 0 < deadline < _LATEST_WALL_S):
+            raise ConfigurationError(f"deadline_wall_s must be seconds since 1970, not {deadline!r}")
         if self.max_failing_s is not None:
             _positive(max_failing_s=self.max_failing_s)
         if not callable(getattr(self.schedule, "delay_s", None)):

@@ -136,7 +136,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "nonsense": (b"FTP READY\r\n\r\n", "RemoteProtocolError"),
     "redirect to nowhere": (http_answer(302, b""), "no URL"),
     "redirect to a file": (http_answer(302, b"", {"location": "file:///etc/passwd"}), "no URL"),
-    "redirect to an odd host": (http_answer(302, b"", {"location": "http://1.2.3.999/x"}), "Invalid"),
+    "redirect to an odd host": (http_answer(302, b"", {"location": "http://1.2.3.999/x"}), "no URL"),
     "redirect to itself": (http_answer(302, b"", {"location": "/clip.mp4"}), "more than 5 times"),
 }
 
@@ -446,3 +446,17 @@ def test_a_folder_that_cannot_be_made_durable_loses_nothing(tmp_path: Path, monk
         file.write(b"x")
         file.keep()
     assert [entry.name for entry in tmp_path.iterdir()] == ["x"]
+
+
+@each_colour
+def test_a_download_has_its_time(colour: str, tmp_path: Path) -> None:
+    """A download that is not done in its time is given up, and nothing half-made is left."""
+
+    async def main() -> None:
+        with asset_host(sends(http_answer(200, VIDEO))) as (api, _):
+            async with finished_task(colour, "own", api) as task:
+                with pytest.raises(DownloadFailed, match="its time was up"):
+                    await got(task.download(tmp_path / "clip.mp4", timeout=0.0))
+
+    run_in(colour, main)
+    assert list(tmp_path.iterdir()) == []

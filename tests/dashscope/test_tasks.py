@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -108,7 +109,8 @@ def test_a_task_that_won_the_race_against_its_cancel_is_returned(colour: str) ->
     ("answer", "said"),
     [
         (httpx.Response(400, json={"code": "UnsupportedOperation", "message": "not pending"}), "UnsupportedOperation"),
-        (httpx.Response(502, text="<html>"), "HTTP 502"),
+        (httpx.Response(502, text="<html>"), "is not known .HTTP 502."),
+        (httpx.Response(429, json={"code": "Throttling", "message": "slow"}), "Throttling"),
         (httpx.ReadTimeout("no answer"), "is not known"),
     ],
 )
@@ -287,3 +289,70 @@ def test_a_task_shows_where_it_stands(colour: str) -> None:
             assert task.standing.resume_token == task.resume_token
 
     run_in(colour, main)
+
+
+@in_each_colour
+def test_a_cancel_whose_answer_is_lost_is_looked_after(colour: str) -> None:
+    """Where a cancel's answer is lost and the task turns out cancelled, that is returned."""
+    script = Script([status("CANCELED")], cancel=httpx.ReadTimeout("no answer"))
+
+    async def main() -> None:
+        async with a_task(colour, script) as task:
+            assert (await got(task.cancel())).phase is Phase.CANCELED
+
+    run_in(colour, main)
+
+
+@in_each_colour
+def test_a_cancel_obeys_the_accounts_floor_and_raises_it(colour: str) -> None:
+    """A Retry-After on a cancel holds for what the account sends next, and one heard before holds for the cancel."""
+    throttled = httpx.Response(429, headers={"retry-after": "5"}, json={"code": "Throttling", "message": "slow"})
+    script, clock = Script([status("RUNNING")], cancel=throttled), VirtualClock()
+
+    async def main() -> None:
+        async with a_task(colour, script, clock) as task:
+            with pytest.raises(CancelRefused) as caught:
+                await got(task.cancel())
+            assert caught.value.come_back_in_s == 5.0
+            with pytest.raises(CancelRefused):
+                await got(task.cancel())
+
+    run_in(colour, main)
+    assert clock.now().monotonic_s >= 5.0
+
+
+def anew(task: Any) -> Any:
+    """Return the task as the same client would by its id."""
+    client = SimpleNamespace(_core=task._core, _clock=task._clock, _exchange=task._exchange)
+    return type(task)(client, task._core.record_of(ID, task._clock.now()))
+
+
+@in_each_colour
+def test_a_task_that_is_picked_up_anew_keeps_its_distance(colour: str) -> None:
+    """However often one client picks a task up by its id, it is asked about twice a second at most."""
+    script, clock = Script([status("RUNNING")]), VirtualClock()
+
+    async def main() -> None:
+        async with a_task(colour, script, clock) as first:
+            task = first
+            for _ in range(10):
+                await got(task.refresh())
+                task = anew(task)
+            assert clock.now().monotonic_s >= 4.5
+
+    run_in(colour, main)
+
+
+def test_a_misuse_of_a_task_says_nothing_of_submitting() -> None:
+    """What a wrong call about an existing task raises is no licence to submit again; only yes is true in an if."""
+
+    async def main() -> None:
+        async with a_task("sync", Script([status("RUNNING")])) as task:
+            naive = datetime.now(UTC).replace(tzinfo=None)
+            for wrong in ({"timeout": -1}, {"timeout": "5"}, {"deadline": naive}):
+                with pytest.raises(ConfigurationError) as caught:
+                    task.wait(**wrong)
+                assert not caught.value.safe_to_submit_again
+                assert caught.value.safe_to_submit_again == "unknown"
+
+    run_in("sync", main)

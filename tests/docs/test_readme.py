@@ -73,7 +73,7 @@ def test_the_examples_run(world: FakeProcess, tmp_path: Path, capsys: pytest.Cap
         exec(compile(example, f"README example {number}", "exec"), names)  # noqa: S102  # that is the point
     assert (tmp_path / "clip.mp4").stat().st_size > 1000
     assert names["outcome"].billing == "BILLED"
-    assert "PhaseChanged" in capsys.readouterr().out
+    assert "QUEUED → RUNNING" in capsys.readouterr().out
 
 
 def test_the_contrast_is_true() -> None:

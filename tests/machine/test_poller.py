@@ -281,3 +281,35 @@ def test_an_instant_finds_wall_times() -> None:
     """A wall time is found on the monotonic scale of the instant that asks."""
     moment = Instant(10.0, 1000.0).at_wall(1004.5)
     assert math.isclose(moment.monotonic_s, 14.5)
+
+
+def test_a_later_wait_asks_again_after_a_phase_limit() -> None:
+    """A limit counts within one wait, so the next one asks, and sees what came of the task."""
+    poller, clock = begun()
+    first = watch(poller, [Reply(0.0, StatusSeen(status="novel"))], clock)
+    assert first.done == Done(DoneReason.PHASE_LIMIT)
+    poller.begin_wait(WaitPolicy(), clock.now())
+    second = watch(poller, [Reply(0.0, StatusSeen(status="done"))], clock)
+    assert second.done == Done(DoneReason.ENDED)
+    assert poller.billing is Billing.BILLED
+
+
+def test_an_expired_task_is_looked_at_again() -> None:
+    """EXPIRED is a conclusion of ours: each later wait asks once more, and an answer reopens the task."""
+    poller, clock = begun()
+    watch(poller, [Reply(0.0, StatusSeen(status="who?"))], clock)
+    assert poller.phase is Phase.EXPIRED
+    poller.begin_wait(WaitPolicy(), clock.now())
+    assert len(watch(poller, [Reply(0.0, StatusSeen(status="who?"))], clock).asked_s) == 1
+    assert poller.phase is Phase.EXPIRED
+    poller.begin_wait(WaitPolicy(), clock.now())
+    assert watch(poller, [Reply(0.0, StatusSeen(status="done"))], clock).done == Done(DoneReason.ENDED)
+    assert poller.phase is Phase.SUCCEEDED
+
+
+def test_a_hint_survives_in_the_record() -> None:
+    """A poller that is made of another's record keeps away until the service's Retry-After is over."""
+    poller, clock = begun()
+    poller.receive(Throttled(retry_after_s=60.0), clock.now())
+    other = Poller(poller.record, LIFECYCLE, WaitPolicy(), clock.now())
+    assert other.next_command(clock.now()) == SleepUntil(60.0, SleepReason.SERVER)

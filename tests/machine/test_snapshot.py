@@ -11,7 +11,18 @@ from hypothesis import strategies as st
 
 from resilient_poll import SnapshotError
 from resilient_poll.drive.clocks import VirtualClock
-from resilient_poll.machine import Instant, Phase, Poller, Query, StatusSeen, WaitPolicy, snapshot
+from resilient_poll.machine import (
+    Instant,
+    Phase,
+    Poller,
+    Query,
+    SleepReason,
+    SleepUntil,
+    StatusSeen,
+    Throttled,
+    WaitPolicy,
+    snapshot,
+)
 from tests.support.machine_strategies import LIFECYCLE, Reply, worlds
 from tests.support.polling_world import new_poller, watch
 from tests.support.properties import Property
@@ -30,6 +41,20 @@ def good() -> dict[str, Any]:
     poller.receive(StatusSeen(status="working", request_id="r"), clock.now())
     clock.advance(3.0)
     return snapshot.take(poller.record, clock.now())
+
+
+def test_a_hint_survives_a_restart() -> None:
+    """What the service asked for is kept by the wall clock; a hint beyond all reason is forgotten."""
+    clock = VirtualClock()
+    poller = new_poller(WaitPolicy(), clock)
+    poller.receive(Throttled(retry_after_s=60.0), clock.now())
+    kept = snapshot.take(poller.record, clock.now())
+    later = Instant(500.0, clock.now().wall_s + 20.0)
+    restored = snapshot.restore(kept, later)
+    assert Poller(restored, LIFECYCLE, WaitPolicy(), later).next_command(later) == SleepUntil(
+        pytest.approx(540.0), SleepReason.SERVER
+    )
+    assert snapshot.restore({**kept, "not_before": later.wall_s + 8 * 86_400}, later).not_before is None
 
 
 NOW = Instant(50.0, 1_750_000_100.0)

@@ -144,3 +144,22 @@ def test_a_broken_driver_is_stopped() -> None:
     submission.receive(SubmitStarted(), START)
     with pytest.raises(TypeError, match="belongs to a poll"):
         submission.receive(StatusSeen(status="x"), START)
+
+
+def test_those_who_waited_together_go_one_after_the_other() -> None:
+    """When a Retry-After that many wait for is over, one submit is sent and the others follow with a gap."""
+    floor = Floor()
+    sent(Throttled(retry_after_s=20.0), floor=floor)
+    waiting = [Submission(SubmitPolicy(), START, seed=str(number), floor=floor) for number in range(5)]
+    now, sent_at = at(20), []
+    for submission in waiting:
+        while not isinstance(command := submission.next_command(now), Submit):
+            assert isinstance(command, SleepUntil)
+            now = at(command.at_s - START.monotonic_s)
+        submission.receive(SubmitStarted(), now)
+        submission.receive(Accepted(task_id="t"), now)
+        sent_at.append(now.monotonic_s)
+    assert sent_at == [120.0, 121.0, 122.0, 123.0, 124.0]
+    later = Submission(SubmitPolicy(), at(200), seed="later", floor=floor)
+    later.receive(SubmitStarted(), at(200))
+    assert floor.not_before_s < at(200).monotonic_s, "long after the throttle nobody has to wait"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from resilient_poll.drive import async_driver
 from resilient_poll.drive.clocks import AsyncClock, VirtualClock
-from resilient_poll.machine import Done, Observation, Poller, StatusSeen, TaskRecord, WaitPolicy, snapshot
+from resilient_poll.machine import Done, Observation, Phase, Poller, StatusSeen, TaskRecord, WaitPolicy, snapshot
 from tests.scenarios.generated import read, run_in_process, scenario_texts
 from tests.support.machine_strategies import LIFECYCLE, failures, words
 from tests.support.polling_world import new_poller
@@ -44,6 +44,8 @@ def resumes(heard: Sequence[Observation], at: int) -> None:
             kept = json.loads(json.dumps(snapshot.take(poller.record, clock.now())))
             restored = snapshot.restore(kept, clock.now())
             poller = Poller(restored, LIFECYCLE, WaitPolicy(), clock.now())
+            was_free = poller.record.phase in {Phase.FAILED, Phase.CANCELED}
+            assert isinstance(poller.next_command(clock.now()), Done) == was_free, "a restored task is asked about"
         clock.advance(2.0)
         poller.receive(observation, clock.now())
     assert _lasting(poller.record, clock) == _lasting(straight.record, clock)
