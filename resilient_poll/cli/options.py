@@ -39,13 +39,13 @@ def _json_object(_context: click.Context, _option: click.Parameter, value: str |
 
 
 class _Target(click.Path):
-    """A path. The empty one, which a script's unset variable makes, is not the working folder."""
+    """Where a file goes. The empty path, which a script's unset variable makes, is not the working folder."""
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse an empty path."""
-        if value == "":
-            self.fail("an empty name is no file", param, ctx)
-        return super().convert(value, param, ctx)
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Refuse what can name no file; what is there is looked at by the command."""
+        if not value or "\0" in str(value):
+            self.fail(f"{value!r} is no name of a file", param, ctx)
+        return Path(value)
 
 
 def connection_options(command: Command) -> Command:
@@ -125,7 +125,7 @@ def output_option(*, default: str | None, text: str) -> Callable[[Command], Comm
     return click.option(
         "-o",
         "--output",
-        type=_Target(path_type=Path),
+        type=_Target(),
         metavar="FILE",
         default=default,
         show_default=default is not None,

@@ -16,7 +16,7 @@ from resilient_poll import events
 from resilient_poll.cli.progress import Progress, Story
 from resilient_poll.cli.report import printable
 from resilient_poll.machine.lifecycle import Phase
-from tests.cli.command_line import LONGEST_RUN_S, MAKE, SOON, Account, command
+from tests.cli.command_line import LONGEST_RUN_S, MAKE, SOON, Account, command, here
 
 NOW_S = 1000.0
 
@@ -61,6 +61,34 @@ def test_a_terminal_sees_a_live_line(account: Account) -> None:
     for part in ("RUNNING", "1 poll", "next in", "! a poll brought nothing (HTTP 502)", "✓ clip.mp4"):
         assert part in plain
     assert key not in plain
+
+
+def test_a_narrow_terminal_keeps_the_whole_id(account: Account) -> None:
+    """The full id is printed above the live line once it is known, in one piece however narrow the terminal is."""
+    account.open("fails-at-once", TERM="xterm-256color", COLUMNS="24")
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(command("run", *MAKE, *SOON), stdin=theirs, stdout=theirs, stderr=theirs) as process:  # noqa: S603  # our own command
+        os.close(theirs)
+        shown = b""
+        while piece := _read(ours):
+            shown += piece
+        assert process.wait(LONGEST_RUN_S) == 3
+    os.close(ours)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    found = re.search(r"accepted: task ([0-9a-f-]{36})\r\n", plain)
+    assert found, plain
+    assert plain.count("accepted") == 1
+    # What went wrong is one line for the terminal to wrap, not several that are cut in the middle of a word.
+    assert re.search(rf"✗ [^\n]*{found[1]}[^\n]*DataInspectionFailed", plain), plain
+
+
+def test_a_pause_promises_no_request(account: Account, capfd: pytest.CaptureFixture[str]) -> None:
+    """A create that is given up because the pause is too long is not said to be sent again."""
+    account.open("throttled-create-too-long")
+    ended = here(capfd, "submit", *MAKE)
+    assert ended.code == 7
+    assert re.search(r"throttled .*quiet for [\d.]+ s\n", ended.stderr)
+    assert "again in" not in ended.stderr.partition("✗")[0]
 
 
 def _read(descriptor: int) -> bytes:

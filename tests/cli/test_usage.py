@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import click
@@ -30,6 +31,10 @@ WRONG = [
     (("run", *MAKE, "--interval", "-1"), "finite"),
     (("run", *MAKE, "--timeout", "soon"), "not a valid float"),
     (("run", *MAKE, "-o", "no/such/folder/clip.mp4"), "nothing can be saved"),
+    (("run", *MAKE, "-o", ""), "is no name of a file"),
+    (("run", *MAKE, "-o", "n" * 300), "nothing can be saved"),
+    (("run", *MAKE, "-o", "clip\x00.mp4"), "is no name of a file"),
+    (("wait", "t1", "-o", ""), "is no name of a file"),
     (("wait",), "Missing argument 'ID'"),
     (("wait", "t1", "-o", "no/such/folder/clip.mp4"), "nothing can be saved"),
     (("wait", "../../etc"), "no task id"),
@@ -56,6 +61,7 @@ def test_nonsense_is_refused(
         return
     said = ended.object
     assert said["outcome"] == "usage"
+    assert ".;" not in said["error"]["text"]
     # Nothing was made by a wrong create; a wrong question is no reason to make the task again.
     about_a_task = bool(arguments) and arguments[0] in COMMANDS[2:]
     assert said["safe_to_submit_again"] == ("no" if about_a_task else "yes")
@@ -88,7 +94,43 @@ def test_nobody_pays_for_a_video_that_cannot_be_saved(
     del fake
     account.open("at-once")
     (tmp_path / "file").touch()
-    assert here(capfd, "run", *MAKE, "-o", "file/clip.mp4").code == 2
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    (tmp_path / "nowhere").symlink_to("no/such/folder/clip.mp4")
+    for target in ("file/clip.mp4", "pipe", "link", "nowhere"):
+        ended = here(capfd, "run", *MAKE, "-o", target)
+        assert ended.code == 2, target
+        assert f"nothing can be saved to '{target}': " in ended.stderr
+        assert ended.stderr.endswith("; nothing was sent\n")
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "link", "nowhere", "pipe"]
+
+
+def test_nobody_pays_in_a_folder_that_was_deleted(
+    account: Account, capfd: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A working folder that is gone is found out before the create is sent."""
+    account.open("at-once")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    ended = here(capfd, "run", *MAKE)
+    monkeypatch.chdir(tmp_path)
+    assert ended.code == 2
+    assert "nothing can be saved to '.': No such file or directory; nothing was sent" in ended.stderr
+
+
+def test_the_help_fits_a_terminal(capfd: Capture) -> None:
+    """No line of the help is longer than 80 columns, the exit codes among them."""
+    for words in ((), *((name,) for name in COMMANDS)):
+        ended = here(capfd, *words, "--help")
+        assert max(len(line) for line in ended.stdout.splitlines()) <= 80, words
+
+
+def test_no_argument_is_a_question_for_help(capfd: Capture) -> None:
+    """The bare command prints its help, on stderr since it is no result, and ends with 2."""
+    ended = here(capfd)
+    assert (ended.code, ended.stdout) == (2, "")
+    assert ended.stderr == here(capfd, "--help").stdout
 
 
 @pytest.mark.parametrize("name", COMMANDS)
