@@ -136,7 +136,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "nonsense": (b"FTP READY\r\n\r\n", "RemoteProtocolError"),
     "redirect to nowhere": (http_answer(302, b""), "no URL"),
     "redirect to a file": (http_answer(302, b"", {"location": "file:///etc/passwd"}), "no URL"),
-    "redirect to an odd host": (http_answer(302, b"", {"location": "http://1.2.3.999/x"}), "no URL"),
+    "redirect to an odd host": (http_answer(302, b"", {"location": "http://1.2.3.999/x"}), "URL"),
     "redirect to itself": (http_answer(302, b"", {"location": "/clip.mp4"}), "more than 5 times"),
 }
 
