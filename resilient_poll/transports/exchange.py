@@ -18,7 +18,7 @@ from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.transports.abandon import LeftBehind, call_within
 from resilient_poll.transports.cut import cut_at, install_cut
 from resilient_poll.transports.library import default_library, library_of, own_clients
-from resilient_poll.transports.wire import AnswerReader, ContentDecoder, build_request, failed
+from resilient_poll.transports.wire import AnswerReader, ContentDecoder, build_request, failed, refuse_closed
 
 __all__ = ["Exchange", "Incoming"]
 
@@ -140,6 +140,7 @@ class Exchange:
             raise
         except Exception as error:
             if (failure := failed(error, body)) is None:
+                refuse_closed(client)
                 raise
             raise failure from error
 

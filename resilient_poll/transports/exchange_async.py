@@ -15,7 +15,7 @@ import anyio.lowlevel
 
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.transports.library import default_library, library_of, own_clients
-from resilient_poll.transports.wire import AnswerReader, ContentDecoder, build_request, failed
+from resilient_poll.transports.wire import AnswerReader, ContentDecoder, build_request, failed, refuse_closed
 
 __all__ = ["AsyncExchange", "AsyncIncoming"]
 
@@ -173,6 +173,7 @@ class AsyncExchange:
                 raise
             except Exception as error:
                 if (failure := failed(error, body)) is None:
+                    refuse_closed(client)
                     raise
                 raise failure from error
         unsent = body is not None and not body.was_read

@@ -6,12 +6,13 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+from resilient_poll.errors import ConfigurationError
 from resilient_poll.http.messages import LONGEST_ANSWER_BYTES, Answer, ExchangeFailed, HttpRequest
 from resilient_poll.http.sent import describe, is_library_error, surely_not_sent
 from resilient_poll.transports.library import HttpLibrary
 from resilient_poll.transports.once_body import OnceBytes
 
-__all__ = ["AnswerReader", "ContentDecoder", "build_request", "failed"]
+__all__ = ["AnswerReader", "ContentDecoder", "build_request", "failed", "refuse_closed"]
 
 CONNECT_S = 15.0
 """The longest that a create waits for a connection: nothing was sent by then, so giving up is free."""
@@ -70,6 +71,19 @@ def failed(error: Exception, body: OnceBytes | None) -> ExchangeFailed | None:
     if not was_read and not is_library_error(error) and not isinstance(error, _OF_CONNECTING):
         return None
     return ExchangeFailed(describe(error), surely_not_sent=surely_not_sent(error, body_was_read=was_read))
+
+
+def refuse_closed(client: Any) -> None:
+    """Say so if a request failed because its client is closed; both libraries say it in a bare RuntimeError.
+
+    Raises:
+        ConfigurationError: It is.
+    """
+    if client.is_closed:
+        raise ConfigurationError(
+            "the client is closed, nothing was sent; a task that was accepted goes on at the service: "
+            "make a new client and go on with the task's id or resume token"
+        )
 
 
 class ContentDecoder:

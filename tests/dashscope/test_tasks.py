@@ -356,3 +356,17 @@ def test_a_misuse_of_a_task_says_nothing_of_submitting() -> None:
                 assert caught.value.safe_to_submit_again == "unknown"
 
     run_in("sync", main)
+
+
+@in_each_colour
+def test_a_closed_client_says_so(colour: str) -> None:
+    """A client that is closed gives one sentence that says what to do, and no bare error of a library."""
+    script = Script([status("RUNNING")])
+
+    async def main() -> None:
+        async with a_task(colour, script) as task:
+            await got(task.refresh())
+        with pytest.raises(ConfigurationError, match=r"the client is closed.*goes on at the service"):
+            await got(task.wait())
+
+    run_in(colour, main)
