@@ -31,7 +31,7 @@ class HttpLibrary:
         client: Its blocking client.
         async_client: Its awaiting client.
         limits: Its pool limits.
-        tls_context: Makes the TLS settings that its clients share; reading the certificates takes 20 ms.
+        tls_context: Makes the TLS settings that its clients share; reading the certificates takes tens of ms.
         invalid_url: What it raises when it finds no sense in a URL.
         read_timeout: What its network layer raises when a read takes too long.
         connect_timeout: The same for a connect.
