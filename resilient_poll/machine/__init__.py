@@ -9,8 +9,10 @@ from resilient_poll.machine.commands import Command, Done, DoneReason, Query, Sl
 from resilient_poll.machine.floor import Floor
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import BILLING_BY_PHASE, ENDS, MOVES, OPEN, Billing, Lifecycle, Phase
+from resilient_poll.machine.lookup import Lookup
 from resilient_poll.machine.observations import (
     Accepted,
+    AnsweredAtOnce,
     LostAnswer,
     Observation,
     Refused,
@@ -32,6 +34,7 @@ __all__ = [
     "MOVES",
     "OPEN",
     "Accepted",
+    "AnsweredAtOnce",
     "Billing",
     "Command",
     "Done",
@@ -42,6 +45,7 @@ __all__ = [
     "Instant",
     "Lifecycle",
     "Linear",
+    "Lookup",
     "LostAnswer",
     "Observation",
     "Phase",

@@ -25,6 +25,8 @@ class DoneReason(StrEnum):
     """The service's ``Retry-After`` lies beyond the deadline."""
     ACCEPTED = "ACCEPTED"
     """The submit was accepted."""
+    ANSWERED = "ANSWERED"
+    """The submit, or a look-up, was answered with the result itself."""
     REFUSED = "REFUSED"
     """The submit was refused."""
     IN_DOUBT = "IN_DOUBT"

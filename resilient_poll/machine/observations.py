@@ -11,6 +11,7 @@ from typing import Any
 
 __all__ = [
     "Accepted",
+    "AnsweredAtOnce",
     "LostAnswer",
     "Observation",
     "Refused",
@@ -52,6 +53,17 @@ class Accepted(Observation):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredAtOnce(Observation):
+    """The service answered with the result itself: there is no task, and nothing to wait for.
+
+    Attributes:
+        result: The whole answer, kept as it came.
+    """
+
+    result: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StatusSeen(Observation):
     """The service answered with the task's status.
 
@@ -62,6 +74,8 @@ class StatusSeen(Observation):
         result: The whole answer, kept as it came.
         result_readable: False if the status says success but the answer lacks what a
             success must have; the machine then asks again, a few times.
+        made_nothing: Whether the answer itself says that a success made nothing, so that
+            nothing is charged for it.
     """
 
     status: str
@@ -69,6 +83,7 @@ class StatusSeen(Observation):
     message: str | None = None
     result: Any = None
     result_readable: bool = True
+    made_nothing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

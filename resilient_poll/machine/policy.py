@@ -18,6 +18,8 @@ DEFAULT_POLL_ATTEMPT_S = 15.0
 """A status answer is a few hundred bytes; after 15 s a new request is the better bet."""
 DEFAULT_CREATE_ATTEMPT_S = 60.0
 """A create that is given up is a doubt about money, so it gets four times a poll's patience."""
+DEFAULT_SYNCHRONOUS_CREATE_S = 180.0
+"""A create that answers with the result itself makes it first: three minutes, then it is a doubt about money."""
 DEFAULT_SUBMIT_S = 300.0
 """The queue in front of a concurrency cap drains as tasks end, so: as long as a wait."""
 DEFAULT_UNRECOGNIZED_GRACE_S = 60.0
@@ -134,15 +136,21 @@ class SubmitPolicy:
             that has started is never cut by it.
         attempt_timeout_s: The longest that one sending may take, whatever the timeout says.
             Through a caller's blocking client it holds per read only.
+        synchronous_attempt_timeout_s: The same, where the service answers with the result itself.
         minimum_s: A sending is not started with less than this left.
     """
 
     timeout_s: float = DEFAULT_SUBMIT_S
     attempt_timeout_s: float = DEFAULT_CREATE_ATTEMPT_S
+    synchronous_attempt_timeout_s: float = DEFAULT_SYNCHRONOUS_CREATE_S
     minimum_s: float = CREATE_MINIMUM_S
 
     def __post_init__(self) -> None:
-        _positive(timeout_s=self.timeout_s, attempt_timeout_s=self.attempt_timeout_s)
+        _positive(
+            timeout_s=self.timeout_s,
+            attempt_timeout_s=self.attempt_timeout_s,
+            synchronous_attempt_timeout_s=self.synchronous_attempt_timeout_s,
+        )
         _not_negative(minimum_s=self.minimum_s)
         if self.timeout_s < self.minimum_s:
             raise ConfigurationError(

@@ -16,6 +16,7 @@ from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Phase
 from resilient_poll.machine.observations import (
     Accepted,
+    AnsweredAtOnce,
     LostAnswer,
     Observation,
     Refused,
@@ -42,6 +43,7 @@ class Submission:
         phase: ``NEW``, ``SUBMITTING``, ``IN_DOUBT`` or ``REFUSED``; an accepted task's
             phases belong to its poller.
         accepted: The acceptance, once there is one.
+        answered: The result itself, where the service makes no task of a submit.
         last: The last observation that was not an acceptance.
         attempts: How often it was sent.
         seed: What its draws come from, and then those of its task.
@@ -50,6 +52,7 @@ class Submission:
     def __init__(self, policy: SubmitPolicy, now: Instant, *, seed: str, floor: Floor | None = None) -> None:
         self.phase = Phase.NEW
         self.accepted: Accepted | None = None
+        self.answered: AnsweredAtOnce | None = None
         self.last: Throttled | Unreachable | Refused | LostAnswer | None = None
         self.attempts = 0
         self._policy = policy
@@ -74,6 +77,8 @@ class Submission:
         """
         if self.accepted is not None:
             return Done(DoneReason.ACCEPTED)
+        if self.answered is not None:
+            return Done(DoneReason.ANSWERED)
         if self.phase is Phase.REFUSED:
             return Done(DoneReason.REFUSED)
         if self.phase in {Phase.SUBMITTING, Phase.IN_DOUBT}:
@@ -117,6 +122,9 @@ class Submission:
             case Accepted():
                 # Also out of a doubt: an id that turns up late is never thrown away.
                 self.accepted = observation
+                return ()
+            case AnsweredAtOnce():
+                self.answered = observation  # Out of a doubt as well: it is paid.
                 return ()
             case _ if self.phase is Phase.IN_DOUBT:
                 return ()  # Nothing but an id settles a doubt; least of all may it license a sending.

@@ -157,7 +157,7 @@ def after_status(
     if record.is_ended and phase is not record.phase and phase not in MOVES[record.phase]:
         revised, event = _after_an_end(record, seen, phase, lifecycle, now)
         return revised, (*events, *event)
-    bill = _believed_bill(record, phase, lifecycle)
+    bill = _believed_bill(record, seen, phase, lifecycle)
     if record.is_ended and phase is record.phase:
         bill = join(record.billing, bill)  # An answer in between may have raised it.
     backwards = phase is Phase.QUEUED and record.has_run
@@ -191,8 +191,10 @@ def after_expiry(record: TaskRecord, lifecycle: Lifecycle, now: Instant) -> tupl
     return _move(record, Phase.EXPIRED, record.status, lifecycle.billing_of(Phase.EXPIRED), now)
 
 
-def _believed_bill(record: TaskRecord, phase: Phase, lifecycle: Lifecycle) -> Billing:
+def _believed_bill(record: TaskRecord, seen: StatusSeen, phase: Phase, lifecycle: Lifecycle) -> Billing:
     bill = lifecycle.billing_of(phase)
+    if phase is Phase.SUCCEEDED and seen.made_nothing:
+        return Billing.NONE  # Charged by what is made, and of nothing there is none.
     if phase is Phase.QUEUED and record.has_run:
         # It ran, so it may have cost something, whatever it says now.
         return join(bill, lifecycle.billing_of(Phase.RUNNING))
