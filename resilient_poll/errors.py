@@ -9,7 +9,9 @@
     │   ├── SubmitRefused                 the service said no: mend the request
     │   ├── SubmitThrottled               nothing was accepted: come back later
     │   ├── SubmitNotSent                 it surely never arrived: try again
-    │   └── SubmitInDoubt                 there may be a task: never send again unread
+    │   ├── SubmitInDoubt                 there may be a task: never send again unread
+    │   └── ResultAtOnce                  no task was made: the result itself came, and is in ``outcome``
+    ├── ListingFailed                     nothing was changed: ask again later
     └── TaskError                         a task id is held
         ├── StillGoing                    the task goes on: resume it, never submit again
         │   ├── StillQueued
@@ -42,8 +44,10 @@ __all__ = [
     "CancelRefused",
     "ConfigurationError",
     "DownloadFailed",
+    "ListingFailed",
     "PollRefused",
     "ResilientPollError",
+    "ResultAtOnce",
     "ResultUnreadable",
     "SafeToSubmitAgain",
     "SnapshotError",
@@ -213,6 +217,55 @@ class SubmitInDoubt(SubmitError):
     """
 
     safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.UNKNOWN
+
+
+class ResultAtOnce(SubmitError):
+    """The service made no task and answered with the result itself: it is paid, and it is in ``outcome``.
+
+    Args:
+        summary: What happened, in one sentence.
+        outcome: What was made.
+        request_id: The service's id of the request.
+        attempts: How often it was sent.
+    """
+
+    safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.NO
+
+    def __init__(self, summary: str, outcome: Any, *, request_id: str | None, attempts: int) -> None:
+        self.outcome = outcome
+        super().__init__(summary, request_id=request_id, attempts=attempts)
+
+
+class ListingFailed(ResilientPollError):
+    """The service's list of tasks could not be read; nothing was changed.
+
+    Args:
+        summary: What happened, in one sentence without its full stop.
+        code: The service's error code, if it gave one.
+        message: Its explanation, if it gave one.
+        http_status: The HTTP status, if there was one.
+        request_id: The service's id of the last request.
+        come_back_in_s: How many seconds from now asking again makes sense, if the service said.
+    """
+
+    def __init__(
+        self,
+        summary: str,
+        *,
+        code: str | None = None,
+        message: str | None = None,
+        http_status: int | None = None,
+        request_id: str | None = None,
+        come_back_in_s: float | None = None,
+    ) -> None:
+        self.code = code
+        self.message = message
+        self.http_status = http_status
+        self.request_id = request_id
+        self.come_back_in_s = come_back_in_s
+        said = f" ({_said(code, message)})" if code or message else ""
+        asked = f" [request {request_id}]" if request_id else ""
+        super().__init__(f"{summary}{said}. Nothing was changed by asking.{asked}")
 
 
 class TaskError(ResilientPollError):
