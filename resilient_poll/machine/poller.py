@@ -6,7 +6,8 @@ that changes anything. Nothing here waits, sends, logs or reads a clock.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from resilient_poll.events import AttemptFailed, Event, HintIgnored
 from resilient_poll.events import Throttled as ThrottledEvent
@@ -31,9 +32,8 @@ __all__ = ["Poller"]
 _SINCE_EVER = float("-inf")
 
 
-@dataclass(frozen=True, slots=True)
-class _Wait:
-    """One wait: what is forgotten when the next one begins."""
+class _Wait(NamedTuple):
+    """One wait: what is forgotten when the next one begins. A tuple, as one is made for every poll."""
 
     began_s: float
     deadline_s: float
@@ -168,19 +168,19 @@ class Poller:
 
     def _on_status(self, seen: StatusSeen, now: Instant) -> tuple[Event, ...]:
         was_missing = self._result_is_missing()
-        self.record, events = after_status(self._counted(seen), seen, self.lifecycle, now)
+        self.record, events = after_status(self.record, seen, self.lifecycle, now)
         if self.record.phase is Phase.UNRECOGNIZED and self._patience_is_over(now):
             self.record, more = after_expiry(self.record, self.lifecycle, now)
             events = (*events, *more)
-        self._wait = replace(
-            self._wait,
+        wait = self._wait
+        # Setbacks, failures and the wish to look start anew.
+        self._wait = _Wait(
+            began_s=wait.began_s,
+            deadline_s=wait.deadline_s,
             due_s=now.monotonic_s + self._policy.schedule.delay_s(self.record.polls),
-            setbacks_in_a_row=0,
-            failures_in_a_row=0,
-            failing_since_s=None,
-            refetches=self._wait.refetches + was_missing,
-            answers=self._wait.answers + 1,
-            must_look=False,
+            refetches=wait.refetches + was_missing,
+            answers=wait.answers + 1,
+            done=wait.done,
         )
         return events
 
@@ -197,8 +197,7 @@ class Poller:
             if observation.retry_after_s is not None:
                 self._floor.raise_to(at_s + observation.retry_after_s)
                 self.record = replace(self.record, not_before=now.later(observation.retry_after_s))
-        wait = replace(
-            wait,
+        wait = wait._replace(
             due_s=due_s,
             setbacks_in_a_row=setbacks,
             refetches=wait.refetches + self._result_is_missing(),
@@ -207,14 +206,13 @@ class Poller:
             # An answer of a healthy service: it slows us down, and spends no error budget.
             until_s = max(due_s, self._floor.not_before_s)
             events.append(ThrottledEvent(task_id, at_s, observation.code, observation.retry_after_s, until_s))
-            self._wait = replace(wait, failures_in_a_row=0, failing_since_s=None)
+            self._wait = wait._replace(failures_in_a_row=0, failing_since_s=None)
             return tuple(events)
         failures = wait.failures_in_a_row + 1
         since_s = at_s if wait.failing_since_s is None else wait.failing_since_s
         events.append(AttemptFailed(task_id, at_s, observation.reason, failures))
         spent = self._budget_is_spent(failures, at_s - since_s)
-        self._wait = replace(
-            wait,
+        self._wait = wait._replace(
             failures_in_a_row=failures,
             failing_since_s=since_s,
             done=Done(DoneReason.ERROR_BUDGET) if spent else wait.done,
@@ -224,7 +222,7 @@ class Poller:
     def _on_refusal(self, observation: Refused) -> tuple[Event, ...]:
         # Phase and bill stay as they were: a key that stopped working says nothing of the task.
         self.record = self._counted(observation)
-        self._wait = replace(self._wait, done=Done(DoneReason.POLL_REFUSED))
+        self._wait = self._wait._replace(done=Done(DoneReason.POLL_REFUSED))
         return ()
 
     def _counted(self, observation: Observation) -> TaskRecord:

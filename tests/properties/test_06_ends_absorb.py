@@ -111,12 +111,11 @@ def test_a_bill_that_falls_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_silence_about_a_step_back_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: running may become queued again as if that were normal."""
     monkeypatch.setattr(task_record, "MOVES", {**task_record.MOVES, Phase.RUNNING: frozenset(Phase)})
-    genuine = task_record.replace
 
-    def forgetful(record: TaskRecord, **changes: Any) -> TaskRecord:
-        return genuine(record, **{**changes, "has_run": False})
+    def forgetful(**fields: Any) -> TaskRecord:
+        return TaskRecord(**{**fields, "has_run": False})
 
-    monkeypatch.setattr(task_record, "replace", forgetful)
+    monkeypatch.setattr(task_record, "TaskRecord", forgetful)
     REPORTED.catches_the_planted_fault()
 
 

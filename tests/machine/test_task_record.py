@@ -1,0 +1,57 @@
+"""A record after an answer: what the answer says is taken over, and the rest is kept."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from types import MappingProxyType
+
+import pytest
+
+from resilient_poll.machine import Billing, Instant, Phase, StatusSeen, TaskRecord
+from resilient_poll.machine.task_record import after_status
+from tests.support.machine_strategies import LIFECYCLE
+
+NOW = Instant(100.0, 1_750_000_100.0)
+SPOKEN_OF = {"status", "seen", "has_run", "polls", "code", "message", "request_id", "result", "result_readable"}
+# Each value differs from the field's default, so that a field that is forgotten shows.
+KNOWN = {
+    "task_id": "t-1",
+    "seed": "s-1",
+    "accepted_at": Instant(1.0, 1_750_000_001.0),
+    "phase": Phase.RUNNING,
+    "phase_since": Instant(2.0, 1_750_000_002.0),
+    "billing": Billing.ON_SUCCESS,
+    "status": "working",
+    "seen": True,
+    "has_run": True,
+    "polls": 7,
+    "earlier_s": MappingProxyType({Phase.QUEUED: 3.0}),
+    "code": "c",
+    "message": "m",
+    "request_id": "r",
+    "result": {"a": 1},
+    "result_readable": False,
+    "not_before": Instant(3.0, 1_750_000_003.0),
+}
+
+
+def test_every_field_is_in_the_example() -> None:
+    """The example names every field of a record, so a new field is looked after here too."""
+    assert set(KNOWN) == {field.name for field in fields(TaskRecord)}
+
+
+@pytest.mark.parametrize("name", sorted(set(KNOWN) - SPOKEN_OF))
+def test_an_answer_keeps_what_it_does_not_speak_of(name: str) -> None:
+    """An answer that moves nothing leaves every field that it does not speak of as it was."""
+    record, events = after_status(TaskRecord(**KNOWN), StatusSeen(status="working"), LIFECYCLE, NOW)  # type: ignore[arg-type]  # a mapping of all fields
+    assert getattr(record, name) is KNOWN[name]
+    assert events == ()
+
+
+@pytest.mark.parametrize("status", ["working", "done", "waiting", "who?", "novel"])
+@pytest.mark.parametrize("phase", [Phase.RUNNING, Phase.FAILED, Phase.EXPIRED])
+def test_every_answer_is_counted(status: str, phase: Phase) -> None:
+    """Whatever an answer says, before an end or after one, it counts as one poll and brings its request id."""
+    record = TaskRecord(**{**KNOWN, "phase": phase})  # type: ignore[arg-type]  # as above
+    after, _ = after_status(record, StatusSeen(status=status, request_id="r-2"), LIFECYCLE, NOW)
+    assert (after.polls, after.request_id) == (8, "r-2")
