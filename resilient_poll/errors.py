@@ -28,22 +28,22 @@
 
 None of these is a ``TimeoutError``, an ``OSError`` or an HTTP library's error: people
 wrap calls in "retry on time-out", and that is how a task is paid twice.
+
+Where the service gave a reason, ``kind`` says what sort it is and ``try_again`` whether trying again makes sense.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
-if TYPE_CHECKING:
-    from resilient_poll.machine.lifecycle import Billing, Phase
+from resilient_poll.error_kinds import Cause, ErrorKind, SafeToSubmitAgain, TryAgain, advice, within
+from resilient_poll.standing import Standing
 
 __all__ = [
     "CancelRefused",
     "ConfigurationError",
     "DownloadFailed",
+    "ErrorKind",
     "ListingFailed",
     "PollRefused",
     "ResilientPollError",
@@ -66,18 +66,8 @@ __all__ = [
     "TaskError",
     "TaskExpired",
     "TaskFailed",
+    "TryAgain",
 ]
-
-
-class SafeToSubmitAgain(StrEnum):
-    """Whether the same submit can be sent again without paying twice. Only ``YES`` is true in an ``if``."""
-
-    YES = "yes"
-    NO = "no"
-    UNKNOWN = "unknown"
-
-    def __bool__(self) -> bool:
-        return self is SafeToSubmitAgain.YES
 
 
 _OWED = {
@@ -95,46 +85,34 @@ _AGAIN = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """Where a task stood when an error was raised.
-
-    Attributes:
-        task_id: The service's id.
-        phase: The machine's word for where it stands.
-        status: The service's own last word.
-        billing: What may be owed.
-        request_id: The service's id of the last request, for its support desk.
-        polls: How many times it was asked about.
-        time_per_phase: Seconds in each phase.
-        resume_token: What another process needs to go on; None where there is no client
-            that could read it.
-        code: The service's error code, if it gave one.
-        message: Its explanation, if it gave one.
-        result: The last answer about the task, as it came.
-    """
-
-    task_id: str
-    phase: Phase
-    status: str | None
-    billing: Billing
-    request_id: str | None = None
-    polls: int = 0
-    time_per_phase: Mapping[Phase, float] = field(default_factory=dict)
-    resume_token: str | None = None
-    code: str | None = None
-    message: str | None = None
-    result: Any = field(default=None, repr=False)
-
-
 class ResilientPollError(Exception):
     """The root of every error that this package raises on purpose.
 
     Attributes:
         safe_to_submit_again: ``yes``, ``no`` or ``unknown``; only ``yes`` is true in an ``if``.
+        kind: What sort of trouble the service reports; None where it reports none.
+        try_again: Whether trying again makes sense; only ``yes`` is true in an ``if``.
     """
 
     safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.UNKNOWN
+    kind: ErrorKind | None = None
+    try_again: TryAgain = TryAgain.UNKNOWN
+    _again: ClassVar[str] = "submit again"
+    _is_about_the_submit: ClassVar[bool] = True
+
+    def _explain(self, cause: Cause) -> str:
+        """Take over what the service gave as its reason, and return what to do as a sentence with a space before it."""
+        self.code = cause.code
+        self.message = cause.message
+        self.http_status = cause.http_status
+        self.says_retryable = cause.says_retryable
+        if cause.kind is None:
+            return ""
+        self.kind = cause.kind
+        self.try_again = cause.try_again
+        if self._is_about_the_submit:
+            self.try_again = within(self.safe_to_submit_again, cause.try_again)
+        return f" {advice(self.kind, self.try_again, self._again)}"
 
 
 class ConfigurationError(ResilientPollError, ValueError):
@@ -146,6 +124,9 @@ class ConfigurationError(ResilientPollError, ValueError):
             a task that exists says nothing about that.
     """
 
+    try_again: TryAgain = TryAgain.AFTER_A_CHANGE
+    _is_about_the_submit: ClassVar[bool] = False
+
     def __init__(self, summary: str, *, safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.UNKNOWN) -> None:
         self.safe_to_submit_again = safe_to_submit_again
         super().__init__(summary)
@@ -155,6 +136,8 @@ class SnapshotError(ResilientPollError, ValueError):
     """A snapshot or resume token cannot be used; nothing was sent."""
 
     safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.NO
+    try_again: TryAgain = TryAgain.AFTER_A_CHANGE
+    _is_about_the_submit: ClassVar[bool] = False
 
 
 class SubmitError(ResilientPollError):
@@ -162,52 +145,53 @@ class SubmitError(ResilientPollError):
 
     Args:
         summary: What happened, in one sentence.
-        code: The service's error code, if it gave one.
-        message: Its explanation, if it gave one.
-        http_status: The HTTP status, if there was one.
+        cause: Why, as the service says it.
         request_id: The service's id of the request.
         attempts: How often it was sent.
         come_back_in_s: How many seconds from now asking again makes sense, if known.
+
+    Attributes:
+        code, message, http_status, says_retryable: see :class:`.Cause`.
     """
 
     def __init__(
         self,
         summary: str,
         *,
-        code: str | None = None,
-        message: str | None = None,
-        http_status: int | None = None,
+        cause: Cause | None = None,
         request_id: str | None = None,
         attempts: int = 0,
         come_back_in_s: float | None = None,
     ) -> None:
-        self.code = code
-        self.message = message
-        self.http_status = http_status
+        cause = cause or Cause()
+        what_to_do = self._explain(cause)
         self.request_id = request_id
         self.attempts = attempts
         self.come_back_in_s = come_back_in_s
-        said = f" ({_said(code, message)})" if code or message else ""
+        said = f" ({cause})" if str(cause) not in summary else ""
         asked = f" [request {request_id}]" if request_id else ""
-        super().__init__(f"{summary}{said}. {_AGAIN[self.safe_to_submit_again]}{asked}")
+        super().__init__(f"{summary}{said}. {_AGAIN[self.safe_to_submit_again]}{what_to_do}{asked}")
 
 
 class SubmitRefused(SubmitError):
     """The service declined; nothing was accepted, and the same request would be declined again."""
 
     safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.YES
+    try_again: TryAgain = TryAgain.AFTER_A_CHANGE
 
 
 class SubmitThrottled(SubmitError):
     """The service was too busy until the submit's time was up; nothing was accepted."""
 
     safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.YES
+    try_again: TryAgain = TryAgain.LATER
 
 
 class SubmitNotSent(SubmitError):
     """The service could not be reached; the request surely never arrived."""
 
     safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.YES
+    try_again: TryAgain = TryAgain.LATER
 
 
 class SubmitInDoubt(SubmitError):
@@ -230,6 +214,7 @@ class ResultAtOnce(SubmitError):
     """
 
     safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.NO
+    try_again: TryAgain = TryAgain.NO
 
     def __init__(self, summary: str, outcome: Any, *, request_id: str | None, attempts: int) -> None:
         self.outcome = outcome
@@ -246,7 +231,12 @@ class ListingFailed(ResilientPollError):
         http_status: The HTTP status, if there was one.
         request_id: The service's id of the last request.
         come_back_in_s: How many seconds from now asking again makes sense, if the service said.
+        kind: What sort of trouble that is.
+        try_again: Whether asking again makes sense.
     """
+
+    _again: ClassVar[str] = "ask again"
+    _is_about_the_submit: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -257,15 +247,16 @@ class ListingFailed(ResilientPollError):
         http_status: int | None = None,
         request_id: str | None = None,
         come_back_in_s: float | None = None,
+        kind: ErrorKind | None = None,
+        try_again: TryAgain = TryAgain.UNKNOWN,
     ) -> None:
-        self.code = code
-        self.message = message
-        self.http_status = http_status
+        cause = Cause(code=code, message=message, http_status=http_status, kind=kind, try_again=try_again)
+        what_to_do = self._explain(cause)
         self.request_id = request_id
         self.come_back_in_s = come_back_in_s
-        said = f" ({_said(code, message)})" if code or message else ""
+        said = f" ({cause})" if str(cause) else ""
         asked = f" [request {request_id}]" if request_id else ""
-        super().__init__(f"{summary}{said}. Nothing was changed by asking.{asked}")
+        super().__init__(f"{summary}{said}. Nothing was changed by asking.{what_to_do}{asked}")
 
 
 class TaskError(ResilientPollError):
@@ -275,15 +266,20 @@ class TaskError(ResilientPollError):
         summary: What happened, in one sentence without its full stop.
         standing: Where the task stood.
         come_back_in_s: How many seconds from now asking again makes sense, if the service said.
+        cause: Why the service refused to answer; what it said of the task itself, unless given.
 
     Attributes:
         task_id, phase, status, billing, request_id, polls, time_per_phase, resume_token,
         code, message, result: see :class:`Standing`.
+        http_status, says_retryable: see :class:`.Cause`.
     """
 
     safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.NO
+    try_again: TryAgain = TryAgain.NO
 
-    def __init__(self, summary: str, standing: Standing, *, come_back_in_s: float | None = None) -> None:
+    def __init__(
+        self, summary: str, standing: Standing, *, come_back_in_s: float | None = None, cause: Cause | None = None
+    ) -> None:
         self.standing = standing
         self.task_id = standing.task_id
         self.phase = standing.phase
@@ -293,19 +289,18 @@ class TaskError(ResilientPollError):
         self.polls = standing.polls
         self.time_per_phase = standing.time_per_phase
         self.resume_token = standing.resume_token
-        self.code = standing.code
-        self.message = standing.message
         self.result = standing.result
         self.come_back_in_s = come_back_in_s
-        super().__init__(self._text(summary, standing))
+        own = Cause(code=standing.code, message=standing.message, kind=standing.kind, try_again=standing.try_again)
+        super().__init__(self._text(summary, standing, self._explain(cause or own)))
 
-    def _text(self, summary: str, standing: Standing) -> str:
+    def _text(self, summary: str, standing: Standing, what_to_do: str) -> str:
         word = f"last status {standing.status}" if standing.status else "no status seen"
         spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in standing.time_per_phase.items() if seconds)
         parts = [
             f"task {standing.task_id}: {summary}",
             f" ({word}, {standing.polls} {'poll' if standing.polls == 1 else 'polls'}{', ' + spent if spent else ''})",
-            f"; {_OWED[standing.billing.value]}. {_AGAIN[self.safe_to_submit_again]}",
+            f"; {_OWED[standing.billing.value]}. {_AGAIN[self.safe_to_submit_again]}{what_to_do}",
         ]
         if standing.resume_token is not None:
             parts.append(f" [resume token {standing.resume_token}]")
@@ -337,31 +332,45 @@ class TaskEnded(TaskError):
 class TaskFailed(TaskEnded):
     """The service tried and gave up; ``code`` and ``message`` say why."""
 
-    def __init__(self, summary: str, standing: Standing, *, come_back_in_s: float | None = None) -> None:
+    try_again: TryAgain = TryAgain.UNKNOWN
+
+    def __init__(
+        self, summary: str, standing: Standing, *, come_back_in_s: float | None = None, cause: Cause | None = None
+    ) -> None:
         # A failure is free in most tables, but a lifecycle may say otherwise, and a bill may be revised.
         is_free = standing.billing.value == "NONE"
         self.safe_to_submit_again = SafeToSubmitAgain.YES if is_free else SafeToSubmitAgain.UNKNOWN
-        super().__init__(summary, standing, come_back_in_s=come_back_in_s)
+        super().__init__(summary, standing, come_back_in_s=come_back_in_s, cause=cause)
 
 
 class TaskCanceled(TaskEnded):
     """Someone, or the service's policy, stopped the task."""
 
     safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.UNKNOWN
+    try_again: TryAgain = TryAgain.UNKNOWN
 
 
 class TaskExpired(TaskEnded):
     """The service no longer, or never, knew the id."""
 
     safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.UNKNOWN
+    try_again: TryAgain = TryAgain.UNKNOWN
 
 
 class PollRefused(TaskError):
     """The service refuses to say how the task is doing. The task itself goes on."""
 
+    try_again: TryAgain = TryAgain.UNKNOWN
+    _again: ClassVar[str] = "wait again"
+    _is_about_the_submit: ClassVar[bool] = False
+
 
 class CancelRefused(TaskError):
     """The service did not cancel the task, or it is not known whether it did."""
+
+    try_again: TryAgain = TryAgain.UNKNOWN
+    _again: ClassVar[str] = "cancel it again"
+    _is_about_the_submit: ClassVar[bool] = False
 
 
 class ResultUnreadable(TaskError):
@@ -370,7 +379,3 @@ class ResultUnreadable(TaskError):
 
 class DownloadFailed(TaskError):
     """The task succeeded and is paid, and its asset is not on disk."""
-
-
-def _said(code: str | None, message: str | None) -> str:
-    return ": ".join(part for part in (code, message) if part)

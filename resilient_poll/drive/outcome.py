@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from resilient_poll.error_kinds import Cause, Classify, ErrorKind, SafeToSubmitAgain, TryAgain, within
 from resilient_poll.errors import (
     PollRefused,
     ResultUnreadable,
@@ -58,8 +59,18 @@ class Outcome:
     result: Any = field(repr=False)
 
 
-def standing_of(record: TaskRecord, now: Instant, resume_token: str | None) -> Standing:
-    """Return what an error says of a task."""
+def standing_of(
+    record: TaskRecord, now: Instant, resume_token: str | None, *, classify: Classify | None = None
+) -> Standing:
+    """Return what an error says of a task.
+
+    Args:
+        record: What is known of the task.
+        now: When.
+        resume_token: What another process needs to go on.
+        classify: The service's table of error codes, if there is one.
+    """
+    kind, try_again = _why_it_ended(record, classify)
     return Standing(
         task_id=record.task_id,
         phase=record.phase,
@@ -71,10 +82,37 @@ def standing_of(record: TaskRecord, now: Instant, resume_token: str | None) -> S
         resume_token=resume_token,
         code=record.code,
         message=record.message,
+        kind=kind,
+        try_again=try_again,
         result=record.result,
     )
 
 
+def _why_it_ended(record: TaskRecord, classify: Classify | None) -> tuple[ErrorKind | None, TryAgain]:
+    """Return what the code of a failed or cancelled task means, and whether a new submit makes sense."""
+    if record.phase not in _UNHAPPY:
+        return None, TryAgain.NO
+    if classify is None or (record.code is None and record.phase is not Phase.FAILED):
+        return None, TryAgain.UNKNOWN
+    kind, try_again = classify(record.code, record.message, None)
+    is_free = record.phase is Phase.FAILED and record.billing is Billing.NONE
+    return kind, within(SafeToSubmitAgain.YES if is_free else SafeToSubmitAgain.UNKNOWN, try_again)
+
+
+def _cause_of(complaint: Refused | Throttled | LostAnswer, classify: Classify | None) -> Cause:
+    said = Cause(
+        code=complaint.code,
+        message=complaint.message,
+        http_status=complaint.http_status,
+        says_retryable=complaint.says_retryable,
+    )
+    if classify is None or (said.code is None and said.http_status is None):
+        return said
+    kind, try_again = classify(said.code, said.message, said.http_status)
+    return replace(said, kind=kind, try_again=try_again)
+
+
+_UNHAPPY = frozenset({Phase.FAILED, Phase.CANCELED, Phase.EXPIRED, Phase.ABANDONED})
 _STILL: Mapping[Phase, tuple[type[StillGoing], str]] = {
     Phase.QUEUED: (StillQueued, "still queued"),
     Phase.RUNNING: (StillRunning, "still running"),
@@ -103,6 +141,8 @@ def task_error(
     resume_token: str | None,
     waited_s: float,
     last_trouble: str | None = None,
+    refusal: Refused | None = None,
+    classify: Classify | None = None,
 ) -> TaskError | None:
     """Return the error that a finished wait raises, or None if it ended well.
 
@@ -113,8 +153,10 @@ def task_error(
         resume_token: What another process needs to go on.
         waited_s: How long the wait was.
         last_trouble: Why the last poll brought nothing, if it did not.
+        refusal: What the service said when it refused to answer, if it did.
+        classify: The service's table of error codes, if there is one.
     """
-    standing = standing_of(record, now, resume_token)
+    standing = standing_of(record, now, resume_token, classify=classify)
     if record.phase is Phase.SUCCEEDED:
         if record.result_readable:
             return None
@@ -125,7 +167,8 @@ def task_error(
         return kind(f"{word}: {said}" if said else word, standing)
     trouble = f"; the last poll: {last_trouble}" if last_trouble else ""
     if done.reason is DoneReason.POLL_REFUSED:
-        return PollRefused(f"the service refuses to say how it is doing{trouble}", standing)
+        cause = None if refusal is None else _cause_of(refusal, classify)
+        return PollRefused(f"the service refuses to say how it is doing{trouble}", standing, cause=cause)
     still, word = _STILL[record.phase]
     if record.status is None:
         word = "not heard of: the service did not say where it stands"
@@ -134,13 +177,14 @@ def task_error(
     return still(f"{word} after {waited_s:.1f} s, {_WHY[done.reason]}{when}{trouble}", standing, come_back_in_s=later_s)
 
 
-def submit_error(submission: Submission, done: Done, now: Instant) -> SubmitError:
+def submit_error(submission: Submission, done: Done, now: Instant, *, classify: Classify | None = None) -> SubmitError:
     """Return the error that a submit without acceptance raises.
 
     Args:
         submission: The submit.
         done: Why it is over.
         now: When.
+        classify: The service's table of error codes, if there is one.
     """
     last, attempts = submission.last, submission.attempts
     if done.reason is DoneReason.IN_DOUBT:
@@ -148,6 +192,7 @@ def submit_error(submission: Submission, done: Done, now: Instant) -> SubmitErro
         return SubmitInDoubt(
             f"the submit was, or may have been, sent, and its answer is lost{why}; there may be a task that will be "
             "billed, and its id is not known here. Look for it at the service before anything is sent again",
+            cause=_cause_of(last, classify) if isinstance(last, LostAnswer) else None,
             request_id=last.request_id if last else None,
             attempts=attempts,
         )
@@ -156,9 +201,7 @@ def submit_error(submission: Submission, done: Done, now: Instant) -> SubmitErro
         case Refused():
             return SubmitRefused(
                 "the service refused the submit and would refuse it again as it is, nothing was accepted",
-                code=last.code,
-                message=last.message,
-                http_status=last.http_status,
+                cause=_cause_of(last, classify),
                 request_id=last.request_id,
                 attempts=attempts,
             )
@@ -172,8 +215,7 @@ def submit_error(submission: Submission, done: Done, now: Instant) -> SubmitErro
             when = "" if later_s is None else f" and asks to come back in {later_s:.0f} s"
             return SubmitThrottled(
                 f"the service was too busy until the submit's time was up{when}, nothing was accepted",
-                code=last.code,
-                message=last.message,
+                cause=_cause_of(last, classify),
                 request_id=last.request_id,
                 attempts=attempts,
                 come_back_in_s=later_s,

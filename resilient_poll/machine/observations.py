@@ -87,18 +87,31 @@ class StatusSeen(Observation):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Deferring(Observation):
-    """An answer that may say when to come back.
+class _Complaint(Observation):
+    """An answer that may give a reason.
 
     Attributes:
+        http_status: The HTTP status, if the service speaks HTTP and answered.
         code: The service's error code, if it gave one.
         message: Its explanation, if it gave one.
+        says_retryable: Whether it calls this retryable itself, if it says so. Nothing here follows it.
+    """
+
+    http_status: int | None = None
+    code: str | None = None
+    message: str | None = None
+    says_retryable: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Deferring(_Complaint):
+    """A complaint that may say when to come back.
+
+    Attributes:
         retry_after_s: The readable ``Retry-After``, in seconds from the answer.
         retry_after_ignored: Why a ``Retry-After`` that was there is not in ``retry_after_s``.
     """
 
-    code: str | None = None
-    message: str | None = None
     retry_after_s: float | None = None
     retry_after_ignored: str | None = None
 
@@ -133,22 +146,12 @@ class Unreadable(Observation):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused(Observation):
-    """The service said no, and would say no again.
-
-    Attributes:
-        http_status: The HTTP status, if the service speaks HTTP.
-        code: The service's error code, if it gave one.
-        message: Its explanation, if it gave one.
-    """
-
-    http_status: int | None = None
-    code: str | None = None
-    message: str | None = None
+class Refused(_Complaint):
+    """The service said no, and would say no again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LostAnswer(Observation):
+class LostAnswer(_Complaint):
     """A submit was, or may have been, sent, and what became of it is not known.
 
     Attributes:
