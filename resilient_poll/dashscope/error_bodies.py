@@ -6,9 +6,20 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from resilient_poll.dashscope.dialects import Dialect
+from resilient_poll.dashscope.dialects import DIALECTS, Dialect
+from resilient_poll.error_kinds import Cause
 
-__all__ = ["ErrorBody", "read_error_body", "read_object", "request_id_of", "text_of", "word_of"]
+__all__ = [
+    "ErrorBody",
+    "read_any_error_body",
+    "read_error_body",
+    "read_object",
+    "request_id_of",
+    "text_of",
+    "word_of",
+]
+
+_EVERY_SHAPE = frozenset().union(*(dialect.error_shapes for dialect in DIALECTS.values()))
 
 _LONGEST_TEXT = 2000  # A message is for people; more than a screenful helps nobody.
 _LONGEST_WORD = 200  # Codes, statuses and ids are below 100; all that is kept must fit into a resume token.
@@ -22,11 +33,16 @@ class ErrorBody:
         code: The service's code.
         message: Its explanation.
         request_id: The request's id.
+        says_retryable: Whether it calls the error retryable, if it says so. It is shown, and decides nothing.
     """
 
     code: str | None
     message: str | None
     request_id: str | None
+    says_retryable: bool | None = None
+
+    def __str__(self) -> str:
+        return str(Cause(code=self.code, message=self.message, says_retryable=self.says_retryable))
 
 
 def read_object(body: bytes) -> dict[str, Any] | None:
@@ -76,18 +92,39 @@ def read_error_body(body: bytes, dialect: Dialect) -> ErrorBody | None:
         dialect: Whose shapes count.
     """
     found = read_object(body)
-    if found is None:
-        return None
+    return None if found is None else _in_shapes(found, dialect.error_shapes)
+
+
+def read_any_error_body(body: bytes) -> ErrorBody:
+    """Return what an error body says in any shape that is known: for what is shown, and where no money hangs on it.
+
+    Args:
+        body: The answer's body.
+
+    Returns:
+        What it says; nothing, if it is no JSON object or says nothing.
+    """
+    found = read_object(body)
+    said = None if found is None else _in_shapes(found, _EVERY_SHAPE)
+    return said or ErrorBody(None, None, request_id_of(found))
+
+
+def _in_shapes(found: dict[str, Any], shapes: frozenset[str]) -> ErrorBody | None:
     request_id = request_id_of(found)
     error = found.get("error")
-    if "nested" in dialect.error_shapes and isinstance(error, dict):
+    if "nested" in shapes and isinstance(error, dict):
         # An object under "error", with code and message; some have a type or "retryable" too.
         code, message = word_of(error.get("code")), text_of(error.get("message"))
-        return ErrorBody(code, message, request_id) if code or message else None
-    if "text" in dialect.error_shapes and text_of(error) is not None:
+        return ErrorBody(code, message, request_id, _flag(error.get("retryable"))) if code or message else None
+    if "text" in shapes and text_of(error) is not None:
         # {"error": "text"} and {"code", "error": "text", "request_id"}
-        return ErrorBody(word_of(found.get("code")), text_of(error), request_id)
-    if "flat" in dialect.error_shapes and word_of(found.get("code")) is not None:
+        return ErrorBody(word_of(found.get("code")), text_of(error), request_id, _flag(found.get("retryable")))
+    if "flat" in shapes and word_of(found.get("code")) is not None:
         # Code and message at the top.
-        return ErrorBody(word_of(found.get("code")), text_of(found.get("message")), request_id)
+        message = text_of(found.get("message"))
+        return ErrorBody(word_of(found.get("code")), message, request_id, _flag(found.get("retryable")))
     return None
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
