@@ -10,15 +10,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from resilient_poll.dashscope.client import DashScope, Task
-    from resilient_poll.dashscope.client_async import AsyncDashScope, AsyncTask
+    from resilient_poll.dashscope.client import DashScope
+    from resilient_poll.dashscope.client_async import AsyncDashScope
+    from resilient_poll.dashscope.endpoints import Endpoint
+    from resilient_poll.dashscope.listing import ListedTask
+    from resilient_poll.dashscope.outcome import DirectOutcome, GenerationOutcome
+    from resilient_poll.dashscope.results import Asset, Failure
+    from resilient_poll.dashscope.task import Task
+    from resilient_poll.dashscope.task_async import AsyncTask
     from resilient_poll.drive.outcome import Outcome
     from resilient_poll.errors import (
         CancelRefused,
         ConfigurationError,
         DownloadFailed,
+        ListingFailed,
         PollRefused,
         ResilientPollError,
+        ResultAtOnce,
         ResultUnreadable,
         SafeToSubmitAgain,
         SnapshotError,
@@ -50,20 +58,14 @@ if TYPE_CHECKING:
         Waiting,
     )
     from resilient_poll.generic import poll, poll_async
-    from resilient_poll.machine import (
-        Billing,
-        Exponential,
-        Fixed,
-        Lifecycle,
-        Linear,
-        Phase,
-        SubmitPolicy,
-        WaitPolicy,
-    )
+    from resilient_poll.http.rate_limits import RateLimit
+    from resilient_poll.machine import Billing, Exponential, Fixed, Lifecycle, Linear, Phase, SubmitPolicy, WaitPolicy
 
 _HOME = {
-    "resilient_poll.dashscope.client": ("DashScope", "Task"),
-    "resilient_poll.dashscope.client_async": ("AsyncDashScope", "AsyncTask"),
+    "resilient_poll.dashscope.client": ("DashScope",),
+    "resilient_poll.dashscope.client_async": ("AsyncDashScope",),
+    "resilient_poll.dashscope.task": ("Task",),
+    "resilient_poll.dashscope.task_async": ("AsyncTask",),
     "resilient_poll.drive.outcome": ("Outcome",),
     "resilient_poll.events": (
         "AttemptFailed",
@@ -92,8 +94,10 @@ _HOME = {
         "CancelRefused",
         "ConfigurationError",
         "DownloadFailed",
+        "ListingFailed",
         "PollRefused",
         "ResilientPollError",
+        "ResultAtOnce",
         "ResultUnreadable",
         "SafeToSubmitAgain",
         "SnapshotError",
@@ -112,11 +116,17 @@ _HOME = {
         "TaskExpired",
         "TaskFailed",
     ),
+    "resilient_poll.dashscope.endpoints": ("Endpoint",),
+    "resilient_poll.dashscope.outcome": ("DirectOutcome", "GenerationOutcome"),
+    "resilient_poll.dashscope.results": ("Asset", "Failure"),
+    "resilient_poll.dashscope.listing": ("ListedTask",),
+    "resilient_poll.http.rate_limits": ("RateLimit",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __version__ = "0.1.0"
 __all__ = [
+    "Asset",
     "AsyncDashScope",
     "AsyncTask",
     "AttemptFailed",
@@ -125,19 +135,27 @@ __all__ = [
     "CancelRefused",
     "ConfigurationError",
     "DashScope",
+    "DirectOutcome",
     "DownloadFailed",
+    "Endpoint",
     "Event",
     "Exponential",
+    "Failure",
     "Fixed",
+    "GenerationOutcome",
     "HintIgnored",
     "IllegalMove",
     "Lifecycle",
     "Linear",
+    "ListedTask",
+    "ListingFailed",
     "Outcome",
     "Phase",
     "PhaseChanged",
     "PollRefused",
+    "RateLimit",
     "ResilientPollError",
+    "ResultAtOnce",
     "ResultUnreadable",
     "SafeToSubmitAgain",
     "SnapshotError",

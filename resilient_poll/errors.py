@@ -216,7 +216,7 @@ class ResultAtOnce(SubmitError):
     safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.NO
     try_again: TryAgain = TryAgain.NO
 
-    def __init__(self, summary: str, outcome: Any, *, request_id: str | None, attempts: int) -> None:
+    def __init__(self, summary: str, outcome: Any = None, *, request_id: str | None = None, attempts: int = 0) -> None:
         self.outcome = outcome
         super().__init__(summary, request_id=request_id, attempts=attempts)
 

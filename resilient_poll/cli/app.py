@@ -24,8 +24,10 @@ from resilient_poll.cli.options import (
 from resilient_poll.cli.report import Report, asks_about_a_task, report_of_error, report_of_standing
 from resilient_poll.cli.session import PROGRAM, Plan, Session
 from resilient_poll.cli.streams import give_up_on, print_report, write_any_character
-from resilient_poll.dashscope.client import DashScope, Task
-from resilient_poll.dashscope.download import DownloadProblem, PartialFile, target_path
+from resilient_poll.dashscope.client import DashScope
+from resilient_poll.dashscope.download import DownloadProblem, PartialFile, target_paths
+from resilient_poll.dashscope.results import Asset
+from resilient_poll.dashscope.task import Task
 from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain, Standing
 from resilient_poll.machine.lifecycle import OPEN, Phase
 
@@ -35,6 +37,7 @@ LARGEST_SHOWN_WIDTH = 110
 REFETCH_S = 15.0
 """How long a download asks again for a success whose answer lacks its result."""
 _SILENCE = logging.NullHandler()
+_PROBE = Asset("", "", None)
 _IN_A_FOLDER = "Where to save the video; in a folder it gets the task's name."
 _pass_interrupts = click.make_pass_decorator(Interrupts)
 
@@ -225,7 +228,7 @@ def _check_writable(output: Path) -> None:
     """Refuse to pay for a video that has nowhere to go."""
     try:
         # What the download will do, with nothing in it: no question about rights answers as surely.
-        with PartialFile(target_path(output, "probe")):
+        with PartialFile(target_paths(output, "probe", (_PROBE,), "part")[0]):
             pass
     except (OSError, DownloadProblem) as error:
         reason = error.strerror if isinstance(error, OSError) else error

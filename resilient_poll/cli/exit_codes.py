@@ -10,8 +10,10 @@ from resilient_poll.errors import (
     CancelRefused,
     ConfigurationError,
     DownloadFailed,
+    ListingFailed,
     PollRefused,
     ResilientPollError,
+    ResultAtOnce,
     ResultUnreadable,
     SnapshotError,
     StillGoing,
@@ -39,6 +41,7 @@ class ExitCode(IntEnum):
     IN_DOUBT = 5
     REFUSED = 6
     THROTTLED = 7
+    PARTLY = 8
 
 
 MEANINGS: Mapping[ExitCode, str] = MappingProxyType(
@@ -51,6 +54,7 @@ MEANINGS: Mapping[ExitCode, str] = MappingProxyType(
         ExitCode.IN_DOUBT: "in doubt: a task may exist and be billed; look before submitting again",
         ExitCode.REFUSED: "refused: the service said no to the submit, the question or the cancel",
         ExitCode.THROTTLED: "throttled or not reached: nothing was accepted, come back later",
+        ExitCode.PARTLY: "partly: what was made is there, and a part of it failed and is not billed",
     }
 )
 
@@ -60,6 +64,8 @@ _ERRORS: tuple[tuple[type[ResilientPollError], ExitCode, str], ...] = (
     (SubmitRefused, ExitCode.REFUSED, "refused"),
     (SubmitThrottled, ExitCode.THROTTLED, "throttled"),
     (SubmitNotSent, ExitCode.THROTTLED, "not_sent"),
+    (ResultAtOnce, ExitCode.OTHER, "answered_at_once"),
+    (ListingFailed, ExitCode.THROTTLED, "list_failed"),
     (SubmitInDoubt, ExitCode.IN_DOUBT, "in_doubt"),
     (StillGoing, ExitCode.STILL_GOING, "still_going"),
     (TaskFailed, ExitCode.FAILED, "failed"),
@@ -84,6 +90,8 @@ _ENDS: Mapping[Phase, tuple[ExitCode, str]] = MappingProxyType(
 
 def verdict_on_error(error: ResilientPollError) -> tuple[ExitCode, str]:
     """Return the exit code and the machine's word for an error."""
+    if isinstance(error, ListingFailed) and error.http_status is not None:
+        return ExitCode.REFUSED, "list_refused"
     for kind, code, outcome in _ERRORS:
         if isinstance(error, kind):
             return code, outcome

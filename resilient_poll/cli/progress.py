@@ -15,7 +15,7 @@ from rich.text import Text
 
 from resilient_poll.cli.report import printable
 from resilient_poll.cli.streams import PatientConsole
-from resilient_poll.dashscope.client import Task
+from resilient_poll.dashscope.task import Task
 from resilient_poll.events import AttemptFailed, Event, HintIgnored, IllegalMove, Throttled, UnlistedStatus
 
 __all__ = ["Progress", "Story"]

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from resilient_poll.cli.exit_codes import ExitCode, verdict_on_error, verdict_on_phase
-from resilient_poll.dashscope.results import video_url_of
+from resilient_poll.dashscope.results import assets_of
 from resilient_poll.errors import ResilientPollError, SafeToSubmitAgain, Standing, SubmitError, SubmitInDoubt, TaskError
 from resilient_poll.machine.lifecycle import ENDS, Billing, Phase
 
@@ -109,7 +109,7 @@ class Report:
                 polls=standing.polls,
                 time_per_phase={phase: round(seconds, 3) for phase, seconds in standing.time_per_phase.items()},
                 resume_token=standing.resume_token,
-                video_url=video_url_of(standing.result) if standing.phase is Phase.SUCCEEDED else None,
+                video_url=_single_url(standing),
             )
         return json.dumps(values)
 
@@ -302,6 +302,11 @@ def _safe_to_submit_again(standing: Standing) -> SafeToSubmitAgain:
     if standing.phase is Phase.FAILED and standing.billing is Billing.NONE:
         return SafeToSubmitAgain.YES
     return SafeToSubmitAgain.UNKNOWN if standing.phase in ENDS - {Phase.SUCCEEDED} else SafeToSubmitAgain.NO
+
+
+def _single_url(standing: Standing) -> str | None:
+    urls = [asset.url for asset in assets_of(standing.result)] if standing.phase is Phase.SUCCEEDED else []
+    return urls[0] if len(urls) == 1 else None
 
 
 def _story_of(standing: Standing) -> str:

@@ -15,7 +15,8 @@ from resilient_poll.cli.exit_codes import ExitCode, verdict_on_phase
 from resilient_poll.cli.interrupts import Interrupted, Interrupts
 from resilient_poll.cli.progress import Progress
 from resilient_poll.cli.report import Report, report_of_error, report_of_interruption, report_of_surprise
-from resilient_poll.dashscope.client import DashScope, Task
+from resilient_poll.dashscope.client import DashScope
+from resilient_poll.dashscope.task import Task
 from resilient_poll.drive.clocks import RealClock
 from resilient_poll.errors import DownloadFailed, ResilientPollError, Standing, TaskError
 from resilient_poll.machine.lifecycle import OPEN, Phase

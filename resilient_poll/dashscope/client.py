@@ -3,43 +3,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from resilient_poll.dashscope import requests
-from resilient_poll.dashscope.client_core import ClientCore
-from resilient_poll.dashscope.download import (
-    CHUNK_TIMEOUT_S,
-    DOWNLOAD_S,
-    PartialFile,
-    check_length,
-    check_time,
-    next_hop,
-    target_path,
-)
-from resilient_poll.dashscope.outcome import VideoOutcome
+from resilient_poll.dashscope.client_core import ClientCore, Create
+from resilient_poll.dashscope.direct import standing_of_result
+from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths, telling_of_failure
+from resilient_poll.dashscope.endpoints import IMAGE_SYNCHRONOUS, VIDEO, Endpoint
+from resilient_poll.dashscope.listing import LIST_S, MOST_PAGES, PAGE_SIZE, ListedTask, ListQuestion, Page, questions
+from resilient_poll.dashscope.outcome import DirectOutcome
+from resilient_poll.dashscope.requests import list_request
+from resilient_poll.dashscope.saving import Saver
 from resilient_poll.dashscope.settings import resolve_settings
-from resilient_poll.dashscope.task_core import TaskCore
+from resilient_poll.dashscope.task import Task
 from resilient_poll.drive.clocks import Clock, RealClock
-from resilient_poll.drive.sync_driver import run, step
-from resilient_poll.errors import Standing
+from resilient_poll.drive.sync_driver import run
 from resilient_poll.events import Event
-from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
-from resilient_poll.machine.commands import Done, Query, Submit
+from resilient_poll.http.messages import ExchangeFailed, HttpRequest
+from resilient_poll.http.rate_limits import RateLimit
+from resilient_poll.machine.commands import Query, Submit
 from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
-from resilient_poll.machine.task_record import TaskRecord
-from resilient_poll.transports.exchange import Exchange, Incoming
+from resilient_poll.transports.exchange import Exchange
 
-__all__ = ["DashScope", "Task"]
+__all__ = ["DashScope"]
 
 
 class DashScope:
-    """Creates videos and waits for them, without losing one, paying twice or hammering.
+    """Creates videos, images and more, and waits for them, without losing one, paying twice or hammering.
 
     Use it as a context manager, or call :meth:`close`. It may be shared by threads; a
     :class:`Task` may not.
@@ -86,9 +80,15 @@ class DashScope:
             self._core.make_seed = make_seed
         self._clock = clock or RealClock()
         self._exchange = Exchange(http_client)
+        self._saver = Saver(self._exchange, self._clock.now)
 
     def __repr__(self) -> str:
         return f"<DashScope {self._core.settings.dialect.name} {self._core.settings.base_url}>"
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What the service last said of the account's quota of requests; None if it says nothing."""
+        return self._core.rate_limit
 
     def submit(
         self,
@@ -96,9 +96,10 @@ class DashScope:
         input: Mapping[str, Any],  # noqa: A002  # the service's own word
         parameters: Mapping[str, Any] | None = None,
         *,
+        endpoint: str | Endpoint = VIDEO,
         timeout: float | None = None,
     ) -> Task:
-        """Ask for a video. Returns as soon as the service has accepted it.
+        """Ask for a video, or what the endpoint makes. Returns as soon as the service has accepted it.
 
         While the service is too busy, or surely was not reached, it is tried again. Once
         it may have been accepted, it is never sent again.
@@ -107,6 +108,8 @@ class DashScope:
             model: The model's name.
             input: What to make, in the service's own words: ``{"prompt": "a cat"}``.
             parameters: How to make it: ``{"size": "1280*720"}``.
+            endpoint: What to make: ``"video"``, ``"text-to-image"`` or another name of
+                ``ENDPOINTS``; or the path of any other endpoint that makes tasks.
             timeout: Until when a sending may start, in seconds. A sending that has started
                 is not cut by it. 300 by default.
 
@@ -119,12 +122,45 @@ class DashScope:
             SubmitThrottled: It was too busy until the time was up.
             SubmitNotSent: It could not be reached until the time was up.
             SubmitInDoubt: There may be a task whose id is not known.
+            ResultAtOnce: It made no task; the result itself is in the error.
         """
-        request = requests.create_request(self._core.settings, model, input, parameters)
-        submission = self._core.new_submission(timeout, self._clock.now())
+        return self._submit(self._core.new_create(endpoint, model, input, parameters, is_synchronous=False), timeout)
+
+    def generate(
+        self,
+        model: str,
+        input: Mapping[str, Any],  # noqa: A002  # the service's own word
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        endpoint: str | Endpoint = IMAGE_SYNCHRONOUS,
+        timeout: float | None = None,
+    ) -> DirectOutcome:
+        """Ask an endpoint that answers with the result itself. There is no task to come back to.
+
+        A lost answer may be billed and cannot be found again, so it is never asked for twice
+        by itself: that is :class:`.SubmitInDoubt`.
+
+        Args:
+            model: See :meth:`submit`.
+            input: See :meth:`submit`.
+            parameters: See :meth:`submit`.
+            endpoint: A name of ``ENDPOINTS`` that is synchronous, or the path of any other.
+            timeout: Until when a sending may start, in seconds; 300 by default. A sending may
+                take 180 s, whatever this says: see ``SubmitPolicy``.
+
+        Returns:
+            What was made.
+
+        Raises:
+            ConfigurationError: The call makes no sense; nothing was sent.
+            SubmitError: See :meth:`submit`.
+            StillGoing: The service made a task instead; wait for it.
+        """
+        create = self._core.new_create(endpoint, model, input, parameters, is_synchronous=True)
+        submission = self._core.new_submission(timeout, self._clock.now(), create.endpoint)
         try:
-            done = run(submission, lambda command: self._send_create(request, command), self._clock, self._core.publish)
-            return Task(self, self._core.accept(submission, done, self._clock.now()))
+            done = run(submission, lambda command: self._send_create(create, command), self._clock, self._core.publish)
+            return self._core.take_result(submission, done, self._clock.now())
         except BaseException as interruption:
             self._core.broken_off(submission, interruption, self._clock.now())
             raise
@@ -141,6 +177,60 @@ class DashScope:
         """
         return Task(self, self._core.record_of(id_or_token, self._clock.now()))
 
+    def list_remote(
+        self,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        model: str | None = None,
+        status: str | None = None,
+        page_size: int = PAGE_SIZE,
+        timeout: float = LIST_S,
+    ) -> Iterator[ListedTask]:
+        """Yield the account's tasks at the service, whoever submitted them.
+
+        The service remembers them for a day. Without bounds, these are its last 24 hours;
+        with one bound, the 24 hours from or to it.
+
+        Args:
+            start: Tasks created from then on, with a time zone.
+            end: Tasks created until then, with a time zone.
+            model: Of this model only.
+            status: In this status only, in the service's own word.
+            page_size: Rows that are asked for at once.
+            timeout: How many seconds to go on asking for each page.
+
+        Raises:
+            ConfigurationError: The dialect cannot list, or the window makes no sense; nothing was sent.
+            ListingFailed: A page did not come.
+        """
+        asked = questions(
+            self._core.settings.dialect, start=start, end=end, model=model, status=status, page_size=page_size
+        )
+        return self._listed(asked, timeout)
+
+    def download_all(
+        self, outcome: DirectOutcome, path: str | os.PathLike[str], *, timeout: float = DOWNLOAD_S
+    ) -> tuple[Path, ...]:
+        """Write everything that :meth:`generate` made to files; see :meth:`.Task.download_all`.
+
+        Args:
+            outcome: What was made.
+            path: A folder, a template or a file; the request's id stands in the place of a task's.
+            timeout: How many seconds all of them may take.
+
+        Raises:
+            DownloadFailed: At least one is not on disk; they stay paid.
+        """
+        name = outcome.request_id or "result"
+        targets = target_paths(path, name, outcome.assets, IMAGE_SYNCHRONOUS.extension)
+        deadline_s = self._clock.now().monotonic_s + timeout
+        with telling_of_failure(lambda: standing_of_result(outcome), self._core.settings.api_key):
+            return tuple(
+                self._saver.save(asset.url, target, deadline_s)
+                for asset, target in zip(outcome.assets, targets, strict=True)
+            )
+
     def close(self) -> None:
         """Close the connections; those of your own client stay yours."""
         self._exchange.close()
@@ -153,154 +243,43 @@ class DashScope:
     ) -> None:
         self.close()
 
-    def _send_create(self, request: HttpRequest, command: Submit | Query) -> Observation:
+    def _submit(self, create: Create, timeout_s: float | None) -> Task:
+        submission = self._core.new_submission(timeout_s, self._clock.now(), create.endpoint)
         try:
-            answer = self._exchange.create(request, command.timeout_s)
+            done = run(submission, lambda command: self._send_create(create, command), self._clock, self._core.publish)
+            return Task(self, self._core.accept(submission, done, self._clock.now()), create)
+        except BaseException as interruption:
+            self._core.broken_off(submission, interruption, self._clock.now())
+            raise
+
+    def _send_create(self, create: Create, command: Submit | Query) -> Observation:
+        try:
+            answer = self._exchange.create(create.request, command.timeout_s)
         except ExchangeFailed as failure:
             return self._core.failure_of_create(failure)
-        return self._core.after_create(answer, self._clock.now())
+        return self._core.after_create(answer, self._clock.now(), create.endpoint)
 
+    def _listed(self, asked: tuple[ListQuestion, ...], timeout_s: float) -> Iterator[ListedTask]:
+        seen: set[str] = set()
+        for question in asked:
+            for number in range(1, MOST_PAGES + 1):
+                page = self._page(list_request(self._core.settings, question.page(number)), timeout_s)
+                for task in page.tasks:
+                    # New tasks push old ones to the next page, and the pieces of a window overlap.
+                    if task.task_id not in seen and question.wants(task):
+                        seen.add(task.task_id)
+                        yield task
+                if page.is_last:
+                    break
 
-class Task(TaskCore):
-    """One accepted task. Made by :meth:`DashScope.submit` and :meth:`DashScope.task`.
+    def _page(self, request: HttpRequest, timeout_s: float) -> Page:
+        def perform(command: Submit | Query) -> Observation:
+            try:
+                answer = self._exchange.query(request, command.timeout_s)
+            except ExchangeFailed as failure:
+                return self._core.failure_of_query(failure)
+            return self._core.after_listing(answer, self._clock.now())
 
-    Attributes:
-        outcome: What was made, once it is known.
-    """
-
-    def __init__(self, client: DashScope, record: TaskRecord) -> None:
-        self._clock = client._clock  # noqa: SLF001  # a task is a part of its client
-        self._exchange = client._exchange  # noqa: SLF001  # as above
-        super().__init__(client._core, record, client._clock)  # noqa: SLF001  # as above
-
-    def wait(self, timeout: float | None = None, *, deadline: datetime | None = None) -> VideoOutcome:
-        """Wait until the task is done.
-
-        Args:
-            timeout: How many seconds to wait; 300 by default. The task is not cut by it.
-            deadline: Until when to wait, with a time zone; the earlier of the two holds.
-
-        Returns:
-            What was made.
-
-        Raises:
-            StillGoing: The time is up and the task goes on. Wait again, never submit again.
-            TaskFailed: The service tried and gave up.
-            TaskCanceled: Someone stopped it.
-            TaskExpired: The service no longer, or never, knew it.
-            PollRefused: The service refuses to say.
-            ResultUnreadable: It succeeded, is paid, and its result cannot be read.
-        """
-        self._begin(self._policy_for(timeout, deadline))
-        with self._saying_how_to_resume():
-            done = run(self._poller, self._ask, self._clock, self._core.publish)
-        return self._conclude(done)
-
-    def updates(self, timeout: float | None = None, *, deadline: datetime | None = None) -> Iterator[Event]:
-        """Wait like :meth:`wait`, and yield every change as it is seen.
-
-        After the last one, :attr:`outcome` is set, or what :meth:`wait` would have raised
-        is raised.
-
-        Args:
-            timeout: See :meth:`wait`.
-            deadline: See :meth:`wait`.
-        """
-        self._begin(self._policy_for(timeout, deadline))
-        with self._saying_how_to_resume():
-            changes, publish = self._collector()
-            while (done := step(self._poller, self._ask, self._clock, publish)) is None:
-                while changes:
-                    yield changes.pop(0)
-        self._conclude(done)
-
-    def refresh(self) -> Standing:
-        """Ask once where the task stands, as soon as the account's floors allow.
-
-        Returns:
-            Where it stands, whatever that is.
-
-        Raises:
-            StillGoing: The service did not answer in the time of one attempt.
-            PollRefused: The service refuses to say.
-        """
-        self._begin_refresh()
-        done: Done | None = None
-        with self._saying_how_to_resume():
-            while done is None and not self._poller.was_answered:
-                done = step(self._poller, self._ask, self._clock, self._core.publish)
-        return self._conclude_refresh(done)
-
-    def cancel(self) -> Standing:
-        """Ask the service to cancel the task, then ask where it stands.
-
-        Returns:
-            Where it stands. It may have succeeded meanwhile, and is then billed.
-
-        Raises:
-            ConfigurationError: The dialect has no cancel; nothing was sent.
-            CancelRefused: The service said no, or it is not known what it said.
-        """
-        request = self._cancel_request()
-        self._clock.sleep(self._pause_before_cancel())
-        try:
-            what: Answer | ExchangeFailed = self._exchange.query(request, self._core.wait_policy.attempt_timeout_s)
-        except ExchangeFailed as failure:
-            what = failure
-        doubt = self._doubt_about_cancel(what)
-        return self._after_cancel(self.refresh(), doubt)
-
-    def download(self, path: str | os.PathLike[str], *, timeout: float = DOWNLOAD_S) -> Path:
-        """Write the video to a file, which appears under its name only when it is whole.
-
-        Args:
-            path: The file, or a folder in which it gets the task's name.
-            timeout: How many seconds it may take, however slowly its bytes come; an hour by default.
-
-        Returns:
-            The file.
-
-        Raises:
-            TaskError: There is nothing to download yet.
-            DownloadFailed: It is not on disk; the task stays paid.
-        """
-        target, deadline_s = target_path(path, self.id), self._now().monotonic_s + timeout
-        with self._telling_of_failure(), self._incoming() as incoming, PartialFile(target) as file:
-            for chunk in incoming.chunks():
-                check_time(self._now().monotonic_s, deadline_s)
-                file.write(chunk)
-            check_length(incoming.headers, file.size)
-            file.keep()
-        return target
-
-    def iter_bytes(self) -> Iterator[bytes]:
-        """Yield the video's bytes as they come.
-
-        Raises:
-            TaskError: There is nothing to download yet.
-            DownloadFailed: They broke off.
-        """
-        size = 0
-        with self._telling_of_failure(), self._incoming() as incoming:
-            for chunk in incoming.chunks():
-                size += len(chunk)
-                yield chunk
-            check_length(incoming.headers, size)
-
-    @contextmanager
-    def _incoming(self) -> Generator[Incoming, None, None]:
-        url, hops = self._asset_url(), 0
-        while True:
-            with self._exchange.stream(requests.asset_request(url), CHUNK_TIMEOUT_S) as incoming:
-                target = next_hop(url, incoming.status, incoming.headers, hops)
-                if target is None:
-                    yield incoming
-                    return
-            url, hops = target, hops + 1
-
-    def _ask(self, command: Submit | Query) -> Observation:
-        try:
-            what: Answer | ExchangeFailed = self._exchange.query(self._query(), command.timeout_s)
-        except ExchangeFailed as failure:
-            what = failure
-        return self._understand(what)
+        lookup = self._core.new_lookup(timeout_s, self._clock.now())
+        done = run(lookup, perform, self._clock, self._core.publish)
+        return self._core.page_of(lookup, done, self._clock.now())

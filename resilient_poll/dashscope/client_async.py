@@ -6,43 +6,36 @@ Line for line the blocking client; the tests hold their traces equal.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import anyio
-import anyio.to_thread
 
-from resilient_poll.dashscope import requests
-from resilient_poll.dashscope.client_core import ClientCore
-from resilient_poll.dashscope.download import (
-    CHUNK_TIMEOUT_S,
-    DOWNLOAD_S,
-    PartialFile,
-    check_length,
-    check_time,
-    next_hop,
-    target_path,
-)
-from resilient_poll.dashscope.outcome import VideoOutcome
+from resilient_poll.dashscope.client_core import ClientCore, Create
+from resilient_poll.dashscope.direct import standing_of_result
+from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths, telling_of_failure
+from resilient_poll.dashscope.endpoints import IMAGE_SYNCHRONOUS, VIDEO, Endpoint
+from resilient_poll.dashscope.listing import LIST_S, MOST_PAGES, PAGE_SIZE, ListedTask, ListQuestion, Page, questions
+from resilient_poll.dashscope.outcome import DirectOutcome
+from resilient_poll.dashscope.requests import list_request
+from resilient_poll.dashscope.saving_async import AsyncSaver
 from resilient_poll.dashscope.settings import resolve_settings
-from resilient_poll.dashscope.task_core import TaskCore
-from resilient_poll.drive.async_driver import run, step
+from resilient_poll.dashscope.task_async import AsyncTask
+from resilient_poll.drive.async_driver import AsyncPerform, run
 from resilient_poll.drive.clocks import AsyncClock, RealAsyncClock
-from resilient_poll.errors import Standing
 from resilient_poll.events import Event
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
-from resilient_poll.machine.commands import Done, Query, Submit
+from resilient_poll.http.rate_limits import RateLimit
+from resilient_poll.machine.commands import Query, Submit
 from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
 from resilient_poll.machine.submission import Submission
-from resilient_poll.machine.task_record import TaskRecord
-from resilient_poll.transports.exchange_async import AsyncExchange, AsyncIncoming
+from resilient_poll.transports.exchange_async import AsyncExchange
 
-__all__ = ["AsyncDashScope", "AsyncTask"]
+__all__ = ["AsyncDashScope"]
 
 
 class AsyncDashScope:
@@ -89,9 +82,15 @@ class AsyncDashScope:
             self._core.make_seed = make_seed
         self._clock = clock or RealAsyncClock()
         self._exchange = AsyncExchange(http_client)
+        self._saver = AsyncSaver(self._exchange, self._clock.now)
 
     def __repr__(self) -> str:
         return f"<AsyncDashScope {self._core.settings.dialect.name} {self._core.settings.base_url}>"
+
+    @property
+    def rate_limit(self) -> RateLimit | None:
+        """What the service last said of the account's quota of requests; None if it says nothing."""
+        return self._core.rate_limit
 
     async def submit(
         self,
@@ -99,22 +98,32 @@ class AsyncDashScope:
         input: Mapping[str, Any],  # noqa: A002  # the service's own word
         parameters: Mapping[str, Any] | None = None,
         *,
+        endpoint: str | Endpoint = VIDEO,
         timeout: float | None = None,  # noqa: ASYNC109  # it bounds what starts, so no scope around it could do
     ) -> AsyncTask:
-        """Ask for a video; see :meth:`.DashScope.submit`.
+        """Ask for a video, or what the endpoint makes; see :meth:`.DashScope.submit`.
 
         A cancellation while the request is out does not cut it: what came of it is logged
         with the task's id and resume token, and then the cancellation takes effect.
         """
-        request = requests.create_request(self._core.settings, model, input, parameters)
-        submission = self._core.new_submission(timeout, self._clock.now())
+        create = self._core.new_create(endpoint, model, input, parameters, is_synchronous=False)
+        return await self._submit(create, timeout)
 
-        async def perform(command: Submit | Query) -> Observation:
-            return await self._send_create(submission, request, command)
-
+    async def generate(
+        self,
+        model: str,
+        input: Mapping[str, Any],  # noqa: A002  # the service's own word
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        endpoint: str | Endpoint = IMAGE_SYNCHRONOUS,
+        timeout: float | None = None,  # noqa: ASYNC109  # as above
+    ) -> DirectOutcome:
+        """Ask an endpoint that answers with the result itself; see :meth:`.DashScope.generate`."""
+        create = self._core.new_create(endpoint, model, input, parameters, is_synchronous=True)
+        submission = self._core.new_submission(timeout, self._clock.now(), create.endpoint)
         try:
-            done = await run(submission, perform, self._clock, self._core.publish)
-            return AsyncTask(self, self._core.accept(submission, done, self._clock.now()))
+            done = await run(submission, self._sender(submission, create), self._clock, self._core.publish)
+            return self._core.take_result(submission, done, self._clock.now())
         except BaseException as interruption:
             self._core.broken_off(submission, interruption, self._clock.now())
             raise
@@ -122,6 +131,40 @@ class AsyncDashScope:
     def task(self, id_or_token: str) -> AsyncTask:
         """Return a task by its id or resume token; see :meth:`.DashScope.task`. Sends nothing."""
         return AsyncTask(self, self._core.record_of(id_or_token, self._clock.now()))
+
+    def list_remote(
+        self,
+        *,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        model: str | None = None,
+        status: str | None = None,
+        page_size: int = PAGE_SIZE,
+        timeout: float = LIST_S,
+    ) -> AsyncIterator[ListedTask]:
+        """Yield the account's tasks at the service, whoever submitted them; see :meth:`.DashScope.list_remote`."""
+        asked = questions(
+            self._core.settings.dialect, start=start, end=end, model=model, status=status, page_size=page_size
+        )
+        return self._listed(asked, timeout)
+
+    async def download_all(
+        self,
+        outcome: DirectOutcome,
+        path: str | os.PathLike[str],
+        *,
+        timeout: float = DOWNLOAD_S,  # noqa: ASYNC109  # checked between pieces, so that no half-made file stays
+    ) -> tuple[Path, ...]:
+        """Write everything that :meth:`generate` made to files; see :meth:`.DashScope.download_all`."""
+        name = outcome.request_id or "result"
+        targets = target_paths(path, name, outcome.assets, IMAGE_SYNCHRONOUS.extension)
+        deadline_s = self._clock.now().monotonic_s + timeout
+        with telling_of_failure(lambda: standing_of_result(outcome), self._core.settings.api_key):
+            saved = [
+                await self._saver.save(asset.url, target, deadline_s)
+                for asset, target in zip(outcome.assets, targets, strict=True)
+            ]
+        return tuple(saved)
 
     async def close(self) -> None:
         """Close the connections; those of your own client stay yours."""
@@ -136,123 +179,51 @@ class AsyncDashScope:
         with anyio.CancelScope(shield=True):
             await self.close()
 
-    async def _send_create(self, submission: Submission, request: HttpRequest, command: Submit | Query) -> Observation:
+    async def _submit(self, create: Create, timeout_s: float | None) -> AsyncTask:
+        submission = self._core.new_submission(timeout_s, self._clock.now(), create.endpoint)
         try:
-            answer = await self._exchange.create(
-                request, command.timeout_s, lambda what: self._core.orphaned(submission, what, self._clock.now())
-            )
+            done = await run(submission, self._sender(submission, create), self._clock, self._core.publish)
+            return AsyncTask(self, self._core.accept(submission, done, self._clock.now()), create)
+        except BaseException as interruption:
+            self._core.broken_off(submission, interruption, self._clock.now())
+            raise
+
+    def _sender(self, submission: Submission, create: Create) -> AsyncPerform:
+        async def perform(command: Submit | Query) -> Observation:
+            return await self._send_create(submission, create, command)
+
+        return perform
+
+    async def _send_create(self, submission: Submission, create: Create, command: Submit | Query) -> Observation:
+        def orphaned(what: Answer | ExchangeFailed) -> None:
+            self._core.orphaned(submission, what, self._clock.now(), create.endpoint)
+
+        try:
+            answer = await self._exchange.create(create.request, command.timeout_s, orphaned)
         except ExchangeFailed as failure:
             return self._core.failure_of_create(failure)
-        return self._core.after_create(answer, self._clock.now())
+        return self._core.after_create(answer, self._clock.now(), create.endpoint)
 
+    async def _listed(self, asked: tuple[ListQuestion, ...], timeout_s: float) -> AsyncIterator[ListedTask]:
+        seen: set[str] = set()
+        for question in asked:
+            for number in range(1, MOST_PAGES + 1):
+                page = await self._page(list_request(self._core.settings, question.page(number)), timeout_s)
+                for task in page.tasks:
+                    if task.task_id not in seen and question.wants(task):
+                        seen.add(task.task_id)
+                        yield task
+                if page.is_last:
+                    break
 
-class AsyncTask(TaskCore):
-    """:class:`.Task` for code that awaits.
+    async def _page(self, request: HttpRequest, timeout_s: float) -> Page:
+        async def perform(command: Submit | Query) -> Observation:
+            try:
+                answer = await self._exchange.query(request, command.timeout_s)
+            except ExchangeFailed as failure:
+                return self._core.failure_of_query(failure)
+            return self._core.after_listing(answer, self._clock.now())
 
-    Attributes:
-        outcome: What was made, once it is known.
-    """
-
-    def __init__(self, client: AsyncDashScope, record: TaskRecord) -> None:
-        self._clock = client._clock  # noqa: SLF001  # a task is a part of its client
-        self._exchange = client._exchange  # noqa: SLF001  # as above
-        super().__init__(client._core, record, client._clock)  # noqa: SLF001  # as above
-
-    async def wait(
-        self,
-        timeout: float | None = None,  # noqa: ASYNC109  # the machine's deadline: it makes a last poll before it
-        *,
-        deadline: datetime | None = None,
-    ) -> VideoOutcome:
-        """Wait until the task is done; see :meth:`.Task.wait`.
-
-        Cancelling the waiting leaves the task going at the service, and the log says how
-        to resume it.
-        """
-        self._begin(self._policy_for(timeout, deadline))
-        with self._saying_how_to_resume():
-            done = await run(self._poller, self._ask, self._clock, self._core.publish)
-        return self._conclude(done)
-
-    async def updates(
-        self,
-        timeout: float | None = None,  # noqa: ASYNC109  # as above
-        *,
-        deadline: datetime | None = None,
-    ) -> AsyncIterator[Event]:
-        """Wait like :meth:`wait`, and yield every change as it is seen; see :meth:`.Task.updates`."""
-        self._begin(self._policy_for(timeout, deadline))
-        with self._saying_how_to_resume():
-            changes, publish = self._collector()
-            while (done := await step(self._poller, self._ask, self._clock, publish)) is None:
-                while changes:
-                    yield changes.pop(0)
-        self._conclude(done)
-
-    async def refresh(self) -> Standing:
-        """Ask once where the task stands; see :meth:`.Task.refresh`."""
-        self._begin_refresh()
-        done: Done | None = None
-        with self._saying_how_to_resume():
-            while done is None and not self._poller.was_answered:
-                done = await step(self._poller, self._ask, self._clock, self._core.publish)
-        return self._conclude_refresh(done)
-
-    async def cancel(self) -> Standing:
-        """Ask the service to cancel the task, then ask where it stands; see :meth:`.Task.cancel`."""
-        request = self._cancel_request()
-        await self._clock.sleep(self._pause_before_cancel())
-        try:
-            what: Answer | ExchangeFailed = await self._exchange.query(
-                request, self._core.wait_policy.attempt_timeout_s
-            )
-        except ExchangeFailed as failure:
-            what = failure
-        doubt = self._doubt_about_cancel(what)
-        return self._after_cancel(await self.refresh(), doubt)
-
-    async def download(
-        self,
-        path: str | os.PathLike[str],
-        *,
-        timeout: float = DOWNLOAD_S,  # noqa: ASYNC109  # checked between pieces, so that no half-made file stays
-    ) -> Path:
-        """Write the video to a file, off the event loop; see :meth:`.Task.download`."""
-        target, deadline_s = target_path(path, self.id), self._now().monotonic_s + timeout
-        with self._telling_of_failure():
-            async with self._incoming() as incoming:
-                with PartialFile(target) as file:
-                    async for chunk in incoming.chunks():
-                        check_time(self._now().monotonic_s, deadline_s)
-                        await anyio.to_thread.run_sync(file.write, chunk)
-                    check_length(incoming.headers, file.size)
-                    await anyio.to_thread.run_sync(file.keep)
-        return target
-
-    async def iter_bytes(self) -> AsyncIterator[bytes]:
-        """Yield the video's bytes as they come; see :meth:`.Task.iter_bytes`."""
-        size = 0
-        with self._telling_of_failure():
-            async with self._incoming() as incoming:
-                async for chunk in incoming.chunks():
-                    size += len(chunk)
-                    yield chunk
-                check_length(incoming.headers, size)
-
-    @asynccontextmanager
-    async def _incoming(self) -> AsyncGenerator[AsyncIncoming, None]:
-        url, hops = self._asset_url(), 0
-        while True:
-            async with self._exchange.stream(requests.asset_request(url), CHUNK_TIMEOUT_S) as incoming:
-                target = next_hop(url, incoming.status, incoming.headers, hops)
-                if target is None:
-                    yield incoming
-                    return
-            url, hops = target, hops + 1
-
-    async def _ask(self, command: Submit | Query) -> Observation:
-        try:
-            what: Answer | ExchangeFailed = await self._exchange.query(self._query(), command.timeout_s)
-        except ExchangeFailed as failure:
-            what = failure
-        return self._understand(what)
+        lookup = self._core.new_lookup(timeout_s, self._clock.now())
+        done = await run(lookup, perform, self._clock, self._core.publish)
+        return self._core.page_of(lookup, done, self._clock.now())

@@ -5,32 +5,55 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
-from resilient_poll.dashscope import requests, translate
+from resilient_poll.dashscope import direct, listing, requests, translate
 from resilient_poll.dashscope.dialects import LIFECYCLE
+from resilient_poll.dashscope.endpoints import VIDEO, Endpoint, endpoint_for
+from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.redaction import answer_without_key, failure_without_key
+from resilient_poll.dashscope.results import assets_of
 from resilient_poll.dashscope.resume_token import PREFIX, read_token, write_token
 from resilient_poll.dashscope.settings import Settings
 from resilient_poll.drive.outcome import submit_error
 from resilient_poll.drive.telling import logger, tell
-from resilient_poll.errors import ResilientPollError
+from resilient_poll.errors import ListingFailed, ResilientPollError
 from resilient_poll.events import Event, PhaseChanged
-from resilient_poll.http.messages import Answer, ExchangeFailed
+from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
+from resilient_poll.http.rate_limits import RateLimit, read_rate_limit
 from resilient_poll.machine.commands import Done, DoneReason
 from resilient_poll.machine.floor import Floor
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Phase
-from resilient_poll.machine.observations import Accepted, Observation
+from resilient_poll.machine.lookup import Lookup
+from resilient_poll.machine.observations import Accepted, Observation, Refused, Throttled, Unreachable
 from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
 from resilient_poll.machine.submission import Submission
 from resilient_poll.machine.task_record import TaskRecord
 
-__all__ = ["ClientCore"]
+__all__ = ["ClientCore", "Create"]
 
 _MOST_TASK_FLOORS = 10_000
 """Floors of tasks that nobody polls any more need not be kept; this many are some 2 MB."""
+
+
+_LONGEST_OWN_FLOOR_S = 120.0
+"""How long an empty quota keeps requests back: windows are a minute, and its reset is a courtesy, not an order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """What is to be created, checked.
+
+    Attributes:
+        endpoint: Where.
+        request: How.
+    """
+
+    endpoint: Endpoint
+    request: HttpRequest
 
 
 @dataclass(slots=True)
@@ -45,6 +68,7 @@ class ClientCore:
         make_seed: Makes the seed of a submit's draws.
         create_floor: The account's earliest next create.
         query_floor: The account's earliest next query.
+        rate_limit: What the service last said of the account's quota of requests.
     """
 
     settings: Settings
@@ -54,6 +78,7 @@ class ClientCore:
     make_seed: Callable[[], str] = field(default=lambda: secrets.token_hex(8))
     create_floor: Floor = field(default_factory=Floor)
     query_floor: Floor = field(default_factory=Floor)
+    rate_limit: RateLimit | None = None
     _task_floors: OrderedDict[str, Floor] = field(default_factory=OrderedDict)
 
     def publish(self, event: Event) -> None:
@@ -68,14 +93,43 @@ class ClientCore:
             self._task_floors.popitem(last=False)
         return floor
 
-    def new_submission(self, timeout_s: float | None, now: Instant) -> Submission:
+    def new_create(
+        self,
+        endpoint: str | Endpoint,
+        model: str,
+        input: Mapping[str, Any],  # noqa: A002  # the service's own word
+        parameters: Mapping[str, Any] | None,
+        *,
+        is_synchronous: bool,
+    ) -> Create:
+        """Check what is to be created.
+
+        Raises:
+            ConfigurationError: It makes no sense; nothing was sent.
+        """
+        chosen = direct.checked_kind(endpoint_for(endpoint, self.settings.dialect), is_synchronous=is_synchronous)
+        return Create(chosen, requests.create_request(self.settings, chosen, model, input, parameters))
+
+    def new_submission(self, timeout_s: float | None, now: Instant, endpoint: Endpoint = VIDEO) -> Submission:
         """Begin a submit."""
         policy = self.submit_policy if timeout_s is None else replace(self.submit_policy, timeout_s=timeout_s)
+        if endpoint.is_synchronous:
+            policy = replace(policy, attempt_timeout_s=policy.synchronous_attempt_timeout_s)
         return Submission(policy, now, seed=self.make_seed(), floor=self.create_floor)
 
     def scrub(self, answer: Answer) -> Answer:
         """Return an answer without the key, which some services quote when they refuse it."""
         return answer_without_key(answer, self.settings.api_key)
+
+    def notice(self, answer: Answer, now: Instant) -> None:
+        """Take in what an answer says of the account's quota, and stay away while it is empty."""
+        limit = read_rate_limit(answer.header, now.wall_s)
+        if limit is None:
+            return
+        self.rate_limit = limit
+        if limit.remaining == 0 and limit.resets_in_s is not None and limit.resets_in_s <= _LONGEST_OWN_FLOOR_S:
+            for floor in (self.create_floor, self.query_floor):
+                floor.raise_to(now.monotonic_s + limit.resets_in_s)
 
     def failure_of_create(self, failure: ExchangeFailed) -> Observation:
         """Return what a create without an answer means."""
@@ -85,9 +139,14 @@ class ClientCore:
         """Return what a query without an answer means."""
         return translate.query_failed(failure_without_key(failure, self.settings.api_key))
 
-    def after_create(self, answer: Answer, now: Instant) -> Observation:
+    def after_create(self, answer: Answer, now: Instant, endpoint: Endpoint = VIDEO) -> Observation:
         """Return what the answer to a create means."""
-        return translate.translate_create(self.scrub(answer), self.settings.dialect, now.wall_s)
+        scrubbed = self.scrub(answer)
+        self.notice(scrubbed, now)
+        must_have_assets = bool(endpoint.dialects) and not endpoint.is_synchronous
+        return translate.translate_create(
+            scrubbed, self.settings.dialect, now.wall_s, must_have_assets=must_have_assets
+        )
 
     def accept(self, submission: Submission, done: Done, now: Instant) -> TaskRecord:
         """Return the record of an accepted submit.
@@ -97,7 +156,7 @@ class ClientCore:
         """
         accepted = submission.accepted
         if accepted is None:
-            error = submit_error(submission, done, now)
+            error = direct.result_at_once(submission) or submit_error(submission, done, now)
             level = logging.ERROR if done.reason is DoneReason.IN_DOUBT else logging.INFO
             logger.log(level, "%s", error)
             raise error
@@ -114,6 +173,69 @@ class ClientCore:
         logger.info("task %s accepted (%s); resume token %s", record.task_id, accepted.status, token)
         return record
 
+    def take_result(self, submission: Submission, done: Done, now: Instant) -> DirectOutcome:
+        """Return the result of a synchronous create.
+
+        Raises:
+            SubmitError: None came.
+            StillGoing: The service made a task instead.
+        """
+        if submission.answered is not None:
+            return direct.outcome_of(submission)
+        if submission.accepted is not None:
+            record = self.accept(submission, done, now)
+            raise direct.task_instead(record, now, write_token(record, self.settings, now))
+        error = direct.doubt(submission) if done.reason is DoneReason.IN_DOUBT else submit_error(submission, done, now)
+        logger.log(logging.ERROR if done.reason is DoneReason.IN_DOUBT else logging.INFO, "%s", error)
+        raise error
+
+    def new_lookup(self, timeout_s: float, now: Instant) -> Lookup:
+        """Begin a question that is about no task."""
+        return Lookup(
+            timeout_s=timeout_s,
+            attempt_timeout_s=self.wait_policy.attempt_timeout_s,
+            now=now,
+            seed=self.make_seed(),
+            floor=self.query_floor,
+        )
+
+    def after_listing(self, answer: Answer, now: Instant) -> Observation:
+        """Return what an answer of the list means."""
+        scrubbed = self.scrub(answer)
+        self.notice(scrubbed, now)
+        if 200 <= scrubbed.status < 300:
+            return listing.understand_page(scrubbed)
+        return translate.translate_query(scrubbed, self.settings.dialect, "", now.wall_s)
+
+    def page_of(self, lookup: Lookup, done: Done, now: Instant) -> listing.Page:
+        """Return the page that a look-up brought.
+
+        Raises:
+            ListingFailed: It brought none.
+        """
+        if lookup.answered is not None:
+            page: listing.Page = lookup.answered.result
+            return page
+        last = lookup.last
+        later_s = None if done.come_back_at_s is None else max(0.0, done.come_back_at_s - now.monotonic_s)
+        if isinstance(last, Refused):
+            raise ListingFailed(
+                f"the service refuses to list its tasks (HTTP {last.http_status})",
+                code=last.code,
+                message=last.message,
+                http_status=last.http_status,
+                request_id=last.request_id,
+            )
+        why = "throttled" if isinstance(last, Throttled) else getattr(last, "reason", "the account is to stay away")
+        told = last if isinstance(last, Throttled | Unreachable) else None
+        raise ListingFailed(
+            f"the service's list of tasks did not come in time: {why}",
+            code=told.code if told else None,
+            message=told.message if told else None,
+            request_id=last.request_id if last else None,
+            come_back_in_s=later_s,
+        )
+
     def broken_off(self, submission: Submission, interruption: BaseException, now: Instant) -> None:
         """Log what may be owed when a submit ends by neither an acceptance nor an error of ours.
 
@@ -127,6 +249,13 @@ class ClientCore:
             return  # It says all this itself.
         if submission.accepted is not None:
             self._log_orphan(submission.accepted, now, why)
+        elif submission.answered is not None:
+            logger.warning(
+                "a result came and its caller had gone (%s); it is billed, do not ask for it again. Request %s: %s",
+                why,
+                submission.answered.request_id,
+                ", ".join(asset.url for asset in assets_of(submission.answered.result)) or "no URL in it",
+            )
         elif submission.phase in {Phase.SUBMITTING, Phase.IN_DOUBT}:
             logger.error(
                 "a submit was broken off while it was out (%s); there may be a task that will be billed. "
@@ -134,9 +263,14 @@ class ClientCore:
                 why,
             )
 
-    def orphaned(self, submission: Submission, what: Answer | ExchangeFailed, now: Instant) -> None:
+    def orphaned(
+        self, submission: Submission, what: Answer | ExchangeFailed, now: Instant, endpoint: Endpoint = VIDEO
+    ) -> None:
         """Take in what came of a create whose caller was cancelled while it was out."""
-        observation = self.after_create(what, now) if isinstance(what, Answer) else self.failure_of_create(what)
+        if isinstance(what, Answer):
+            observation = self.after_create(what, now, endpoint)
+        else:
+            observation = self.failure_of_create(what)
         submission.receive(observation, now)
 
     def _log_orphan(self, accepted: Accepted, now: Instant, why: str) -> None:

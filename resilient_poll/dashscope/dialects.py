@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from urllib.parse import quote
 
-from resilient_poll.errors import ConfigurationError
+from resilient_poll.dashscope.error_catalogue import OnCreate, codes_of
+from resilient_poll.errors import ConfigurationError, ErrorKind
 from resilient_poll.machine.lifecycle import Lifecycle, Phase
 
 __all__ = ["AISA", "DASHSCOPE", "DIALECTS", "VIDEO_SYNTHESIS_PATH", "Dialect", "dialect_named"]
@@ -48,8 +49,10 @@ class Dialect:
         base_url_variables: Environment variables of its base URL, first wins.
         status_prefix: The path that a task id follows.
         can_cancel: Whether a task can be cancelled.
+        can_list: Whether the account's tasks can be listed.
         error_shapes: How its error bodies look: ``"flat"``, ``"nested"``, ``"text"``.
-        money_codes: 429 codes that mean money, not rate: coming back does not help.
+        money_codes: Codes that mean money whatever their status: coming back does not help. The
+            gateway passes on the vendor's.
         passing_503_codes: 503 codes that a create may be sent again after.
     """
 
@@ -59,8 +62,9 @@ class Dialect:
     base_url_variables: tuple[str, ...]
     status_prefix: str
     can_cancel: bool
+    can_list: bool
     error_shapes: frozenset[str]
-    money_codes: frozenset[str] = field(default_factory=frozenset)
+    money_codes: frozenset[str] = field(default=codes_of(kind=ErrorKind.MONEY))
     passing_503_codes: frozenset[str] = field(default_factory=frozenset)
 
     def status_path(self, task_id: str) -> str:
@@ -79,6 +83,16 @@ class Dialect:
             )
         return f"{self.status_prefix}{quote(task_id, safe='')}/cancel"
 
+    def list_path(self) -> str:
+        """Return the path of the list of tasks.
+
+        Raises:
+            ConfigurationError: The dialect cannot list.
+        """
+        if not self.can_list:
+            raise ConfigurationError(f"dialect {self.name!r} documents no way to list tasks; nothing was sent")
+        return self.status_prefix
+
 
 AISA = Dialect(
     name="aisa",
@@ -87,8 +101,8 @@ AISA = Dialect(
     base_url_variables=("AISA_BASE_URL",),
     status_prefix="/services/aigc/tasks/",
     can_cancel=False,
+    can_list=False,
     error_shapes=frozenset({"nested", "text"}),
-    money_codes=frozenset({"insufficient_wallet_balance", "estimated_price_exceeds_max_price"}),
 )
 
 DASHSCOPE = Dialect(
@@ -98,9 +112,9 @@ DASHSCOPE = Dialect(
     base_url_variables=("DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL"),
     status_prefix="/tasks/",
     can_cancel=True,
+    can_list=True,
     error_shapes=frozenset({"flat"}),
-    money_codes=frozenset({"CommodityNotPurchased", "PrepaidBillOverdue", "PostpaidBillOverdue"}),
-    passing_503_codes=frozenset({"ModelUnavailable"}),
+    passing_503_codes=codes_of(dialect="dashscope", on_create=OnCreate.THROTTLED, status=503),
 )
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType({dialect.name: dialect for dialect in (AISA, DASHSCOPE)})

@@ -5,15 +5,28 @@ from __future__ import annotations
 import os
 import secrets
 import stat
-from contextlib import suppress
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 from urllib.parse import urljoin, urlsplit
 
+from resilient_poll.dashscope.redaction import text_without_key
+from resilient_poll.dashscope.results import Asset
+from resilient_poll.errors import DownloadFailed, Standing
+from resilient_poll.http.messages import ExchangeFailed
 from resilient_poll.http.urls import is_http_url
 
-__all__ = ["DownloadProblem", "PartialFile", "check_length", "check_time", "next_hop", "target_path"]
+__all__ = [
+    "DownloadProblem",
+    "PartialFile",
+    "check_length",
+    "check_time",
+    "next_hop",
+    "target_paths",
+    "telling_of_failure",
+]
 
 LONGEST_REDIRECT_CHAIN = 5
 LARGEST_ASSET_BYTES = 4 * 1024**3
@@ -93,11 +106,56 @@ def check_length(headers: dict[str, str], received: int) -> None:
         raise DownloadProblem("the asset is empty")
 
 
-def target_path(path: str | os.PathLike[str], task_id: str) -> Path:
-    """Return the file to write: the path itself, or one named after the task in a folder."""
-    target = Path(path)
-    is_folder = os.path.isdir(target)  # noqa: PTH112  # Path.is_dir() raises on a name that no file can have
-    return target / f"{task_id.replace(':', '_')}.mp4" if is_folder else target
+def target_paths(
+    path: str | os.PathLike[str], task_id: str, assets: Sequence[Asset], default_extension: str
+) -> tuple[Path, ...]:
+    """Return the files to write, one for each asset.
+
+    In a folder they get the task's name. ``{task_id}``, ``{index}`` (from 1) and
+    ``{extension}`` in a path are filled in. Where several assets would get one name, their
+    index is put before its extension.
+
+    Args:
+        path: A folder, a file or a template.
+        task_id: The service's id.
+        assets: What is to be saved.
+        default_extension: For assets whose URL shows none.
+    """
+    name = task_id.replace(":", "_")
+    template = Path(path)
+    if os.path.isdir(template):  # noqa: PTH112  # Path.is_dir() raises on a name that no file can have
+        template = template / ("{task_id}-{index}.{extension}" if len(assets) > 1 else "{task_id}.{extension}")
+    elif len(assets) > 1 and "{index}" not in str(template):
+        template = template.with_name(f"{template.stem}-{{index}}{template.suffix}")
+    return tuple(
+        Path(
+            str(template)
+            .replace("{task_id}", name)
+            .replace("{index}", str(index))
+            .replace("{extension}", asset.extension or default_extension)
+        )
+        for index, asset in enumerate(assets, start=1)
+    )
+
+
+@contextmanager
+def telling_of_failure(standing: Callable[[], Standing], api_key: str) -> Generator[None, None, None]:
+    """Turn whatever goes wrong inside into the error that says what it means for the money.
+
+    Args:
+        standing: Says where the task stands.
+        api_key: What must not be in the text.
+
+    Raises:
+        DownloadFailed: Something went wrong.
+    """
+    try:
+        yield
+    except (DownloadProblem, ExchangeFailed, OSError) as problem:
+        said = str(problem)
+        shown = text_without_key(said, api_key)
+        summary = f"succeeded, but what it made is not saved: {shown}"
+        raise DownloadFailed(summary, standing()) from (problem if shown == said else None)
 
 
 class PartialFile:

@@ -6,14 +6,22 @@ import json
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from resilient_poll import __version__
-from resilient_poll.dashscope.dialects import VIDEO_SYNTHESIS_PATH
+from resilient_poll.dashscope.endpoints import Endpoint
 from resilient_poll.dashscope.settings import Settings
 from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain
 from resilient_poll.http.messages import HttpRequest
 
-__all__ = ["asset_request", "cancel_request", "checked_task_id", "create_request", "query_request"]
+__all__ = [
+    "asset_request",
+    "cancel_request",
+    "checked_task_id",
+    "create_request",
+    "list_request",
+    "query_request",
+]
 
 _TASK_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,199}")
 """The service's ids are UUIDs; ids of this shape cannot become another path or header."""
@@ -23,14 +31,16 @@ _USER_AGENT = ("user-agent", f"resilient-poll/{__version__}")
 
 def create_request(
     settings: Settings,
+    endpoint: Endpoint,
     model: str,
     input: Mapping[str, Any],  # noqa: A002  # the service's own word
     parameters: Mapping[str, Any] | None,
 ) -> HttpRequest:
-    """Build the request that creates a video.
+    """Build the request that creates something.
 
     Args:
         settings: The service.
+        endpoint: Where it is created, and so what.
         model: The model's name.
         input: What to make, in the service's own words (``prompt``, ``img_url`` …).
         parameters: How to make it (``size``, ``duration`` …).
@@ -53,14 +63,26 @@ def create_request(
     headers = (
         *_common(settings),
         ("content-type", "application/json"),
-        ("x-dashscope-async", "enable"),  # On creates only: on a GET a 403 was reported.
+        # On creates of tasks only: elsewhere it is answered with a 403.
+        *(() if endpoint.is_synchronous else (("x-dashscope-async", "enable"),)),
     )
-    return HttpRequest("POST", settings.base_url + VIDEO_SYNTHESIS_PATH, headers, body)
+    return HttpRequest("POST", settings.base_url + endpoint.path, headers, body)
 
 
 def query_request(settings: Settings, task_id: str) -> HttpRequest:
     """Build the request for a task's status."""
     return HttpRequest("GET", settings.base_url + settings.dialect.status_path(task_id), _common(settings))
+
+
+def list_request(settings: Settings, parameters: Mapping[str, str]) -> HttpRequest:
+    """Build the request for one page of the list of tasks.
+
+    Args:
+        settings: The service.
+        parameters: The query's parameters.
+    """
+    query = f"?{urlencode(parameters)}" if parameters else ""
+    return HttpRequest("GET", settings.base_url + settings.dialect.list_path() + query, _common(settings))
 
 
 def cancel_request(settings: Settings, task_id: str) -> HttpRequest:

@@ -1,30 +1,186 @@
-"""Where a finished task's result is."""
+"""What a finished task or a synchronous answer holds: assets, and what failed among them. Pure.
+
+The shapes, by model (sources: Alibaba Cloud Model Studio, *API reference* of each; read in 2026):
+``output.video_url`` · ``output.results.video_url`` · ``output.results[]``, each with a URL or
+with code and message · ``output.choices[].message.content[]`` · any other ``…_url`` inside
+``output`` or ``output.results``, for endpoints whose results are kept raw.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
+from resilient_poll.dashscope.error_bodies import text_of, word_of
 from resilient_poll.http.urls import is_http_url
 
-__all__ = ["video_url_of"]
+__all__ = ["Asset", "Failure", "assets_of", "failures_of", "is_readable", "made_nothing", "usage_of"]
+
+MOST_ITEMS = 1_000
+"""More results than any model makes at once; the answer's own limit of size bounds them too."""
+_URL_NAMES = ("url", "video_url", "image", "video", "audio", "transcription_url")
+_INPUT_NAMES = frozenset({"file_url", "img_url", "base_image_url", "first_frame_url", "last_frame_url", "orig_url"})
+"""The caller's own files, which some answers repeat."""
+_DESCRIBING = frozenset(
+    {
+        *("task_id", "task_status", "submit_time", "scheduled_time", "end_time", "task_metrics", "finished"),
+        *("orig_prompt", "actual_prompt", "code", "message", "error", "video_url", "results", "choices"),
+    }
+)
+"""What says something about a task, or is where an asset would stand."""
+_EMPTY: tuple[object, ...] = (None, "", [], {})
+_EXTENSIONS = frozenset(
+    {
+        *("mp4", "mov", "webm", "mkv", "png", "jpg", "jpeg", "webp", "gif", "bmp", "tiff"),
+        *("wav", "mp3", "flac", "ogg", "aac", "m4a", "glb", "gltf", "obj", "fbx", "usdz", "stl", "ply"),
+        *("zip", "json", "txt", "srt", "vtt"),
+    }
+)
+_EXTENSION = re.compile(r"\.([A-Za-z0-9]{1,5})$")
 
 
-def video_url_of(result: object) -> str | None:
-    """Return the URL of a finished video, or None if the answer holds none that can be used.
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """One thing that was made.
 
-    Most models put it into ``output.video_url``, some into ``output.results.video_url``.
+    Attributes:
+        url: Where it is, for a limited time. It holds a signature: who has it can fetch the asset.
+        place: Where in the answer it stands.
+        extension: The file extension that its URL shows, or None.
+    """
+
+    url: str
+    place: str
+    extension: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """One thing that was not made, inside a task that succeeded. It is not billed.
+
+    Attributes:
+        place: Where in the answer it stands.
+        code: The service's error code, if it gave one.
+        message: Its explanation, if it gave one.
+    """
+
+    place: str
+    code: str | None
+    message: str | None
+
+
+def assets_of(result: object) -> tuple[Asset, ...]:
+    """Return what was made, in the order of the answer.
 
     Args:
         result: The whole answer.
     """
     output = _inside(result, "output")
-    for place in (output, _inside(output, "results")):
-        url = place.get("video_url") if isinstance(place, Mapping) else None
+    known = [asset for place, item in _items(output) if (asset := _asset(item, place)) is not None]
+    return tuple(known[:MOST_ITEMS] or list(_any_urls(output))[:MOST_ITEMS])
+
+
+def failures_of(result: object) -> tuple[Failure, ...]:
+    """Return what failed inside a success: a partial failure is still ``SUCCEEDED``.
+
+    Args:
+        result: The whole answer.
+    """
+    failures = []
+    for place, item in _items(_inside(result, "output")):
+        code, message = word_of(item.get("code")), text_of(item.get("message"))
+        has_failed = item.get("subtask_status") == "FAILED"
+        if has_failed or (code is not None and _asset(item, place) is None):
+            failures.append(Failure(place, code, message))
+    return tuple(failures[:MOST_ITEMS])
+
+
+def is_readable(result: object, *, must_have_assets: bool) -> bool:
+    """Tell whether a success holds what a success must have.
+
+    Args:
+        result: The whole answer.
+        must_have_assets: Whether only URLs (or failures in their place) count. Where it is not
+            known what the task makes, a field that is no mere description of it counts too.
+    """
+    if assets_of(result) or failures_of(result):
+        return True
+    output = _inside(result, "output")
+    if must_have_assets or not isinstance(output, Mapping):
+        return False
+    return any(value not in _EMPTY for name, value in output.items() if name not in _DESCRIBING)
+
+
+def usage_of(result: object) -> Mapping[str, Any]:
+    """Return what the service says it charges by, in the model's own words; empty if it says nothing."""
+    usage = _inside(result, "usage")
+    return usage if isinstance(usage, Mapping) else {}
+
+
+def made_nothing(result: object) -> bool:
+    """Tell whether a success says itself that it made nothing: all failed, and its usage counts none.
+
+    Source: Model Studio, *Text to image*: only images that were made are counted and billed.
+    """
+    count = usage_of(result).get("image_count")
+    is_none = isinstance(count, int) and not isinstance(count, bool) and count == 0
+    return is_none and bool(failures_of(result)) and not assets_of(result)
+
+
+def _items(output: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield every place that may hold one result."""
+    if not isinstance(output, Mapping):
+        return
+    if "video_url" in output:
+        yield "output", {"video_url": output["video_url"]}
+    results = output.get("results")
+    if isinstance(results, Mapping):
+        yield "output.results", results
+    for index, item in enumerate(_list(results)):
+        if isinstance(item, Mapping):
+            yield f"output.results[{index}]", item
+    for index, choice in enumerate(_list(output.get("choices"))):
+        content = _inside(_inside(choice, "message"), "content")
+        for part_index, part in enumerate(_list(content)):
+            if isinstance(part, Mapping):
+                yield f"output.choices[{index}].message.content[{part_index}]", part
+
+
+def _asset(item: Mapping[str, Any], place: str) -> Asset | None:
+    for name in _URL_NAMES:
+        url = item.get(name)
         if isinstance(url, str) and is_http_url(url):
-            return url
+            return Asset(url, f"{place}.{name}", _extension_of(url))
     return None
+
+
+def _any_urls(output: object) -> Iterator[Asset]:
+    """Yield every other URL of an answer whose shape is not known, one level deep."""
+    for place, values in _raw_places(output):
+        for name, value in values.items() if isinstance(values, Mapping) else ():
+            is_named_so = isinstance(name, str) and name.endswith("url") and name not in _INPUT_NAMES
+            if is_named_so and isinstance(value, str) and is_http_url(value):
+                yield Asset(value, f"{place}.{name}", _extension_of(value))
+
+
+def _raw_places(output: object) -> tuple[tuple[str, object], ...]:
+    inside = ((f"output.{name}", _inside(output, name)) for name in ("result", "results"))
+    return (("output", output), *inside)
+
+
+def _extension_of(url: str) -> str | None:
+    """Return the extension of a URL's path, if it is one that is known: a server names no files here."""
+    match = _EXTENSION.search(urlsplit(url).path)
+    extension = match[1].lower() if match else None
+    return extension if extension in _EXTENSIONS else None
 
 
 def _inside(value: object, name: str) -> Any:
     return value.get(name) if isinstance(value, Mapping) else None
+
+
+def _list(value: object) -> Sequence[Any]:
+    return value[: 4 * MOST_ITEMS] if isinstance(value, list) else ()

@@ -7,18 +7,20 @@ what to raise is decided here, once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 
 from resilient_poll.dashscope import requests, translate
-from resilient_poll.dashscope.client_core import ClientCore
+from resilient_poll.dashscope.client_core import ClientCore, Create
 from resilient_poll.dashscope.dialects import LIFECYCLE
-from resilient_poll.dashscope.download import DownloadProblem
+from resilient_poll.dashscope.download import telling_of_failure
+from resilient_poll.dashscope.endpoints import VIDEO
 from resilient_poll.dashscope.error_bodies import read_error_body
-from resilient_poll.dashscope.outcome import VideoOutcome
+from resilient_poll.dashscope.outcome import GenerationOutcome
 from resilient_poll.dashscope.redaction import text_without_key
+from resilient_poll.dashscope.results import Asset
 from resilient_poll.dashscope.resume_token import write_token
 from resilient_poll.drive.clocks import AsyncClock, Clock
 from resilient_poll.drive.outcome import standing_of, task_error
@@ -26,7 +28,6 @@ from resilient_poll.drive.telling import logger, saying_that_it_goes_on
 from resilient_poll.errors import (
     CancelRefused,
     ConfigurationError,
-    DownloadFailed,
     Standing,
     StillGoing,
     TaskError,
@@ -55,7 +56,9 @@ __all__ = ["TaskCore"]
 class TaskCore:
     """One accepted task, without the waiting."""
 
-    def __init__(self, core: ClientCore, record: TaskRecord, clock: Clock | AsyncClock) -> None:
+    def __init__(
+        self, core: ClientCore, record: TaskRecord, clock: Clock | AsyncClock, create: Create | None = None
+    ) -> None:
         now = clock.now()
         self._now = clock.now
         self._core = core
@@ -67,6 +70,7 @@ class TaskCore:
             floor=core.query_floor,
             task_floor=core.floor_of(record.task_id),
         )
+        self._create = create
         self._began = now
         self._last_trouble: str | None = None
 
@@ -110,7 +114,7 @@ class TaskCore:
         return self._standing()
 
     @property
-    def outcome(self) -> VideoOutcome | None:
+    def outcome(self) -> GenerationOutcome | None:
         """What was made, once it is known."""
         record = self._poller.record
         return self._made() if record.phase is Phase.SUCCEEDED and record.result_readable else None
@@ -159,9 +163,9 @@ class TaskCore:
             self._conclude(done)
         return self._standing()
 
-    def _made(self) -> VideoOutcome:
+    def _made(self) -> GenerationOutcome:
         record = self._poller.record
-        return VideoOutcome(
+        return GenerationOutcome(
             task_id=record.task_id,
             status=record.status,
             billing=record.billing,
@@ -178,15 +182,23 @@ class TaskCore:
         if isinstance(what, ExchangeFailed):
             observation = self._core.failure_of_query(what)
         else:
-            answer = self._core.scrub(what)
-            observation = translate.translate_query(answer, self._core.settings.dialect, self.id, self._now().wall_s)
+            answer, now = self._core.scrub(what), self._now()
+            self._core.notice(answer, now)
+            observation = translate.translate_query(
+                answer,
+                self._core.settings.dialect,
+                self.id,
+                now.wall_s,
+                # Of a task that is known by its id only, nobody knows what it makes.
+                must_have_assets=self._create is not None and bool(self._create.endpoint.dialects),
+            )
         self._last_trouble = _trouble(observation)
         return observation
 
     def _standing(self) -> Standing:
         return standing_of(self._poller.record, self._now(), self.resume_token)
 
-    def _conclude(self, done: Done) -> VideoOutcome:
+    def _conclude(self, done: Done) -> GenerationOutcome:
         """Return the outcome of a finished wait.
 
         Raises:
@@ -253,20 +265,47 @@ class TaskCore:
             return standing
         raise CancelRefused(f"whether the service cancels it is not known ({doubt})", standing)
 
-    def _asset_url(self) -> str:
+    def _made_or_raise(self) -> GenerationOutcome:
         if (outcome := self.outcome) is None:
             raise TaskError("there is nothing to download yet: wait for it first", self._standing())
-        return outcome.video_url
+        return outcome
 
-    @contextmanager
-    def _telling_of_failure(self) -> Generator[None, None, None]:
-        try:
-            yield
-        except (DownloadProblem, ExchangeFailed, OSError) as problem:
-            said = str(problem)
-            shown = text_without_key(said, self._core.settings.api_key)
-            summary = f"succeeded, but its video is not saved: {shown}"
-            raise DownloadFailed(summary, self._standing()) from (problem if shown == said else None)
+    def _default_extension(self) -> str:
+        return VIDEO.extension if self._create is None else self._create.endpoint.extension
+
+    def _single_asset(self) -> Asset:
+        assets = self._made_or_raise().assets
+        if len(assets) != 1:
+            what = (
+                f"made {len(assets)} results: download_all() saves them"
+                if assets
+                else "holds no URL: see outcome.result"
+            )
+            raise TaskError(what, self._standing())
+        return assets[0]
+
+    def _telling_of_failure(self) -> AbstractContextManager[None]:
+        return telling_of_failure(self._standing, self._core.settings.api_key)
+
+    def _create_for_retry(self, *, accept_second_charge: bool) -> Create:
+        """Return what to create once more.
+
+        Raises:
+            ConfigurationError: The request is not known here.
+            TaskError: The task is not at an end, or was or may have been charged.
+        """
+        record = self._poller.record
+        if self._create is None:
+            raise ConfigurationError(
+                f"the request of task {record.task_id} is not known here, only its id: submit() it anew; "
+                "nothing was sent"
+            )
+        if not record.is_ended:
+            raise TaskError("is not known to have ended, so nothing was sent again: wait for it", self._standing())
+        if record.billing is not Billing.NONE and not accept_second_charge:
+            said = "ended, and nothing was sent again, since both may be charged: accept_second_charge=True does it"
+            raise TaskError(said, self._standing())
+        return self._create
 
     def _saying_how_to_resume(self) -> AbstractContextManager[None]:
         return saying_that_it_goes_on(self.id, lambda: self.resume_token)

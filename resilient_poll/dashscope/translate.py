@@ -12,19 +12,22 @@ from typing import Any
 from resilient_poll.dashscope.dialects import Dialect
 from resilient_poll.dashscope.error_bodies import (
     ErrorBody,
+    read_any_error_body,
     read_error_body,
     read_object,
     request_id_of,
     text_of,
     word_of,
 )
+from resilient_poll.dashscope.error_catalogue import is_spent_quota
 from resilient_poll.dashscope.requests import checked_task_id
-from resilient_poll.dashscope.results import video_url_of
+from resilient_poll.dashscope.results import is_readable, made_nothing
 from resilient_poll.errors import ConfigurationError
 from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.http.retry_after import read_retry_after
 from resilient_poll.machine.observations import (
     Accepted,
+    AnsweredAtOnce,
     LostAnswer,
     Observation,
     Refused,
@@ -42,12 +45,14 @@ _PASSING_4XX = frozenset({408, 425, 429})
 _SUCCEEDED = "SUCCEEDED"
 
 
-def translate_create(answer: Answer, dialect: Dialect, now_wall_s: float) -> Observation:
+def translate_create(
+    answer: Answer, dialect: Dialect, now_wall_s: float, *, must_have_assets: bool = True
+) -> Observation:
     """Return what the answer to a create means.
 
-    - 2xx with a task id: accepted.
-    - 429 in the dialect's own words, unless it is about money; 503 with a code that
-      passes: refused for now, may be sent again.
+    - 2xx with a task id: accepted; without one, but with a result: answered at once.
+    - 429 in the dialect's own words, unless it is about money or a spent token plan; 503
+      with a code that passes: refused for now, may be sent again.
     - another 4xx in the dialect's own words, except 408 and 409: refused.
     - everything else, an unreadable 2xx included: in doubt.
 
@@ -55,25 +60,29 @@ def translate_create(answer: Answer, dialect: Dialect, now_wall_s: float) -> Obs
         answer: What came.
         dialect: Who speaks.
         now_wall_s: The client's clock, for dates in ``Retry-After``.
+        must_have_assets: What counts as a result in the place of a task id; see :func:`.is_readable`.
     """
     if 200 <= answer.status < 300:
-        return _accepted(answer)
+        return _accepted(answer, must_have_assets=must_have_assets)
     error = read_error_body(answer.body, dialect)
     if error is None:
-        return LostAnswer(reason=f"HTTP {answer.status} with a body that is not the service's{_hint(answer.status)}")
+        what = f"HTTP {answer.status} with a body that is not the service's{_hint(answer.status)}"
+        return _doubt(answer, read_any_error_body(answer.body), what)
     passing_503 = answer.status == 503 and error.code in dialect.passing_503_codes
-    if passing_503 or (answer.status == 429 and error.code not in dialect.money_codes):
+    if passing_503 or (answer.status == 429 and not _is_final_429(error, dialect)):
         return _throttled(answer, error, now_wall_s)
     if 400 <= answer.status < 500 and answer.status not in _AMBIGUOUS_4XX:
         return _refused(answer, error)
-    return LostAnswer(request_id=error.request_id, reason=f"HTTP {answer.status} {_say(error)}".rstrip())
+    return _doubt(answer, error, f"HTTP {answer.status}")
 
 
-def translate_query(answer: Answer, dialect: Dialect, task_id: str, now_wall_s: float) -> Observation:
+def translate_query(
+    answer: Answer, dialect: Dialect, task_id: str, now_wall_s: float, *, must_have_assets: bool = True
+) -> Observation:
     """Return what the answer to a status query means.
 
     - 2xx with a status of this task: that.
-    - 429, unless it is about money: throttled.
+    - 429, unless it is about money or a spent token plan: throttled.
     - 408, 425, 5xx, redirects: absorbed, a failed poll is not a failed task.
     - another 4xx: the service refuses to say.
 
@@ -82,20 +91,24 @@ def translate_query(answer: Answer, dialect: Dialect, task_id: str, now_wall_s: 
         dialect: Who speaks.
         task_id: Which task was asked about.
         now_wall_s: The client's clock, for dates in ``Retry-After``.
+        must_have_assets: See :func:`.is_readable`.
     """
     if 200 <= answer.status < 300:
-        return _status_seen(answer, task_id)
-    error = read_error_body(answer.body, dialect) or ErrorBody(None, None, None)
-    if answer.status == 429 and error.code not in dialect.money_codes:
+        return _status_seen(answer, task_id, must_have_assets=must_have_assets)
+    # Nothing is sent twice by mistake here, so a reason is read in whatever shape it comes.
+    error = read_any_error_body(answer.body)
+    if answer.status == 429 and not _is_final_429(error, dialect):
         return _throttled(answer, error, now_wall_s)
     if 400 <= answer.status < 500 and answer.status not in _PASSING_4XX - {429}:
         return _refused(answer, error)
     hint = read_retry_after(answer.header("retry-after"), answer.header("date"), now_wall_s)
     return Unreachable(
         request_id=error.request_id,
-        reason=f"HTTP {answer.status} {_say(error)}".rstrip(),
+        reason=f"HTTP {answer.status} {error}".rstrip(),
+        http_status=answer.status,
         code=error.code,
         message=error.message,
+        says_retryable=error.says_retryable,
         retry_after_s=hint.seconds,
         retry_after_ignored=hint.ignored,
     )
@@ -113,11 +126,13 @@ def query_failed(failure: ExchangeFailed) -> Observation:
     return Unreachable(reason=failure.reason)
 
 
-def _accepted(answer: Answer) -> Observation:
+def _accepted(answer: Answer, *, must_have_assets: bool) -> Observation:
     body = read_object(answer.body)
     request_id = request_id_of(body)
     output = body.get("output") if body is not None else None
     task_id = output.get("task_id") if isinstance(output, dict) else None
+    if task_id is None and isinstance(output, dict) and is_readable(body, must_have_assets=must_have_assets):
+        return AnsweredAtOnce(request_id=request_id, result=body)
     try:
         accepted_id = checked_task_id(task_id)  # type: ignore[arg-type]  # checked right there
     except ConfigurationError:
@@ -126,7 +141,7 @@ def _accepted(answer: Answer) -> Observation:
     return Accepted(request_id=request_id, task_id=accepted_id, status=status)
 
 
-def _status_seen(answer: Answer, task_id: str) -> Observation:
+def _status_seen(answer: Answer, task_id: str, *, must_have_assets: bool) -> Observation:
     body = read_object(answer.body)
     if body is None:
         return Unreadable(reason=f"HTTP {answer.status} with a body that is no JSON object")
@@ -145,36 +160,60 @@ def _status_seen(answer: Answer, task_id: str) -> Observation:
         code=code,
         message=message,
         result=body,
-        result_readable=status != _SUCCEEDED or video_url_of(body) is not None,
+        result_readable=status != _SUCCEEDED or is_readable(body, must_have_assets=must_have_assets),
+        made_nothing=status == _SUCCEEDED and made_nothing(body),
     )
 
 
 def _failure(output: dict[str, Any], body: dict[str, Any]) -> tuple[str | None, str | None]:
     """Return code and message of a task that failed: the page says ``output.code`` here and ``error.code`` there."""
-    for place in (output, output.get("error"), body.get("error"), body):
-        if isinstance(place, dict) and word_of(place.get("code")):
-            return word_of(place.get("code")), text_of(place.get("message"))
-    return None, text_of(output.get("message"))
+    places = [place for place in (output, output.get("error"), body.get("error"), body) if isinstance(place, dict)]
+    for place in places:
+        if word_of(place.get("code")):
+            # The message is beside its code, or, in the shape with a text, under "error".
+            return word_of(place.get("code")), text_of(place.get("message")) or text_of(place.get("error"))
+    texts = (text_of(place.get(name)) for name in ("message", "error") for place in places)
+    return None, next((text for text in texts if text is not None), None)
 
 
 def _throttled(answer: Answer, error: ErrorBody, now_wall_s: float) -> Throttled:
     hint = read_retry_after(answer.header("retry-after"), answer.header("date"), now_wall_s)
     return Throttled(
         request_id=error.request_id,
+        http_status=answer.status,
         code=error.code,
         message=error.message,
+        says_retryable=error.says_retryable,
         retry_after_s=hint.seconds,
         retry_after_ignored=hint.ignored,
     )
 
 
 def _refused(answer: Answer, error: ErrorBody) -> Refused:
-    return Refused(request_id=error.request_id, http_status=answer.status, code=error.code, message=error.message)
+    return Refused(
+        request_id=error.request_id,
+        http_status=answer.status,
+        code=error.code,
+        message=error.message,
+        says_retryable=error.says_retryable,
+    )
+
+
+def _doubt(answer: Answer, error: ErrorBody, what: str) -> LostAnswer:
+    return LostAnswer(
+        request_id=error.request_id,
+        reason=f"{what} {error}".rstrip(),
+        http_status=answer.status,
+        code=error.code,
+        message=error.message,
+        says_retryable=error.says_retryable,
+    )
+
+
+def _is_final_429(error: ErrorBody, dialect: Dialect) -> bool:
+    """Tell whether a 429 is none: coming back within a wait does not help."""
+    return error.code in dialect.money_codes or is_spent_quota(dialect.name, error.code, error.message, 429)
 
 
 def _hint(status: int) -> str:
     return " (is the base URL right?)" if status in {404, 405} else ""
-
-
-def _say(error: ErrorBody) -> str:
-    return ": ".join(part for part in (error.code, error.message) if part)

@@ -36,7 +36,8 @@ class Lookup:
         attempts: How often it was asked.
     """
 
-    task_id = None
+    task_id: str | None = None
+    """A look-up is about no task; a driver asks for it."""
 
     def __init__(
         self, *, timeout_s: float, attempt_timeout_s: float, now: Instant, seed: str, floor: Floor | None = None

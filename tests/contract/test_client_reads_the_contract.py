@@ -14,6 +14,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from resilient_poll.dashscope.dialects import LIFECYCLE, dialect_named
+from resilient_poll.dashscope.endpoints import VIDEO
 from resilient_poll.dashscope.requests import create_request, query_request
 from resilient_poll.dashscope.settings import resolve_settings
 from resilient_poll.dashscope.translate import translate_create, translate_query
@@ -133,7 +134,7 @@ def test_requests_are_as_documented(dialect: str, path: str) -> None:
     settings = resolve_settings(
         dialect=dialect, api_key="sk-test", base_url="http://api.test/v1", headers=None, environ={}
     )
-    create = create_request(settings, "model", {"prompt": "a cat"}, {"size": "1280*720"})
+    create = create_request(settings, VIDEO, "model", {"prompt": "a cat"}, {"size": "1280*720"})
     assert (create.method, create.url) == (
         "POST",
         "http://api.test/v1/services/aigc/video-generation/video-synthesis",

@@ -17,9 +17,9 @@ import pytest
 import trio
 
 from resilient_poll import AsyncDashScope, DashScope, DownloadFailed, TaskError
-from resilient_poll.dashscope import client as client_module
-from resilient_poll.dashscope import client_async as client_async_module
-from resilient_poll.dashscope.download import DownloadProblem, PartialFile, check_length, next_hop, target_path
+from resilient_poll.dashscope import saving, saving_async
+from resilient_poll.dashscope.download import DownloadProblem, PartialFile, check_length, next_hop, target_paths
+from resilient_poll.dashscope.results import Asset
 from tests.support.colours import COLOURS, WAYS, dashscope_client, got, run_in
 from tests.support.raw_server import Connection, RawServer, http_answer, json_answer
 
@@ -300,7 +300,7 @@ def test_a_cancelled_download_leaves_nothing(colour: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("kind", [DashScope, AsyncDashScope])
 def test_a_download_has_a_limit_of_patience(kind: Any) -> None:
     """Both clients bound how long a download waits for its next bytes by the same named limit."""
-    module = client_module if kind is DashScope else client_async_module
+    module = saving if kind is DashScope else saving_async
     assert 0 < module.CHUNK_TIMEOUT_S < 120
 
 
@@ -371,7 +371,7 @@ def test_an_assets_length_is_checked_where_it_is_known(headers: dict[str, str], 
 
 def test_a_name_of_a_task_is_a_name_of_a_file(tmp_path: Path) -> None:
     """A task's id with a colon makes a file name that every system takes."""
-    assert target_path(tmp_path, "a:b") == tmp_path / "a_b.mp4"
+    assert target_paths(tmp_path, "a:b", (Asset("https://x/y", "", None),), "mp4") == (tmp_path / "a_b.mp4",)
 
 
 def test_an_asset_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resilient_poll import ConfigurationError, DashScope
+from resilient_poll.dashscope.endpoints import VIDEO
 from resilient_poll.dashscope.requests import (
     asset_request,
     cancel_request,
@@ -31,7 +32,7 @@ def settings(dialect: str = "dashscope") -> Settings:
 
 
 def create(dialect: str = "dashscope") -> HttpRequest:
-    return create_request(settings(dialect), "wan2.5-t2v", {"prompt": "a c\u00e4t"}, {"size": "1280*720"})
+    return create_request(settings(dialect), VIDEO, "wan2.5-t2v", {"prompt": "a c\u00e4t"}, {"size": "1280*720"})
 
 
 @pytest.mark.parametrize("dialect", ["aisa", "dashscope"])
@@ -168,7 +169,7 @@ def test_an_id_that_is_taken_stays_one_segment(task_id: str) -> None:
 def test_a_create_that_makes_no_sense_is_not_built(model: Any, input: Any, parameters: Any) -> None:  # noqa: A002
     """A create that JSON or the service could not understand is an error before anything is sent."""
     with pytest.raises(ConfigurationError, match="nothing was sent"):
-        create_request(settings(), model, input, parameters)
+        create_request(settings(), VIDEO, model, input, parameters)
 
 
 def test_an_input_that_holds_itself_is_refused() -> None:
@@ -176,11 +177,11 @@ def test_an_input_that_holds_itself_is_refused() -> None:
     endless: dict[str, Any] = {}
     endless["again"] = endless
     with pytest.raises(ConfigurationError):
-        create_request(settings(), "m", endless, None)
+        create_request(settings(), VIDEO, "m", endless, None)
 
 
 def test_empty_parameters_are_left_out() -> None:
     """No parameters and empty ones are the same request."""
-    one, other = (create_request(settings(), "m", {"prompt": "x"}, parameters) for parameters in (None, {}))
+    one, other = (create_request(settings(), VIDEO, "m", {"prompt": "x"}, parameters) for parameters in (None, {}))
     assert one == other
     assert b"parameters" not in (one.body or b"")

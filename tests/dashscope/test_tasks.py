@@ -6,7 +6,6 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -323,8 +322,7 @@ def test_a_cancel_obeys_the_accounts_floor_and_raises_it(colour: str) -> None:
 
 def anew(task: Any) -> Any:
     """Return the task as the same client would by its id."""
-    client = SimpleNamespace(_core=task._core, _clock=task._clock, _exchange=task._exchange)
-    return type(task)(client, task._core.record_of(ID, task._clock.now()))
+    return task._client.task(ID)
 
 
 @in_each_colour

@@ -142,8 +142,8 @@ def test_trust_in_the_last_error_is_caught(monkeypatch: pytest.MonkeyPatch) -> N
     """Planted: any answer of 429 is believed to be the service's, a gateway's page included."""
     genuine = translate.translate_create
 
-    def trusting(answer, dialect, now_wall_s):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        return Throttled() if answer.status == 429 else genuine(answer, dialect, now_wall_s)
+    def trusting(answer, dialect, now_wall_s, **more):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN003, ANN202
+        return Throttled() if answer.status == 429 else genuine(answer, dialect, now_wall_s, **more)
 
     monkeypatch.setattr(translate, "translate_create", trusting)
     AT_MOST_ONE.catches_the_planted_fault()

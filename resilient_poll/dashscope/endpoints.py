@@ -1,0 +1,104 @@
+"""Where things are created: the documented endpoints as data, and any other by its path.
+
+Sources: Alibaba Cloud Model Studio, *API reference* of each model; AIsa documentation,
+*Async Operations*: an endpoint that returns a result instead of a task id is synchronous.
+Read in 2026.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from resilient_poll.dashscope.dialects import AISA, DASHSCOPE, VIDEO_SYNTHESIS_PATH, Dialect
+from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain
+
+__all__ = ["ENDPOINTS", "IMAGE_SYNCHRONOUS", "VIDEO", "Endpoint", "endpoint_for"]
+
+_PATH = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}){1,12}")
+"""Plain segments only: a path of this shape cannot leave the API, nor carry a query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One way to create something.
+
+    Attributes:
+        name: What users call it; its path, where it was given by its path.
+        path: Below the base URL.
+        makes: What it makes, in a word or two, for messages.
+        extension: The file extension of what it makes, where its URL does not say.
+        is_synchronous: Whether it answers with the result itself, and makes no task.
+        dialects: The names of the dialects that document it; empty for a path of the caller's.
+    """
+
+    name: str
+    path: str
+    makes: str
+    extension: str
+    is_synchronous: bool = False
+    dialects: frozenset[str] = frozenset()
+
+
+_BOTH = frozenset({AISA.name, DASHSCOPE.name})
+_VENDOR = frozenset({DASHSCOPE.name})
+
+VIDEO = Endpoint("video", VIDEO_SYNTHESIS_PATH, "video", "mp4", dialects=_BOTH)
+IMAGE_SYNCHRONOUS = Endpoint(
+    "image-synchronous", "/services/aigc/multimodal-generation/generation", "images", "png", True, _BOTH
+)
+"""In ``aisa`` its path is assumed to be the vendor's: the page says only that images are synchronous."""
+
+ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType(
+    {
+        endpoint.name: endpoint
+        for endpoint in (
+            VIDEO,
+            Endpoint("keyframe-video", "/services/aigc/image2video/video-synthesis", "video", "mp4", dialects=_VENDOR),
+            Endpoint("text-to-image", "/services/aigc/text2image/image-synthesis", "images", "png", dialects=_VENDOR),
+            Endpoint("image-to-image", "/services/aigc/image2image/image-synthesis", "images", "png", dialects=_VENDOR),
+            Endpoint("image-messages", "/services/aigc/image-generation/generation", "images", "png", dialects=_VENDOR),
+            IMAGE_SYNCHRONOUS,
+            Endpoint("model-3d", "/services/aigc/video-generation/3d-generation", "3D model", "glb", dialects=_VENDOR),
+            Endpoint("transcription", "/services/audio/asr/transcription", "transcription", "json", dialects=_VENDOR),
+        )
+    }
+)
+
+
+def endpoint_for(endpoint: str | Endpoint, dialect: Dialect) -> Endpoint:
+    """Return an endpoint by its name or its path.
+
+    Args:
+        endpoint: A name of ``ENDPOINTS``, a path below the base URL that begins with a
+            slash, or an endpoint.
+        dialect: Who shall answer.
+
+    Raises:
+        ConfigurationError: There is none of this name, it is no path, or the dialect does
+            not document it; nothing was sent.
+    """
+    if isinstance(endpoint, Endpoint):
+        found = endpoint
+    elif not isinstance(endpoint, str):
+        raise _refused(f"the endpoint must be a name or a path, not {type(endpoint).__name__}")
+    elif endpoint.startswith("/"):
+        found = Endpoint(endpoint, endpoint, "result", "bin")
+    elif endpoint in ENDPOINTS:
+        found = ENDPOINTS[endpoint]
+    else:
+        raise _refused(f"there is no endpoint {endpoint!r:.80}; there are {', '.join(ENDPOINTS)}, and any path")
+    if not _PATH.fullmatch(found.path):
+        raise _refused(f"{found.path!r:.120} is no path of an API: plain segments, nothing behind a ? or #")
+    if found.dialects and dialect.name not in found.dialects:
+        raise _refused(
+            f"dialect {dialect.name!r} does not document the endpoint {found.name!r}; "
+            f"give its path, {found.path}, if the service has it all the same"
+        )
+    return found
+
+
+def _refused(why: str) -> ConfigurationError:
+    return ConfigurationError(f"{why}; nothing was sent", safe_to_submit_again=SafeToSubmitAgain.YES)

@@ -1,0 +1,197 @@
+"""One accepted task, for code that blocks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resilient_poll.dashscope.client_core import Create
+from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths
+from resilient_poll.dashscope.outcome import GenerationOutcome
+from resilient_poll.dashscope.task_core import TaskCore
+from resilient_poll.drive.sync_driver import run, step
+from resilient_poll.errors import Standing
+from resilient_poll.events import Event
+from resilient_poll.http.messages import Answer, ExchangeFailed
+from resilient_poll.machine.commands import Done, Query, Submit
+from resilient_poll.machine.observations import Observation
+from resilient_poll.machine.task_record import TaskRecord
+
+if TYPE_CHECKING:
+    from resilient_poll.dashscope.client import DashScope
+
+__all__ = ["Task"]
+
+
+class Task(TaskCore):
+    """One accepted task. Made by :meth:`DashScope.submit` and :meth:`DashScope.task`.
+
+    Attributes:
+        outcome: What was made, once it is known.
+    """
+
+    def __init__(self, client: DashScope, record: TaskRecord, create: Create | None = None) -> None:
+        self._client = client
+        self._clock = client._clock  # noqa: SLF001  # a task is a part of its client
+        self._exchange = client._exchange  # noqa: SLF001  # as above
+        self._saver = client._saver  # noqa: SLF001  # as above
+        super().__init__(client._core, record, client._clock, create)  # noqa: SLF001  # as above
+
+    def wait(self, timeout: float | None = None, *, deadline: datetime | None = None) -> GenerationOutcome:
+        """Wait until the task is done.
+
+        Args:
+            timeout: How many seconds to wait; 300 by default. The task is not cut by it.
+            deadline: Until when to wait, with a time zone; the earlier of the two holds.
+
+        Returns:
+            What was made.
+
+        Raises:
+            StillGoing: The time is up and the task goes on. Wait again, never submit again.
+            TaskFailed: The service tried and gave up.
+            TaskCanceled: Someone stopped it.
+            TaskExpired: The service no longer, or never, knew it.
+            PollRefused: The service refuses to say.
+            ResultUnreadable: It succeeded, is paid, and its result cannot be read.
+        """
+        self._begin(self._policy_for(timeout, deadline))
+        with self._saying_how_to_resume():
+            done = run(self._poller, self._ask, self._clock, self._core.publish)
+        return self._conclude(done)
+
+    def updates(self, timeout: float | None = None, *, deadline: datetime | None = None) -> Iterator[Event]:
+        """Wait like :meth:`wait`, and yield every change as it is seen.
+
+        After the last one, :attr:`outcome` is set, or what :meth:`wait` would have raised
+        is raised.
+
+        Args:
+            timeout: See :meth:`wait`.
+            deadline: See :meth:`wait`.
+        """
+        self._begin(self._policy_for(timeout, deadline))
+        with self._saying_how_to_resume():
+            changes, publish = self._collector()
+            while (done := step(self._poller, self._ask, self._clock, publish)) is None:
+                while changes:
+                    yield changes.pop(0)
+        self._conclude(done)
+
+    def refresh(self) -> Standing:
+        """Ask once where the task stands, as soon as the account's floors allow.
+
+        Returns:
+            Where it stands, whatever that is.
+
+        Raises:
+            StillGoing: The service did not answer in the time of one attempt.
+            PollRefused: The service refuses to say.
+        """
+        self._begin_refresh()
+        done: Done | None = None
+        with self._saying_how_to_resume():
+            while done is None and not self._poller.was_answered:
+                done = step(self._poller, self._ask, self._clock, self._core.publish)
+        return self._conclude_refresh(done)
+
+    def cancel(self) -> Standing:
+        """Ask the service to cancel the task, then ask where it stands.
+
+        Returns:
+            Where it stands. It may have succeeded meanwhile, and is then billed.
+
+        Raises:
+            ConfigurationError: The dialect has no cancel; nothing was sent.
+            CancelRefused: The service said no, or it is not known what it said.
+        """
+        request = self._cancel_request()
+        self._clock.sleep(self._pause_before_cancel())
+        try:
+            what: Answer | ExchangeFailed = self._exchange.query(request, self._core.wait_policy.attempt_timeout_s)
+        except ExchangeFailed as failure:
+            what = failure
+        doubt = self._doubt_about_cancel(what)
+        return self._after_cancel(self.refresh(), doubt)
+
+    def download(self, path: str | os.PathLike[str], *, timeout: float = DOWNLOAD_S) -> Path:
+        """Write what was made to a file, which appears under its name only when it is whole.
+
+        Args:
+            path: The file, a folder in which it gets the task's name, or a template; see
+                :meth:`download_all`.
+            timeout: How many seconds it may take, however slowly its bytes come; an hour by default.
+
+        Returns:
+            The file.
+
+        Raises:
+            TaskError: There is nothing to download, or there are several results.
+            DownloadFailed: It is not on disk; the task stays paid.
+        """
+        self._single_asset()
+        return self.download_all(path, timeout=timeout)[0]
+
+    def download_all(self, path: str | os.PathLike[str], *, timeout: float = DOWNLOAD_S) -> tuple[Path, ...]:
+        """Write everything that was made to files, each of which appears only when it is whole.
+
+        Args:
+            path: A folder, in which they get the task's name and their number; or a template
+                with ``{task_id}``, ``{index}`` and ``{extension}``; or a file, before whose
+                extension the number is put if there are several.
+            timeout: How many seconds all of them may take.
+
+        Returns:
+            The files, in the order of the results. What failed inside the success has none.
+
+        Raises:
+            TaskError: There is nothing to download yet.
+            DownloadFailed: At least one is not on disk; the task stays paid.
+        """
+        assets = self._made_or_raise().assets
+        targets = target_paths(path, self.id, assets, self._default_extension())
+        deadline_s = self._now().monotonic_s + timeout
+        with self._telling_of_failure():
+            return tuple(
+                self._saver.save(asset.url, target, deadline_s) for asset, target in zip(assets, targets, strict=True)
+            )
+
+    def iter_bytes(self) -> Iterator[bytes]:
+        """Yield the bytes of what was made as they come.
+
+        Raises:
+            TaskError: There is nothing to download, or there are several results.
+            DownloadFailed: They broke off.
+        """
+        asset = self._single_asset()
+        with self._telling_of_failure():
+            yield from self._saver.pieces(asset.url)
+
+    def retry(self, *, accept_second_charge: bool = False, timeout: float | None = None) -> Task:
+        """Create it once more, after an end that cost nothing. It makes a new task.
+
+        Args:
+            accept_second_charge: Do it also where the first one was, or may have been, charged.
+            timeout: See :meth:`.DashScope.submit`.
+
+        Returns:
+            The new task; this one stays as it ended.
+
+        Raises:
+            ConfigurationError: The request is not known here, only the task's id.
+            TaskError: The task is not at an end, or its charge stands in the way; nothing was sent.
+            SubmitError: See :meth:`.DashScope.submit`.
+        """
+        return self._client._submit(  # noqa: SLF001  # a task is a part of its client
+            self._create_for_retry(accept_second_charge=accept_second_charge), timeout
+        )
+
+    def _ask(self, command: Submit | Query) -> Observation:
+        try:
+            what: Answer | ExchangeFailed = self._exchange.query(self._query(), command.timeout_s)
+        except ExchangeFailed as failure:
+            what = failure
+        return self._understand(what)

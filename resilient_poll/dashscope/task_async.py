@@ -1,0 +1,152 @@
+"""One accepted task, for code that awaits.
+
+Line for line the blocking task; the tests hold their traces equal.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from resilient_poll.dashscope.client_core import Create
+from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths
+from resilient_poll.dashscope.outcome import GenerationOutcome
+from resilient_poll.dashscope.task_core import TaskCore
+from resilient_poll.drive.async_driver import run, step
+from resilient_poll.errors import Standing
+from resilient_poll.events import Event
+from resilient_poll.http.messages import Answer, ExchangeFailed
+from resilient_poll.machine.commands import Done, Query, Submit
+from resilient_poll.machine.observations import Observation
+from resilient_poll.machine.task_record import TaskRecord
+
+if TYPE_CHECKING:
+    from resilient_poll.dashscope.client_async import AsyncDashScope
+
+__all__ = ["AsyncTask"]
+
+
+class AsyncTask(TaskCore):
+    """:class:`.Task` for code that awaits.
+
+    Attributes:
+        outcome: What was made, once it is known.
+    """
+
+    def __init__(self, client: AsyncDashScope, record: TaskRecord, create: Create | None = None) -> None:
+        self._client = client
+        self._clock = client._clock  # noqa: SLF001  # a task is a part of its client
+        self._exchange = client._exchange  # noqa: SLF001  # as above
+        self._saver = client._saver  # noqa: SLF001  # as above
+        super().__init__(client._core, record, client._clock, create)  # noqa: SLF001  # as above
+
+    async def wait(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109  # the machine's deadline: it makes a last poll before it
+        *,
+        deadline: datetime | None = None,
+    ) -> GenerationOutcome:
+        """Wait until the task is done; see :meth:`.Task.wait`.
+
+        Cancelling the waiting leaves the task going at the service, and the log says how
+        to resume it.
+        """
+        self._begin(self._policy_for(timeout, deadline))
+        with self._saying_how_to_resume():
+            done = await run(self._poller, self._ask, self._clock, self._core.publish)
+        return self._conclude(done)
+
+    async def updates(
+        self,
+        timeout: float | None = None,  # noqa: ASYNC109  # as above
+        *,
+        deadline: datetime | None = None,
+    ) -> AsyncIterator[Event]:
+        """Wait like :meth:`wait`, and yield every change as it is seen; see :meth:`.Task.updates`."""
+        self._begin(self._policy_for(timeout, deadline))
+        with self._saying_how_to_resume():
+            changes, publish = self._collector()
+            while (done := await step(self._poller, self._ask, self._clock, publish)) is None:
+                while changes:
+                    yield changes.pop(0)
+        self._conclude(done)
+
+    async def refresh(self) -> Standing:
+        """Ask once where the task stands; see :meth:`.Task.refresh`."""
+        self._begin_refresh()
+        done: Done | None = None
+        with self._saying_how_to_resume():
+            while done is None and not self._poller.was_answered:
+                done = await step(self._poller, self._ask, self._clock, self._core.publish)
+        return self._conclude_refresh(done)
+
+    async def cancel(self) -> Standing:
+        """Ask the service to cancel the task, then ask where it stands; see :meth:`.Task.cancel`."""
+        request = self._cancel_request()
+        await self._clock.sleep(self._pause_before_cancel())
+        try:
+            what: Answer | ExchangeFailed = await self._exchange.query(
+                request, self._core.wait_policy.attempt_timeout_s
+            )
+        except ExchangeFailed as failure:
+            what = failure
+        doubt = self._doubt_about_cancel(what)
+        return self._after_cancel(await self.refresh(), doubt)
+
+    async def download(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        timeout: float = DOWNLOAD_S,  # noqa: ASYNC109  # checked between pieces, so that no half-made file stays
+    ) -> Path:
+        """Write what was made to a file, off the event loop; see :meth:`.Task.download`."""
+        self._single_asset()
+        return (await self.download_all(path, timeout=timeout))[0]
+
+    async def download_all(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        timeout: float = DOWNLOAD_S,  # noqa: ASYNC109  # as above
+    ) -> tuple[Path, ...]:
+        """Write everything that was made to files, off the event loop; see :meth:`.Task.download_all`."""
+        assets = self._made_or_raise().assets
+        targets = target_paths(path, self.id, assets, self._default_extension())
+        deadline_s = self._now().monotonic_s + timeout
+        with self._telling_of_failure():
+            saved = [
+                await self._saver.save(asset.url, target, deadline_s)
+                for asset, target in zip(assets, targets, strict=True)
+            ]
+        return tuple(saved)
+
+    async def iter_bytes(self) -> AsyncIterator[bytes]:
+        """Yield the bytes of what was made as they come; see :meth:`.Task.iter_bytes`."""
+        asset = self._single_asset()
+        with self._telling_of_failure():
+            # A generator that is left early does not close those inside it.
+            async with aclosing(self._saver.pieces(asset.url)) as pieces:
+                async for piece in pieces:
+                    yield piece
+
+    async def retry(
+        self,
+        *,
+        accept_second_charge: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109  # it bounds what starts, so no scope around it could do
+    ) -> AsyncTask:
+        """Create it once more, after an end that cost nothing; see :meth:`.Task.retry`."""
+        return await self._client._submit(  # noqa: SLF001  # a task is a part of its client
+            self._create_for_retry(accept_second_charge=accept_second_charge), timeout
+        )
+
+    async def _ask(self, command: Submit | Query) -> Observation:
+        try:
+            what: Answer | ExchangeFailed = await self._exchange.query(self._query(), command.timeout_s)
+        except ExchangeFailed as failure:
+            what = failure
+        return self._understand(what)

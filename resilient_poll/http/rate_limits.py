@@ -1,0 +1,69 @@
+"""``X-RateLimit-*``: how much of a minute's quota is left, as far as the service says. Pure.
+
+There is no standard in force for these headers (the IETF's draft names others). Read here:
+``X-RateLimit-Limit-Requests``, ``-Remaining-Requests`` and ``-Reset-Requests``, a time in
+seconds since 1970, and the same for tokens: as several gateways send them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+__all__ = ["RateLimit", "read_rate_limit"]
+
+LONGEST_WINDOW_S = 3600.0
+"""Windows are minutes; a reset that lies further ahead is a clock that is wrong."""
+_MOST = 10**12
+_LONGEST_NUMBER = 32
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """What the service said of one quota, with one answer.
+
+    Attributes:
+        limit: How many requests a window admits.
+        remaining: How many are left of it.
+        resets_in_s: Seconds from the answer until the window is over; None if that is not said readably.
+    """
+
+    limit: int | None
+    remaining: int | None
+    resets_in_s: float | None
+
+
+def read_rate_limit(
+    header: Callable[[str], tuple[str, ...]], now_wall_s: float, *, quota: str = "requests"
+) -> RateLimit | None:
+    """Read what an answer's headers say of a quota.
+
+    Args:
+        header: Returns all values of a header by its name in lower case.
+        now_wall_s: The client's clock, in seconds since 1970.
+        quota: ``"requests"`` or ``"tokens"``.
+
+    Returns:
+        What they say; None if they say nothing that can be read.
+    """
+    limit = _number(header(f"x-ratelimit-limit-{quota}"))
+    remaining = _number(header(f"x-ratelimit-remaining-{quota}"))
+    reset = _number(header(f"x-ratelimit-reset-{quota}"))
+    if limit is None and remaining is None:
+        return None
+    resets_in_s = None if reset is None else max(0.0, reset - now_wall_s)
+    if resets_in_s is not None and resets_in_s > LONGEST_WINDOW_S:
+        resets_in_s = None
+    return RateLimit(None if limit is None else int(limit), None if remaining is None else int(remaining), resets_in_s)
+
+
+def _number(values: tuple[str, ...]) -> float | None:
+    text = values[0] if values else ""
+    if not 0 < len(text) <= _LONGEST_NUMBER or not text.isascii():
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and 0 <= value < _MOST else None
