@@ -56,18 +56,20 @@ class RealAsyncClock:
     On trio's ``MockClock`` it follows the mock, since deadlines there do too.
     """
 
-    def now(self) -> Instant:
-        """Return the present instant."""
+    def __init__(self) -> None:
         # Imported here: poll() must not need anyio, and this module serves it too.
         import anyio  # noqa: PLC0415  # see above
 
-        return Instant(anyio.current_time(), time.time())
+        self._current_time = anyio.current_time
+        self._sleep = anyio.sleep
+
+    def now(self) -> Instant:
+        """Return the present instant."""
+        return Instant(self._current_time(), time.time())
 
     async def sleep(self, seconds: float) -> None:
         """Wait for some seconds, letting others run."""
-        import anyio  # noqa: PLC0415  # as above
-
-        await anyio.sleep(min(seconds, LONGEST_NAP_S))
+        await self._sleep(min(seconds, LONGEST_NAP_S))
 
 
 class VirtualClock:

@@ -18,7 +18,15 @@ from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.transports.abandon import LeftBehind, call_within
 from resilient_poll.transports.cut import cut_at, install_cut
 from resilient_poll.transports.library import default_library, library_of, own_clients
-from resilient_poll.transports.wire import AnswerReader, ContentDecoder, build_request, failed, refuse_closed
+from resilient_poll.transports.once_body import OnceBytes
+from resilient_poll.transports.wire import (
+    AnswerReader,
+    ContentDecoder,
+    QueryBuilder,
+    build_request,
+    failed,
+    refuse_closed,
+)
 
 __all__ = ["Exchange", "Incoming"]
 
@@ -68,6 +76,7 @@ class Exchange:
 
     def __init__(self, http_client: Any | None = None) -> None:
         self._library = default_library() if http_client is None else library_of(http_client)
+        self._builder = QueryBuilder(self._library)
         self._owned: list[Any] = []
         self._can_cut = False
         if http_client is None:
@@ -89,9 +98,11 @@ class Exchange:
         """
         if self._can_cut:
             with cut_at(time.monotonic() + timeout_s):
-                return self._send(self._queries, request, timeout_s, None)
+                return self._send(self._queries, self._builder.build(request, timeout_s), None, None)
         try:
-            return call_within(lambda left: self._send(self._queries, request, timeout_s, left), timeout_s)
+            return call_within(
+                lambda left: self._send(self._queries, self._builder.build(request, timeout_s), None, left), timeout_s
+            )
         except LeftBehind:
             raise ExchangeFailed(f"no whole answer within {timeout_s:.1f} s", surely_not_sent=False) from None
 
@@ -106,7 +117,7 @@ class Exchange:
             ExchangeFailed: No whole answer came; it says whether the request surely did not arrive.
         """
         with cut_at(time.monotonic() + timeout_s if self._can_cut else None):
-            return self._send(self._creates, request, timeout_s, None)
+            return self._send(self._creates, *build_request(request, self._library, timeout_s), None)
 
     @contextmanager
     def stream(self, request: HttpRequest, timeout_s: float) -> Generator[Incoming, None, None]:
@@ -131,8 +142,7 @@ class Exchange:
         finally:
             response.close()
 
-    def _send(self, client: Any, request: HttpRequest, timeout_s: float, left_behind: threading.Event | None) -> Answer:
-        built, body = build_request(request, self._library, timeout_s)
+    def _send(self, client: Any, built: Any, body: OnceBytes | None, left_behind: threading.Event | None) -> Answer:
         try:
             response = client.send(built, stream=True, auth=None, follow_redirects=False)
             return self._read(response, left_behind)

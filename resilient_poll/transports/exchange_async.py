@@ -15,7 +15,15 @@ import anyio.lowlevel
 
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.transports.library import default_library, library_of, own_clients
-from resilient_poll.transports.wire import AnswerReader, ContentDecoder, build_request, failed, refuse_closed
+from resilient_poll.transports.once_body import OnceBytes
+from resilient_poll.transports.wire import (
+    AnswerReader,
+    ContentDecoder,
+    QueryBuilder,
+    build_request,
+    failed,
+    refuse_closed,
+)
 
 __all__ = ["AsyncExchange", "AsyncIncoming"]
 
@@ -78,6 +86,7 @@ class AsyncExchange:
 
     def __init__(self, http_client: Any | None = None) -> None:
         self._library = default_library() if http_client is None else library_of(http_client)
+        self._builder = QueryBuilder(self._library)
         self._owned: list[Any] = []
         if http_client is None:
             self._queries, self._creates = own_clients(self._library.async_client, self._library)
@@ -95,7 +104,7 @@ class AsyncExchange:
         Raises:
             ExchangeFailed: No whole answer came in time.
         """
-        return await self._send_within(self._queries, request, timeout_s)
+        return await self._send_within(self._queries, self._builder.build(request, timeout_s), None, timeout_s)
 
     async def create(
         self,
@@ -124,7 +133,8 @@ class AsyncExchange:
         async def send() -> None:
             with anyio.CancelScope(shield=True):
                 try:
-                    came.append(await self._send_within(self._creates, request, timeout_s))
+                    built, body = build_request(request, self._library, timeout_s)
+                    came.append(await self._send_within(self._creates, built, body, timeout_s))
                 except ExchangeFailed as failure:
                     came.append(failure)
                 except Exception as error:  # noqa: BLE001  # raised below, outside the group
@@ -163,8 +173,7 @@ class AsyncExchange:
             with anyio.CancelScope(shield=True):
                 await incoming.close()
 
-    async def _send_within(self, client: Any, request: HttpRequest, timeout_s: float) -> Answer:
-        built, body = build_request(request, self._library, timeout_s)
+    async def _send_within(self, client: Any, built: Any, body: OnceBytes | None, timeout_s: float) -> Answer:
         with anyio.move_on_after(timeout_s):
             try:
                 response = await client.send(built, stream=True, auth=None, follow_redirects=False)
@@ -182,13 +191,17 @@ class AsyncExchange:
     @staticmethod
     async def _read(response: Any) -> Answer:
         chunks = _raw(response)
+        is_at_its_end = False
         try:
             reader = AnswerReader(response)
             async for chunk in chunks:
                 reader.add(chunk)
+            is_at_its_end = True
         finally:
-            with anyio.CancelScope(shield=True):
-                await _close(response, chunks)
+            # An answer that was read to its end has closed itself; two scopes more would be for nothing.
+            if not (is_at_its_end and response.is_closed):
+                with anyio.CancelScope(shield=True):
+                    await _close(response, chunks)
         return reader.finish()
 
     async def close(self) -> None:

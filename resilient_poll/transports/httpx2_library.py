@@ -23,6 +23,7 @@ LIBRARY = HttpLibrary(
     name="httpx2",
     request=_OnceRequest,
     once_body=_OnceBody,
+    no_body=httpx2.ByteStream(b""),
     client=httpx2.Client,
     async_client=httpx2.AsyncClient,
     limits=httpx2.Limits,

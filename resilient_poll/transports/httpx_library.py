@@ -23,6 +23,7 @@ LIBRARY = HttpLibrary(
     name="httpx",
     request=_OnceRequest,
     once_body=_OnceBody,
+    no_body=httpx.ByteStream(b""),
     client=httpx.Client,
     async_client=httpx.AsyncClient,
     limits=httpx.Limits,

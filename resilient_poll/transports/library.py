@@ -28,6 +28,7 @@ class HttpLibrary:
         name: The library's import name.
         request: Its request class.
         once_body: A body of its own stream classes that can be read once.
+        no_body: The body of a request that has none.
         client: Its blocking client.
         async_client: Its awaiting client.
         limits: Its pool limits.
@@ -42,6 +43,7 @@ class HttpLibrary:
     name: str
     request: Callable[..., Any]
     once_body: Callable[[bytes], OnceBytes]
+    no_body: Any
     client: Callable[..., Any]
     async_client: Callable[..., Any]
     limits: Callable[..., Any]
