@@ -7,36 +7,50 @@ answer before the commit, then the commit, then the scripted answer after it, th
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
-import uuid
 from typing import TYPE_CHECKING
 
 from fake_server.moment import Moment
-from fake_server.rules import downloads
-from fake_server.rules.answers import Answer, Call, error, hint_headers, json_reply, plain_reply, xml_reply
+from fake_server.rules import admission, downloads
+from fake_server.rules.admission import INVALID_KEY
+from fake_server.rules.answers import (
+    WORTH_PACKING_BYTES,
+    Answer,
+    Call,
+    error,
+    hint_headers,
+    json_reply,
+    limit_headers,
+    plain_reply,
+    xml_reply,
+)
 from fake_server.rules.billing import Bill, make_bill
 from fake_server.rules.expectations import Judgement, judge
-from fake_server.rules.faults import RetryAfter, Script, retry_after
+from fake_server.rules.faults import Script, retry_after
+from fake_server.rules.gate import Gate
 from fake_server.rules.journal import Journal
-from fake_server.rules.listing import list_rows, read_list_query
+from fake_server.rules.limits import Limits
+from fake_server.rules.listing import list_page, read_list_query
 from fake_server.rules.manners import Manners
-from fake_server.rules.quotas import QueryWindow, Slots
-from fake_server.rules.tasks import Task, TaskView
-from fake_server.wire import bodies, errors
+from fake_server.rules.rendering import Folder, asset_of, made_urls, task_body, url_lifetime_s
+from fake_server.rules.tasks import Task
+from fake_server.wire import bodies, results
 from fake_server.wire.messages import Drop, Reply, Request
 from fake_server.wire.routes import ROUTES, route
-from fake_server.wire.submissions import Submission, read_submission, usage_form
+from fake_server.wire.submissions import Submission
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from fake_server.scenario.model import Scenario, ScriptedAnswer
 
-__all__ = ["Drop", "Engine", "Moment", "Reply", "Request"]
+__all__ = ["INVALID_KEY", "Drop", "Engine", "Moment", "Reply", "Request"]
 
 # A world with more tasks is a runaway loop. It is told so, and the machine's memory is spared.
 MOST_TASKS = 100_000
-INVALID_KEY = "sk-invalid"
+# The same for the prompts and URLs that its tasks keep.
+MOST_TEXT_CHARACTERS = 50_000_000
 
 
 class Engine:
@@ -72,11 +86,17 @@ class Engine:
         self.journal = Journal()
         self._started = self._latest = started
         self._tasks: dict[str, Task] = {}
-        self._slots = Slots(scenario.quotas.concurrent_tasks)
-        self._queries = QueryWindow(scenario.quotas.queries_per_second)
+        # Made by synchronous creates: they are billed and have assets, and nobody can ask for them.
+        self._made_at_once: dict[str, Task] = {}
+        self._text_characters = 0
+        # How many creates were carried out: each has the next life of the script.
+        self._lives = 0
+        self._limits = Limits(scenario.quotas)
+        self._packs_from_bytes = 0 if scenario.service.gzip == "always" else WORTH_PACKING_BYTES
         self._create_script = Script("create", scenario.create)
         self._poll_script = Script("poll", scenario.poll)
         self._manners = Manners(self.journal.counters)
+        self._gate = Gate(self._limits, self._manners, self.journal.counters)
         self._requests = 0
 
     def handle(self, request: Request, now: Moment) -> Reply | Drop:
@@ -91,6 +111,8 @@ class Engine:
         """
         call = self._receive(request, now)
         answer = self._answer(call)
+        if call.route.dialect == "aisa" and self._limits.requests is not None:
+            answer = limit_headers(call, answer, self._limits.requests)
         self._note(call, answer)
         return answer.reply
 
@@ -112,7 +134,7 @@ class Engine:
     def bill(self, now: Moment) -> Bill:
         """The true bill at an instant, whatever any client saw."""
         now = self._forward(now)
-        return make_bill(self._tasks.values(), self.scenario.prices, now.monotonic_s)
+        return make_bill(self._everything(), self.scenario.prices, now.monotonic_s)
 
     def verdict(self, now: Moment, outcomes: Sequence[str] = ()) -> list[Judgement]:
         """Judge the client by the scenario's `expect`.
@@ -122,9 +144,9 @@ class Engine:
             outcomes: What the client reported, one word per task; empty if it reported nothing.
         """
         counters = dict(self.journal.counters)
-        counters["tasks_created"] = len(self._tasks)
+        counters["tasks_created"] = len(self._tasks) + len(self._made_at_once)
         counters["billed_tasks"] = self.bill(now).billed_tasks
-        counters["downloads"] = sum(task.was_fetched for task in self._tasks.values())
+        counters["downloads"] = sum(task.was_fetched for task in self._everything())
         scripts = (self._create_script, self._poll_script)
         unfired = [text for script in scripts for text in script.unfired]
         scripted = sum(script.scripted for script in scripts)
@@ -138,7 +160,11 @@ class Engine:
     def _receive(self, request: Request, now: Moment) -> Call:
         self._requests += 1
         found = route(request.method, request.path, request.query)
-        return Call(request, found, self._forward(now), self._make_id("request", self._requests))
+        request_id = self._make_id("request", self._requests)
+        return Call(request, found, self._forward(now), request_id, self._packs_from_bytes)
+
+    def _everything(self) -> Iterator[Task]:
+        return itertools.chain(self._tasks.values(), self._made_at_once.values())
 
     def _note(self, call: Call, answer: Answer) -> None:
         self.journal.add(
@@ -154,12 +180,14 @@ class Engine:
     def _forward(self, now: Moment) -> Moment:
         if now.monotonic_s > self._latest.monotonic_s:
             self._latest = Moment(now.monotonic_s, max(now.wall_s, self._latest.wall_s))
-        self._slots.settle(self._latest.monotonic_s)
+        self._limits.settle(self._latest.monotonic_s)
         return self._latest
 
     def _make_id(self, kind: str, ordinal: int) -> str:
-        digest = hashlib.sha256(f"{self.seed}|{self.world}|{kind}|{ordinal}".encode()).digest()
-        return str(uuid.UUID(bytes=digest[:16], version=4))
+        """An id in the form of a random UUID that follows from what it is for."""
+        text = hashlib.sha256(f"{self.seed}|{self.world}|{kind}|{ordinal}".encode()).hexdigest()
+        variant = "89ab"[int(text[16], 16) & 3]
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
 
     # Answering
 
@@ -169,76 +197,82 @@ class Engine:
         if call.route.kind == "unmatched":
             self.journal.counters["unmatched"] += 1
             return self._unmatched(call)
-        refused = self._check_key(call)
+        refused = (
+            admission.refused_key(call)
+            or self._gate.over_request_rate(call, self._tasks.get(call.route.task_id or ""))
+            or admission.refused_dialect(call, self.scenario)
+        )
         if refused is not None:
             return refused
-        if call.dialect not in self.scenario.dialects:
-            return self._not_for(call)
-        handlers = {"create": self._create, "query": self._query, "list": self._list, "cancel": self._cancel}
-        return handlers[call.route.kind](call)
-
-    def _check_key(self, call: Call) -> Answer | None:
-        scheme, _, key = (call.request.header("authorization") or "").partition(" ")
-        if scheme.lower() != "bearer" or not key.strip():
-            code = "missing_api_key" if call.dialect == "aisa" else None
-            return error(call, 401, code, "No API-key provided.")
-        if key.strip() == INVALID_KEY:
-            return error(call, 401, None, "Invalid API-key provided.")
-        return None
+        if call.route.kind == "query":
+            return self._query(call)
+        if call.route.kind == "create":
+            return self._create(call)
+        if call.route.kind == "quotas":
+            quotas = self.scenario.quotas
+            body = bodies.quotas(call.request_id, quotas.concurrent_tasks, quotas.queries_per_second)
+            return Answer(json_reply(call, 200, body))
+        return self._list(call) if call.route.kind == "list" else self._cancel(call)
 
     def _create(self, call: Call) -> Answer:
         self._manners.saw_create(call.request, call.now.monotonic_s)
-        if self.scenario.service.async_header == "required":
-            header = call.request.header("x-dashscope-async") or ""
-            if header.strip().lower() != "enable":
-                message = errors.MESSAGES["AccessDenied"]
-                return error(call, 403, None, message)
-        submission = read_submission(call.request.body)
-        if isinstance(submission, str):
-            return error(call, 400, None, submission)
-        if len(self._tasks) >= MOST_TASKS:
-            return error(call, 503, None, f"this world holds {MOST_TASKS} tasks and takes no more")
-        if self._slots.are_taken:
-            self.journal.counters["over_concurrency"] += 1
-            if call.dialect == "aisa":
-                return self._too_many(call, self._slots.retry_after_s(call.now.monotonic_s))
+        asked = admission.admitted(call, self.scenario)
+        if isinstance(asked, Answer):
+            return asked
+        refused = self._is_full(call, asked) or self._gate.over_create_limits(call, asked)
+        if refused is not None:
+            return refused
         struck = self._create_script.next()
+        if struck is not None and struck.when == "before_commit":
+            return self._strike(call, struck, None)
+        carried_out = self._at_once(call, asked) if call.route.endpoint.synchronous else self._commit(call, asked)
         if struck is None:
-            return self._accepted(call, self._commit(call, submission))
-        task = self._commit(call, submission) if struck.when == "after_commit" else None
-        return self._strike(call, struck, task.task_id if task else None)
+            return carried_out
+        return self._strike(call, struck, carried_out.task_id)
 
-    def _commit(self, call: Call, submission: Submission) -> Task:
-        ordinal = len(self._tasks)
-        task = Task(
-            ordinal=ordinal,
-            task_id=self._make_id("task", ordinal),
-            request_id=call.request_id,
-            dialect=call.dialect,
-            model=submission.model,
-            prompt=submission.prompt,
-            duration_s=submission.duration_s,
-            resolution=submission.resolution,
-            lifecycle=self.scenario.lifecycle_of(ordinal),
-            speed=self.speed,
-            submitted=call.now,
-        )
+    def _commit(self, call: Call, asked: Submission) -> Answer:
+        """Make a task; the answer to its create."""
+        task = self._make_task(call, asked, self._make_id("task", len(self._tasks)))
         self._tasks[task.task_id] = task
-        self._slots.add(task, call.now.monotonic_s)
-        return task
-
-    def _accepted(self, call: Call, task: Task) -> Answer:
+        self._limits.slots_of(task).add(task, call.now.monotonic_s)
         status = task.view(call.now.monotonic_s).status
         # A create is only ever answered with one of these two (AIsa docs, async-operations).
         first = status if status in (bodies.PENDING, bodies.RUNNING) else bodies.PENDING
         body = bodies.accepted(task.task_id, first, call.request_id)
         return Answer(json_reply(call, 200, body), task_id=task.task_id)
 
+    def _at_once(self, call: Call, asked: Submission) -> Answer:
+        """Make the result of a synchronous create; what failed makes none, and costs nothing."""
+        failed = admission.synchronous_failure(call, self.scenario.lifecycle_of(self._lives))
+        if failed is not None:
+            self._lives += 1
+            return failed
+        task = self._make_task(call, asked, call.request_id)
+        task.make_at_once(call.now.monotonic_s)
+        self._made_at_once[task.task_id] = task
+        body = results.messages_at_once(call.request_id, made_urls(task, self._folder(call)))
+        return Answer(json_reply(call, 200, body), task_id=task.task_id)
+
+    def _make_task(self, call: Call, asked: Submission, task_id: str) -> Task:
+        self._text_characters += asked.characters
+        self._lives += 1
+        return Task(
+            ordinal=self._lives - 1,
+            task_id=task_id,
+            request_id=call.request_id,
+            dialect=call.dialect,
+            endpoint=call.route.endpoint,
+            asked=asked,
+            lifecycle=self.scenario.lifecycle_of(self._lives - 1),
+            speed=self.speed,
+            submitted=call.now,
+        )
+
     def _query(self, call: Call) -> Answer:
         task_id = call.route.task_id or ""
         task = self._remembered(task_id, call.now)
         self._manners.saw_poll(task_id, task, call.now.monotonic_s)
-        refused = self._check_query_rate(call)
+        refused = self._gate.over_query_rate(call)
         if refused is not None:
             return refused
         if call.route.by_query and self.scenario.service.task_id_query == "unsupported":
@@ -249,33 +283,16 @@ class Engine:
         if task is None:
             return Answer(json_reply(call, 200, bodies.bare(task_id, bodies.UNKNOWN, call.request_id)))
         view = task.view(call.now.monotonic_s)
-        task.count_poll(call.now.monotonic_s)
+        if task.count_poll(call.now.monotonic_s):
+            self._limits.slots_of(task).learn_end(task)
         task.end_told = task.end_told or view.status in bodies.ENDS
-        return Answer(json_reply(call, 200, self._task_body(call, task, view)))
+        return Answer(json_reply(call, 200, task_body(task, view, call.request_id, self._folder(call))))
 
-    def _task_body(self, call: Call, task: Task, view: TaskView) -> bodies.Body:
-        times = task.times(view)
-        if view.status == bodies.SUCCEEDED:
-            video = bodies.Video(
-                url=f"{call.request.origin}/w/{self.world}/assets/{task.task_id}.mp4",
-                prompt=task.prompt,
-                duration_s=task.duration_s,
-                resolution=task.resolution,
-                usage=task.lifecycle.usage or usage_form(task.model),
-                place=task.lifecycle.place,
-            )
-            return bodies.succeeded(task.task_id, call.request_id, times, video)
-        if view.status == bodies.FAILED:
-            code = view.step.code or "InternalError.Algo"
-            message = view.step.message or errors.default_message(code)
-            return bodies.failed(task.task_id, call.request_id, times, code, message)
-        if view.status in (bodies.UNKNOWN, bodies.CANCELED):
-            return bodies.bare(task.task_id, view.status, call.request_id)
-        shown = times if task.lifecycle.tells_times else None
-        return bodies.waiting(task.task_id, view.status, call.request_id, shown)
+    def _folder(self, call: Call) -> Folder:
+        return Folder(f"{call.request.origin}/w/{self.world}/assets")
 
     def _list(self, call: Call) -> Answer:
-        refused = self._check_query_rate(call)
+        refused = self._gate.over_query_rate(call)
         if refused is not None:
             return refused
         self.journal.counters["list_requests"] += 1
@@ -283,50 +300,42 @@ class Engine:
         if isinstance(wanted, str):
             return error(call, 400, None, wanted)
         known = (task for task in reversed(self._tasks.values()) if self._remembers(task, call.now))
-        rows = list_rows(known, wanted, call.now.monotonic_s)
-        first = (wanted.page - 1) * wanted.page_size
-        page = rows[first : first + wanted.page_size]
-        body = bodies.task_list(call.request_id, page, len(rows), wanted.page, wanted.page_size)
+        rows, total = list_page(known, wanted, call.now.monotonic_s)
+        body = bodies.task_list(call.request_id, rows, total, wanted.page, wanted.page_size)
         return Answer(json_reply(call, 200, body))
 
     def _cancel(self, call: Call) -> Answer:
-        refused = self._check_query_rate(call)
+        refused = self._gate.over_query_rate(call)
         if refused is not None:
             return refused
         self.journal.counters["cancel_requests"] += 1
         task = self._remembered(call.route.task_id or "", call.now)
         status = task.view(call.now.monotonic_s).status if task else bodies.UNKNOWN
         if task is not None and status == bodies.PENDING:
-            self._slots.cancel(task, call.now.monotonic_s)
+            self._limits.slots_of(task).cancel(task, call.now.monotonic_s)
         elif status != bodies.UNKNOWN or self.scenario.service.cancel_of_unknown == "refused":
             return error(call, 400, "UnsupportedOperation", None)
         return Answer(json_reply(call, 200, bodies.cancel_accepted(call.request_id)))
 
     def _asset(self, call: Call) -> Answer:
-        now_s = call.now.monotonic_s
-        task = self._tasks.get(call.route.task_id or "") if call.route.world == self.world else None
-        view = task.view(now_s) if task else None
-        date = bodies.http_date(call.now.wall_s)
-        if task is None or view is None or view.status != bodies.SUCCEEDED or view.ended_s is None:
+        now_s, task_id = call.now.monotonic_s, call.route.task_id or ""
+        task = self._tasks.get(task_id) or self._made_at_once.get(task_id)
+        view = task.view(now_s) if task and call.route.world == self.world else None
+        is_made = task and view and view.status == bodies.SUCCEEDED
+        asset = asset_of(task, call.route.item, call.route.extension) if task and is_made else None
+        if task is None or view is None or view.ended_s is None or asset is None:
             return Answer(xml_reply(call, 404, "NoSuchKey", "The specified key does not exist."))
-        if now_s - view.ended_s >= self.scenario.url_lifetime_s:
+        if now_s - view.ended_s >= url_lifetime_s(task, self.scenario.url_lifetime_s):
             return Answer(xml_reply(call, 403, "AccessDenied", "Request has expired."))
-        reply = downloads.serve(downloads.sample(call.route.extension), call.request, date)
+        reply = downloads.serve(asset, call.request, bodies.http_date(call.now.wall_s))
         if call.request.method == "GET" and reply.status in (200, 206):
             task.was_fetched = True
         return Answer(reply)
 
     def _unmatched(self, call: Call) -> Answer:
         known = ROUTES.get(call.dialect, ()) if call.route.dialect else (*ROUTES["dashscope"], *ROUTES["aisa"])
-        message = f"nothing answers {call.request.method} here; expected one of: {'; '.join(known)}"
+        message = f"nothing answers {call.request.method[:20]} here; expected one of: {'; '.join(known)}"
         return error(call, 404, None, message)
-
-    # Refusing
-
-    def _not_for(self, call: Call) -> Answer:
-        """A dialect in which the scenario makes no sense: playing it would only puzzle."""
-        bases = " and ".join(f"{dialect} ({bodies.BASES[dialect]})" for dialect in self.scenario.dialects)
-        return error(call, 400, None, f"The scenario {self.scenario.name} of this fake is for {bases} only.")
 
     def _remembered(self, task_id: str, now: Moment) -> Task | None:
         """A task, unless the service has never known it or forgotten it by now."""
@@ -336,17 +345,14 @@ class Engine:
     def _remembers(self, task: Task, now: Moment) -> bool:
         return now.monotonic_s - task.submitted.monotonic_s < self.scenario.retention_s
 
-    def _check_query_rate(self, call: Call) -> Answer | None:
-        """Query, list and cancel share one limit (vendor's page Manage asynchronous tasks)."""
-        if call.dialect != "dashscope" or self._queries.admit(call.now.monotonic_s):
-            return None
-        self.journal.counters["over_query_rate"] += 1
-        return error(call, 429, None, None, fault="quota queries_per_second")
+    # Refusing
 
-    def _too_many(self, call: Call, wait_s: int) -> Answer:
-        self._manners.told_create(call.request, call.now.monotonic_s, wait_s)
-        hint = RetryAfter(str(wait_s), wait_s)
-        return error(call, 429, None, None, fault="quota concurrent_tasks", hint=hint)
+    def _is_full(self, call: Call, asked: Submission) -> Answer | None:
+        if len(self._tasks) + len(self._made_at_once) >= MOST_TASKS:
+            return error(call, 503, None, f"this world holds {MOST_TASKS} tasks and takes no more")
+        if self._text_characters + asked.characters > MOST_TEXT_CHARACTERS:
+            return error(call, 503, None, f"this world keeps {MOST_TEXT_CHARACTERS} characters and takes no more")
+        return None
 
     def _strike(self, call: Call, struck: ScriptedAnswer, task_id: str | None) -> Answer:
         """Carry out a scripted answer."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import gzip
+import math
+import re
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fake_server.wire import bodies, errors
@@ -13,21 +16,38 @@ if TYPE_CHECKING:
 
     from fake_server.moment import Moment
     from fake_server.rules.faults import RetryAfter
+    from fake_server.rules.quotas import RateWindow
     from fake_server.scenario.model import ScriptedAnswer
     from fake_server.wire.routes import Route
 
 # Answers to these never have a body (RFC 9110, 15.3.5, 15.3.6 and 15.4.5).
 _BODILESS = frozenset({204, 205, 304})
+# Shorter bodies fit into one packet as they are.
+WORTH_PACKING_BYTES = 1_400
+# The vendor's answers on task routes spell their type so, and those to a create plainly (traffic recorded by others).
+TASK_JSON_TYPE = "application/json;charset=UTF-8"
+# What a request takes in the fake is no news; a constant keeps answers the same from run to run.
+_COST_MS = "3"
+_WEIGHT_OF_NONE = re.compile(r"q=0(\.0*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request on its way through the engine: what it is about, when it came, the id of its answer."""
+    """A request on its way through the engine.
+
+    Args:
+        request: The request.
+        route: What it is about.
+        now: When it came.
+        request_id: The id of its answer.
+        packs_from_bytes: Bodies from this size on go out as gzip where the request accepts that.
+    """
 
     request: Request
     route: Route
     now: Moment
     request_id: str
+    packs_from_bytes: int = WORTH_PACKING_BYTES
 
     @property
     def dialect(self) -> bodies.Dialect:
@@ -47,7 +67,13 @@ class Answer:
 
 def json_reply(call: Call, status: int, body: bodies.Body) -> Reply:
     """A reply with a JSON body."""
-    return plain_reply(call, status, bodies.encode(body), [("content-type", bodies.JSON_TYPE)])
+    return plain_reply(call, status, bodies.encode(body), [("content-type", json_type(call))])
+
+
+def json_type(call: Call) -> str:
+    """The content type of JSON, as the dialect spells it on this route."""
+    is_task_route = call.route.kind in ("query", "list", "cancel") and call.route.dialect == "dashscope"
+    return TASK_JSON_TYPE if is_task_route else bodies.JSON_TYPE
 
 
 def xml_reply(call: Call, status: int, code: str, message: str) -> Reply:
@@ -59,11 +85,53 @@ def xml_reply(call: Call, status: int, code: str, message: str) -> Reply:
 def plain_reply(call: Call, status: int, body: bytes, extra: Sequence[tuple[str, str]]) -> Reply:
     """A reply with the world's own `Date`; later headers of one name replace earlier ones."""
     headers = {"date": bodies.http_date(call.now.wall_s)}
+    if call.route.dialect == "dashscope":
+        _add_proxy_headers(headers, call)
     headers.update(extra)
     if status in _BODILESS:
         return Reply(status, tuple(headers.items()), b"")
+    if len(body) >= call.packs_from_bytes and "content-encoding" not in headers and _accepts_gzip(call.request):
+        # Without a time in it: the same answer has the same bytes.
+        body = gzip.compress(body, compresslevel=1, mtime=0)
+        headers["content-encoding"] = "gzip"
+        headers["vary"] = "accept-encoding"
     headers["content-length"] = str(len(body))
     return Reply(status, tuple(headers.items()), b"" if call.request.method == "HEAD" else body)
+
+
+def _add_proxy_headers(headers: dict[str, str], call: Call) -> None:
+    """What the proxies before the vendor's service add (traffic recorded by others, 2024)."""
+    headers["server"] = "istio-envoy"
+    headers["x-request-id"] = call.request_id
+    headers["x-envoy-upstream-service-time"] = _COST_MS
+    headers["req-cost-time"] = _COST_MS
+    headers["req-arrive-time"] = headers["resp-start-time"] = str(round(call.now.wall_s * 1000))
+
+
+def _accepts_gzip(request: Request) -> bool:
+    """Whether a request lets its answer be packed (RFC 9110, 12.5.3, as far as gzip is named)."""
+    for part in (request.header("accept-encoding") or "").lower().split(","):
+        coding, _, weight = part.partition(";")
+        if coding.strip() in ("gzip", "x-gzip"):
+            return not _WEIGHT_OF_NONE.fullmatch(weight.strip())
+    return False
+
+
+def limit_headers(call: Call, answer: Answer, window: RateWindow) -> Answer:
+    """An answer of the gateway with what is left of its limit of requests (AIsa docs, rate-limits).
+
+    The time at which one more request may pass is told in whole seconds of unix time, rounded up.
+    """
+    if isinstance(answer.reply, Drop):
+        return answer
+    now_s = call.now.monotonic_s
+    told = (
+        ("x-ratelimit-limit-requests", str(window.most)),
+        ("x-ratelimit-remaining-requests", str(window.remaining(now_s))),
+        ("x-ratelimit-reset-requests", str(math.ceil(call.now.wall_s + window.next_in_s(now_s)))),
+    )
+    reply = Reply(answer.reply.status, answer.reply.headers + told, answer.reply.body)
+    return replace(answer, reply=reply)
 
 
 def hint_headers(hint: RetryAfter | None) -> list[tuple[str, str]]:
@@ -98,7 +166,7 @@ def error(
     shape = (like.shape if like else None) or errors.OWN_SHAPE[call.dialect]
     message = message or errors.default_message(code)
     body = errors.error_body(shape, status, code, message, call.request_id)
-    content_type = (like.content_type if like else None) or bodies.JSON_TYPE
+    content_type = (like.content_type if like else None) or json_type(call)
     extra = [("content-type", content_type), *hint_headers(hint), *(like.headers if like else ())]
     reply = plain_reply(call, status, bodies.encode(body), extra)
     return Answer(reply, fault, hint.text if hint else None, task_id)

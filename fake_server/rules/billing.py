@@ -1,14 +1,15 @@
 """The true bill: what was made, at what price, whoever heard of it.
 
-Only what succeeded is billed, by the seconds of video made (vendor's pages on prices); a cancel by policy
-may cost a share, where a scenario says so (AIsa docs: "partial billing possible").
+Only what succeeded is billed: the seconds of video or speech, the images and the models made (vendor's pages on
+prices); a cancel by policy may cost a share, where a scenario says so (AIsa docs: "partial billing possible").
+An image that was answered at once costs what it costs, whether or not its answer arrived.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from fake_server.wire import bodies
 
@@ -16,15 +17,36 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from fake_server.rules.tasks import Task
+    from fake_server.wire.endpoints import ResultForm
 
-# Invented prices per second of video, in no currency: what a test needs is that they differ and are exact.
+Unit = Literal["second", "image", "model"]
+
+# Invented prices of a unit, in no currency: what a test needs is that they differ and are exact.
 PRICES: dict[str, Decimal] = {
     "wan2.2-t2v-plus": Decimal("0.07"),
     "wan2.5-t2v-preview": Decimal("0.15"),
     "wan2.6-t2v": Decimal("0.10"),
     "wanx2.1-t2v-turbo": Decimal("0.036"),
+    "wan2.5-t2i-preview": Decimal("0.03"),
+    "wan2.6-t2i": Decimal("0.05"),
+    "qwen-image": Decimal("0.035"),
+    "paraformer-v2": Decimal("0.00008"),
+    "Tripo/Tripo-P1.0": Decimal("0.30"),
 }
-DEFAULT_PRICE = Decimal("0.10")
+UNITS: dict[ResultForm, Unit] = {
+    "video": "second",
+    "images": "image",
+    "messages": "image",
+    "model": "model",
+    "transcription": "second",
+}
+DEFAULT_PRICES: dict[ResultForm, Decimal] = {
+    "video": Decimal("0.10"),
+    "images": Decimal("0.04"),
+    "messages": Decimal("0.04"),
+    "model": Decimal("0.50"),
+    "transcription": Decimal("0.0001"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +57,12 @@ class BillRow:
         task_id: Its id.
         model: Its model.
         status: Its true state now, whatever a client was told.
-        seconds: Seconds of video asked for.
-        price: Price of a second.
+        unit: What its price is for.
+        quantity: Units made, or before its success asked for.
+        seconds: The same where the unit is a second, else 0.
+        price: Price of a unit.
         share: Which part of its price is charged, from 0 to 1.
-        amount: What it costs, exactly: seconds times price times share.
+        amount: What it costs, exactly: quantity times price times share.
         billed: Whether it costs anything.
         is_open: Whether it may still come to cost something.
     """
@@ -46,6 +70,8 @@ class BillRow:
     task_id: str
     model: str
     status: str
+    unit: Unit
+    quantity: int
     seconds: int
     price: Decimal
     share: Decimal
@@ -71,9 +97,9 @@ class Bill:
         return sum((row.amount for row in self.tasks), Decimal(0))
 
 
-def price_of(model: str, prices: Mapping[str, Decimal]) -> Decimal:
-    """The price of a second of a model: the scenario's, else the table's, else the default."""
-    return prices.get(model, PRICES.get(model, DEFAULT_PRICE))
+def price_of(model: str, form: ResultForm, prices: Mapping[str, Decimal]) -> Decimal:
+    """The price of a unit of a model: the scenario's, else the table's, else the default of its kind."""
+    return prices.get(model, PRICES.get(model, DEFAULT_PRICES[form]))
 
 
 def bill_row(task: Task, prices: Mapping[str, Decimal], now_s: float) -> BillRow:
@@ -84,13 +110,17 @@ def bill_row(task: Task, prices: Mapping[str, Decimal], now_s: float) -> BillRow
         share = Decimal(1)
     elif status == bodies.CANCELED and task.canceled_s is None:
         share = task.lifecycle.billed_share
-    price = price_of(task.model, prices)
-    amount = price * task.duration_s * share
+    form = task.endpoint.form
+    price = price_of(task.asked.model, form, prices)
+    quantity = task.units(made_only=status == bodies.SUCCEEDED)
+    amount = price * quantity * share
     return BillRow(
         task_id=task.task_id,
-        model=task.model,
+        model=task.asked.model,
         status=status,
-        seconds=task.duration_s,
+        unit=UNITS[form],
+        quantity=quantity,
+        seconds=quantity if UNITS[form] == "second" else 0,
         price=price,
         share=share,
         amount=amount,

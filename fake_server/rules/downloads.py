@@ -11,7 +11,7 @@ from pathlib import Path
 from fake_server.wire.messages import Reply, Request
 
 _FOLDER = Path(__file__).resolve().parents[1] / "assets"
-TYPES = {"mp4": "video/mp4", "png": "image/png"}
+TYPES = {"mp4": "video/mp4", "png": "image/png", "glb": "model/gltf-binary"}
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
@@ -27,10 +27,14 @@ class Asset:
 @functools.cache
 def sample(extension: str) -> Asset:
     """The playable sample with this extension (a key of :data:`TYPES`), read once."""
-    content = (_FOLDER / f"sample.{extension}").read_bytes()
+    return make_asset((_FOLDER / f"sample.{extension}").read_bytes(), TYPES[extension])
+
+
+def make_asset(content: bytes, media_type: str) -> Asset:
+    """Bytes as something to serve."""
     # MD5 as object stores do for their ETag; nothing depends on it being hard to forge.
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest().upper()
-    return Asset(content, TYPES[extension], f'"{digest}"')
+    return Asset(content, media_type, f'"{digest}"')
 
 
 def serve(asset: Asset, request: Request, date: str) -> Reply:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 Verdict = Literal["PASS", "FAIL", "NOT_EXERCISED"]
 
-# The counter behind an expectation that is a bound.
-_BOUNDS = {"max_polls": "polls", "min_over_cap": "over_concurrency"}
+# The counters behind expectations that are bounds. Fewer than a lower bound prove nothing.
+_MOST = {"max_polls": "polls", "max_throttled_creates": "throttled_creates"}
+_LEAST = {"min_over_cap": "over_concurrency", "min_throttled_creates": "throttled_creates"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +76,14 @@ def judge(
 
 
 def _judge_count(name: str, expected: int, counters: Mapping[str, int], *, asked: bool) -> Judgement:
-    actual = counters.get(_BOUNDS.get(name, name), 0)
+    actual = counters.get(_MOST.get(name) or _LEAST.get(name) or name, 0)
     verdict: Verdict
-    if name == "min_over_cap":
+    if name in _LEAST:
         verdict = "PASS" if actual >= expected else "NOT_EXERCISED"
         return Judgement(name, f"at least {expected}", str(actual), verdict)
-    holds = actual <= expected if name in _BOUNDS else actual == expected
+    holds = actual <= expected if name in _MOST else actual == expected
     verdict = ("PASS" if holds else "FAIL") if asked else "NOT_EXERCISED"
-    return Judgement(name, f"at most {expected}" if name in _BOUNDS else str(expected), str(actual), verdict)
+    return Judgement(name, f"at most {expected}" if name in _MOST else str(expected), str(actual), verdict)
 
 
 def _judge_outcomes(expect: Expect, outcomes: Sequence[str]) -> Judgement:

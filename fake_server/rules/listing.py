@@ -84,36 +84,52 @@ def _read_number(text: str | None, default: int, largest: int) -> int | None:
     return int(text) if 1 <= int(text) <= largest else None
 
 
-def list_rows(tasks: Iterable[Task], wanted: ListQuery, now_s: float) -> list[Listed]:
-    """The rows that a list shows, in the order of the tasks given.
+def list_page(newest_first: Iterable[Task], wanted: ListQuery, now_s: float) -> tuple[list[Listed], int]:
+    """The rows of one page, and how many there are on all pages.
+
+    Only the tasks on the page are looked at closely, unless a status is asked for or a script holds UNKNOWN: a
+    world may hold 100,000.
 
     Args:
-        tasks: Every task that the service remembers.
+        newest_first: Every task that the service remembers, in falling order of submission.
         wanted: What is asked for.
         now_s: The present in monotonic seconds. A task that is UNKNOWN now is in no list.
     """
+    first = (wanted.page - 1) * wanted.page_size
     rows: list[Listed] = []
-    for task in tasks:
-        view = task.view(now_s)
-        times = task.times(view)
-        row = Listed(
-            task_id=task.task_id,
-            status=view.status,
-            model=task.model,
-            request_id=task.request_id,
-            created_s=times.submitted_s,
-            started_s=times.scheduled_s,
-            ended_s=times.ended_s,
-        )
-        if view.status != bodies.UNKNOWN and _matches(row, wanted):
-            rows.append(row)
-    return rows
+    total = 0
+    for task in newest_first:
+        if task.submitted.wall_s < wanted.from_s:
+            break  # All further ones are older.
+        if not _matches(task, wanted):
+            continue
+        if wanted.status or task.lifecycle.can_be_unknown:
+            status = task.view(now_s).status
+            if status == bodies.UNKNOWN or wanted.status not in (None, status):
+                continue
+        if first <= total < first + wanted.page_size:
+            rows.append(_row(task, now_s))
+        total += 1
+    return rows, total
 
 
-def _matches(row: Listed, wanted: ListQuery) -> bool:
+def _matches(task: Task, wanted: ListQuery) -> bool:
     return (
-        wanted.from_s <= row.created_s <= wanted.to_s
-        and wanted.task_id in (None, row.task_id)
-        and wanted.model in (None, row.model)
-        and wanted.status in (None, row.status)
+        task.submitted.wall_s <= wanted.to_s
+        and wanted.task_id in (None, task.task_id)
+        and wanted.model in (None, task.asked.model)
+    )
+
+
+def _row(task: Task, now_s: float) -> Listed:
+    view = task.view(now_s)
+    times = task.times(view)
+    return Listed(
+        task_id=task.task_id,
+        status=view.status,
+        model=task.asked.model,
+        request_id=task.request_id,
+        created_s=times.submitted_s,
+        started_s=times.scheduled_s,
+        ended_s=times.ended_s,
     )

@@ -26,7 +26,7 @@ MOST_REMEMBERED_IDS = 10_000
 
 
 class Manners:
-    """Counts bad manners into a world's counters, as `early_creates`, `early_polls`, `polls_after_end`.
+    """Counts bad manners into a world's counters: `early_creates`, `early_polls`, `early_requests`, `polls_after_end`.
 
     Args:
         counters: Where to count.
@@ -36,8 +36,18 @@ class Manners:
         self._counters = counters
         self._create = _NotBefore()
         self._poll = _NotBefore()
+        self._request = _NotBefore()
         # By id, known or not, the one asked for longest ago first.
         self._last_poll_s: OrderedDict[str, float] = OrderedDict()
+
+    def saw_request(self, whom: str, now_s: float) -> None:
+        """Any request arrived that counts towards a limit on all of them."""
+        if self._request.is_broken_by(whom, now_s):
+            self._counters["early_requests"] += 1
+
+    def told_request(self, whom: str, now_s: float, retry_after_s: float) -> None:
+        """A request was answered with a `Retry-After` that holds for all of them."""
+        self._request.set(whom, now_s, retry_after_s)
 
     def saw_create(self, request: Request, now_s: float) -> None:
         """A create arrived."""

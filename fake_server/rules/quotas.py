@@ -1,7 +1,8 @@
-"""Limits of one world: tasks at once, and queries a second."""
+"""Limits of one world: tasks at once, and requests in a stretch of time."""
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import deque
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 # What a refused create is told to wait where the script cannot know better (a task that ends by polls).
 UNKNOWN_WAIT_S = 3
+# Sums of seconds are floats: who waits for exactly as long as told must not be too early by a rounding.
+ROUNDING_S = 1e-6
 
 
 class Slots:
@@ -18,6 +21,7 @@ class Slots:
 
     Slots are given in the order of submission, at the instant at which one becomes free, however late
     somebody asks: settling twice, or late, gives what settling at every instant would have given.
+    The cost of a call does not grow with the number of tasks (a heap of settled ends).
 
     Args:
         size: How many tasks may run at once.
@@ -25,26 +29,23 @@ class Slots:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._running: list[Task] = []
+        self._running: dict[int, Task] = {}
+        # Settled ends, soonest first. An entry is stale once its task has left, or has a sooner end.
+        self._ends: list[tuple[float, int]] = []
         self._waiting: deque[Task] = deque()
+        self._canceled_waiting = 0
 
     @property
     def are_taken(self) -> bool:
         """Whether a further task would have to wait."""
-        return len(self._running) >= self.size or bool(self._waiting)
+        return len(self._running) >= self.size or len(self._waiting) > self._canceled_waiting
 
     def settle(self, now_s: float) -> None:
         """Bring slots up to an instant: free what ended, start what waits, in order of time."""
-        while True:
-            ends = [(end, task.ordinal, task) for task in self._running if (end := task.frees_slot_s()) is not None]
-            if not ends:
-                return
-            end_s, _, task = min(ends, key=lambda item: item[:2])
-            if end_s > now_s:
-                return
-            self._running.remove(task)
-            if self._waiting:
-                self._start(self._waiting.popleft(), end_s)
+        while (end_s := self._next_end_s()) is not None and end_s <= now_s:
+            _, ordinal = heapq.heappop(self._ends)
+            del self._running[ordinal]
+            self._start_next(end_s)
 
     def add(self, task: Task, now_s: float) -> None:
         """Give a new task a slot, or a place in the queue."""
@@ -53,36 +54,85 @@ class Slots:
         else:
             self._start(task, now_s)
 
+    def learn_end(self, task: Task) -> None:
+        """A running task may have come to know its end: a poll that it counts was answered."""
+        if task.ordinal in self._running:
+            self._note_end(task)
+
     def cancel(self, task: Task, now_s: float) -> None:
         """A task was cancelled by its owner: it leaves the queue or its slot."""
         task.canceled_s = now_s
-        if task in self._waiting:
-            self._waiting.remove(task)
+        if task.ordinal in self._running:
+            self._note_end(task)
+        elif task.started_s is None:
+            self._canceled_waiting += 1
         self.settle(now_s)
 
     def retry_after_s(self, now_s: float) -> int:
         """Whole seconds until the first slot is free, at least one."""
-        ends = [end for task in self._running if (end := task.frees_slot_s()) is not None]
-        return max(1, math.ceil(min(ends) - now_s)) if ends else UNKNOWN_WAIT_S
+        end_s = self._next_end_s()
+        return UNKNOWN_WAIT_S if end_s is None else max(1, math.ceil(end_s - now_s - ROUNDING_S))
+
+    def _next_end_s(self) -> float | None:
+        """The soonest settled end of a task that runs."""
+        while self._ends:
+            end_s, ordinal = self._ends[0]
+            task = self._running.get(ordinal)
+            if task is not None and task.frees_slot_s() == end_s:
+                return end_s
+            heapq.heappop(self._ends)
+        return None
+
+    def _start_next(self, start_s: float) -> None:
+        while self._waiting:
+            task = self._waiting.popleft()
+            if task.canceled_s is None:
+                self._start(task, start_s)
+                return
+            self._canceled_waiting -= 1
 
     def _start(self, task: Task, start_s: float) -> None:
         task.started_s = start_s
-        self._running.append(task)
+        self._running[task.ordinal] = task
+        self._note_end(task)
+
+    def _note_end(self, task: Task) -> None:
+        end_s = task.frees_slot_s()
+        if end_s is not None:
+            heapq.heappush(self._ends, (end_s, task.ordinal))
 
 
-class QueryWindow:
-    """At most so many queries in any second.
+class RateWindow:
+    """At most so many requests in any stretch of time; one that may not pass leaves no trace.
 
     Args:
-        per_second: The limit.
+        most: How many requests.
+        span_s: In how many seconds.
     """
 
-    def __init__(self, per_second: int) -> None:
-        self._admitted: deque[float] = deque(maxlen=per_second)
+    def __init__(self, most: int, span_s: float) -> None:
+        self.most = most
+        self._span_s = span_s - ROUNDING_S
+        self._admitted: deque[float] = deque()
 
     def admit(self, now_s: float) -> bool:
-        """Whether a query may pass now; one that may not leaves no trace."""
-        if len(self._admitted) == self._admitted.maxlen and now_s - self._admitted[0] < 1.0:
+        """Whether a request may pass now; if so it counts."""
+        if not self.remaining(now_s):
             return False
         self._admitted.append(now_s)
         return True
+
+    def remaining(self, now_s: float) -> int:
+        """How many further requests may pass now."""
+        while self._admitted and now_s - self._admitted[0] >= self._span_s:
+            self._admitted.popleft()
+        return self.most - len(self._admitted)
+
+    def next_in_s(self, now_s: float) -> float:
+        """Seconds until the oldest request leaves the window and one more may pass; zero in an empty window."""
+        self.remaining(now_s)
+        return self._admitted[0] + self._span_s - now_s if self._admitted else 0.0
+
+    def retry_after_s(self, now_s: float) -> int:
+        """Whole seconds after which a request passes that may not pass now, at least one."""
+        return max(1, math.ceil(self.next_in_s(now_s)))

@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fake_server.scenario.lifecycles import Lifecycle, Position, Step, entries, position, rest_s
 from fake_server.wire import bodies
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fake_server.moment import Moment
+    from fake_server.wire.endpoints import Endpoint
+    from fake_server.wire.results import Failure
+    from fake_server.wire.submissions import Submission
+
+# Seconds of speech in every file, as every transcription is of the same few words.
+SPOKEN_S = 4
+_NO_POLLS: dict[int, list[float]] = {}
 
 
 @dataclass(slots=True)
 class Task:
     """One accepted create. Its state is never stored: it follows from these fields and the time.
 
+    A world holds up to 100,000 of these, so what tasks have in common is shared, and what most lack is None.
+
     Args:
         ordinal: Its number in its world, from 0.
         task_id: Its id.
         request_id: The id of the answer that accepted it.
         dialect: The dialect it was created in.
-        model: The model asked for.
-        prompt: The prompt asked for.
-        duration_s: Seconds of video asked for.
-        resolution: Lines of video asked for.
+        endpoint: Where it was created.
+        asked: What was asked for.
         lifecycle: Its script.
         speed: What scripted seconds are divided by.
         submitted: When it was accepted.
         started_s: When its script began (monotonic seconds); None while it waits for a slot.
         canceled_s: When a client cancelled it, or None.
-        polls: Per step that is counted in polls, the instants of polls answered with it.
+        polls: Per step that is counted in polls, the instants of polls answered with it; None before the first.
         end_told: Whether a status query was answered with its end.
         was_fetched: Whether its asset was served.
     """
@@ -39,22 +48,20 @@ class Task:
     task_id: str
     request_id: str
     dialect: bodies.Dialect
-    model: str
-    prompt: str
-    duration_s: int
-    resolution: int
+    endpoint: Endpoint
+    asked: Submission
     lifecycle: Lifecycle
     speed: float
     submitted: Moment
     started_s: float | None = None
     canceled_s: float | None = None
-    polls: dict[int, list[float]] = field(default_factory=dict)
+    polls: dict[int, list[float]] | None = None
     end_told: bool = False
     was_fetched: bool = False
 
     def _entries(self) -> list[float]:
         started_s = self.submitted.monotonic_s if self.started_s is None else self.started_s
-        return entries(self.lifecycle, started_s, self.polls, self.speed)
+        return entries(self.lifecycle, started_s, self.polls or _NO_POLLS, self.speed)
 
     def position(self, now_s: float) -> Position | None:
         """Where its script stands, or None while it waits for a slot."""
@@ -85,13 +92,40 @@ class Task:
         ended_s = place.entered_s if place.step.status in bodies.ENDS else None
         return TaskView(place.step, place.running_since_s, ended_s)
 
-    def count_poll(self, now_s: float) -> None:
-        """Remember a status query that was really answered with the present step."""
+    def count_poll(self, now_s: float) -> bool:
+        """Remember a status query that was really answered with the present step; whether that step counts them."""
         place = self.position(now_s)
         if place is None or self.canceled_s is not None or place.step.lasts_polls is None:
-            return
+            return False
+        if self.polls is None:
+            self.polls = {}
         # With its last poll the step is over, so no list grows beyond what its step counts.
         self.polls.setdefault(place.index, []).append(now_s)
+        return True
+
+    def make_at_once(self, now_s: float) -> None:
+        """Make the result now, as a synchronous create does: only the end of the life and its results count."""
+        self.lifecycle = Lifecycle(self.lifecycle.steps[-1:], results=self.lifecycle.results)
+        self.started_s = now_s
+
+    def items(self) -> Sequence[Failure | None]:
+        """Per image, file, video or model: None where it is made, or why it is not."""
+        scripted = self.lifecycle.results
+        if self.endpoint.form == "transcription":
+            files = len(self.asked.files)
+            # A script knows nothing of the number of files: it holds for the first ones.
+            return [*(scripted or ())[:files], *([None] * (files - len(scripted or ())))]
+        if scripted is not None and self.endpoint.form in ("images", "messages"):
+            return scripted
+        return [None] * self.asked.images
+
+    def units(self, *, made_only: bool) -> int:
+        """How many units of its price it asks for, or has made: seconds of video or speech, images, models."""
+        if self.endpoint.form == "video":
+            return self.asked.duration_s
+        items = self.items()
+        count = sum(item is None for item in items) if made_only else len(items)
+        return count * SPOKEN_S if self.endpoint.form == "transcription" else count
 
     def times(self, view: TaskView) -> bodies.TaskTimes:
         """Its times for an answer, in wall seconds."""

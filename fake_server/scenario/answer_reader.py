@@ -157,16 +157,21 @@ def _read_body(node: Node, notes: Notes) -> dict[str, Any]:
     """A raw body: text goes out as HTML, a mapping or list as JSON; `content_type` overrides either."""
     if isinstance(node, ScalarNode):
         return {"body": str(node.value).encode("utf-8", "replace"), "content_type": _CONTENT_TYPE_HTML}
-    return {"body": json.dumps(_plain(node, notes)).encode(), "content_type": bodies.JSON_TYPE}
+    return {"body": json.dumps(plain_value(node, notes)).encode(), "content_type": bodies.JSON_TYPE}
 
 
-def _plain(node: Node, notes: Notes) -> Any:
-    """A node as JSON would hold it."""
+def plain_value(node: Node, notes: Notes) -> Any:
+    """A node as JSON would hold it.
+
+    Args:
+        node: Any node.
+        notes: Receives complaints about its keys.
+    """
     if isinstance(node, MappingNode):
         fields = notes.as_mapping(node, "a mapping", None) or {}
-        return {key: _plain(value, notes) for key, (_, value) in fields.items()}
+        return {key: plain_value(value, notes) for key, (_, value) in fields.items()}
     if isinstance(node, SequenceNode):
-        return [_plain(item, notes) for item in node.value]
+        return [plain_value(item, notes) for item in node.value]
     text = str(node.value)
     if isinstance(node, ScalarNode) and node.style is None:
         words: dict[str, Any] = {"true": True, "false": False, "null": None, "": None, "~": None}

@@ -14,6 +14,8 @@ from ruamel.yaml.nodes import Node, ScalarNode
 from fake_server.scenario.lifecycles import Lifecycle, Step
 from fake_server.scenario.yaml_nodes import DURATION_EXPECTED, Notes, describe, parse_duration, quote
 from fake_server.wire import bodies
+from fake_server.wire.errors import default_message
+from fake_server.wire.results import Failure
 
 # A life of more steps than this is generated, not written.
 MOST_STEPS = 200
@@ -26,7 +28,12 @@ _POLLS = re.compile(r"(\d{1,9}) polls?")
 # it means it (`unlisted: true`).
 _SLIP = 0.8
 
-_KEYS = ("lifecycle", "steps", "usage", "url_in", "times", "billed_share")
+# Items of one task: more than any endpoint makes.
+MOST_RESULTS = 100
+OK = "ok"
+
+_KEYS = ("lifecycle", "steps", "usage", "url_in", "times", "billed_share", "results")
+_RESULT_KEYS = ("code", "message")
 _STEP_KEYS = ("status", "for", "code", "message", "unlisted")
 LIFECYCLE_EXPECTED = "a lifecycle such as PENDING 2s -> RUNNING 3 polls -> SUCCEEDED"
 _LENGTH_EXPECTED = f"{DURATION_EXPECTED}, or a number of polls such as 3 polls"
@@ -61,6 +68,9 @@ def _read_lifecycle(node: Node, notes: Notes) -> Lifecycle | None:
     # Whole lives are checked only where every step could be read: a slip should be told once.
     if len(notes.problems) == before:
         _check_whole(placed, notes)
+        if "results" in fields and placed[-1].step.status != bodies.SUCCEEDED:
+            text = f"found results of a life that ends as {placed[-1].step.status}, expected them of SUCCEEDED only"
+            notes.at(fields["results"][0], text)
     if len(notes.problems) > before:
         return None
     return Lifecycle(tuple(item.step for item in placed), *options)
@@ -68,8 +78,8 @@ def _read_lifecycle(node: Node, notes: Notes) -> Lifecycle | None:
 
 def _read_options(
     fields: dict[str, tuple[Node, Node]], notes: Notes
-) -> tuple[bodies.UsageForm | None, bodies.UrlPlace, bool, Decimal]:
-    usage = place = None
+) -> tuple[bodies.UsageForm | None, bodies.UrlPlace, bool, Decimal, tuple[Failure | None, ...] | None]:
+    usage = place = results = None
     times: bool | None = True
     share: Decimal | None = Decimal(0)
     if "usage" in fields:
@@ -80,12 +90,38 @@ def _read_options(
         times = notes.as_flag(fields["times"][1])
     if "billed_share" in fields:
         share = read_decimal(fields["billed_share"][1], notes, Decimal(1))
+    if "results" in fields:
+        results = _read_results(fields["results"][1], notes)
     return (
         cast("bodies.UsageForm | None", usage),
         cast("bodies.UrlPlace", place or "video_url"),
         bool(times),
         share or Decimal(0),
+        results,
     )
+
+
+def _read_results(node: Node, notes: Notes) -> tuple[Failure | None, ...]:
+    """What became of each item of a task: None where it was made."""
+    expected = "a list such as [ok, {code: DataInspectionFailed}, ok]"
+    items = notes.as_list(node, expected)
+    if items is not None and not 1 <= len(items) <= MOST_RESULTS:
+        notes.at(node, f"found {len(items)} results, expected 1 to {MOST_RESULTS}")
+    return tuple(_read_result(item, notes) for item in items or ())
+
+
+def _read_result(node: Node, notes: Notes) -> Failure | None:
+    if isinstance(node, ScalarNode) and node.value == OK:
+        return None
+    fields = notes.as_mapping(node, f"{OK}, or why it failed such as {{code: DataInspectionFailed}}", _RESULT_KEYS)
+    if fields is None:
+        return None
+    if "code" not in fields:
+        notes.at(node, "found a failed result without code, expected one")
+        return None
+    code = notes.as_text(fields["code"][1], "a failure code") or ""
+    message = notes.as_text(fields["message"][1], "a sentence") if "message" in fields else None
+    return Failure(code, message or default_message(code))
 
 
 def read_decimal(node: Node, notes: Notes, largest: Decimal) -> Decimal | None:

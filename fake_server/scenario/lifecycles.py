@@ -15,6 +15,8 @@ from fake_server.wire import bodies
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from fake_server.wire.results import Failure
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -47,6 +49,7 @@ class Lifecycle:
         place: Where the URL stands in the answer.
         tells_times: Whether PENDING and RUNNING carry `submit_time` and `scheduled_time`.
         billed_share: Which part of the price a cancel by policy costs, from 0 to 1.
+        results: Per image or file None where it was made, or why it was not; None makes all that was asked for.
     """
 
     steps: tuple[Step, ...]
@@ -54,11 +57,17 @@ class Lifecycle:
     place: bodies.UrlPlace = "video_url"
     tells_times: bool = True
     billed_share: Decimal = Decimal(0)
+    results: tuple[Failure | None, ...] | None = None
 
     @property
     def last(self) -> Step:
         """The step that stays for ever."""
         return self.steps[-1]
+
+    @property
+    def can_be_unknown(self) -> bool:
+        """Whether the service may not know the task at some time."""
+        return any(step.status == bodies.UNKNOWN for step in self.steps)
 
 
 @dataclass(frozen=True, slots=True)

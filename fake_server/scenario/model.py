@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from fake_server.wire.bodies import DIALECTS, Dialect
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from fake_server.scenario.lifecycles import Lifecycle
+    from fake_server.wire.endpoints import EndpointName
     from fake_server.wire.errors import ErrorShape
     from fake_server.wire.messages import DropHow, DropWhen
 
@@ -32,14 +33,17 @@ OUTCOMES = (
 
 # The numbers a scenario may expect, with what each counts. The bounds are named so, the others are exact.
 COUNTS: dict[str, str] = {
-    "tasks_created": "tasks that exist, whoever heard of them",
-    "billed_tasks": "tasks that cost something",
+    "tasks_created": "tasks that exist, whoever heard of them, and results that a synchronous create made",
+    "billed_tasks": "those of them that cost something",
     "create_requests": "create requests that arrived",
     "early_creates": "creates that came before a create's Retry-After had passed",
     "early_polls": "status queries before a query's Retry-After, or faster than 2 a second for a task",
+    "early_requests": "requests before the Retry-After of a limit on all requests had passed",
     "polls_after_end": "status queries of a task after its end had been answered",
     "max_polls": "status queries at most",
     "downloads": "tasks whose asset was fetched",
+    "min_throttled_creates": "creates that a limit refused at least; fewer prove nothing",
+    "max_throttled_creates": "creates that a limit refused at most",
     "min_over_cap": "creates beyond the concurrency cap at least, refused or queued; fewer prove nothing",
 }
 
@@ -47,13 +51,39 @@ DAY_S = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
+class Tier:
+    """What a tier of the gateway allows: requests a minute, and tasks at once."""
+
+    requests_per_minute: int
+    concurrent_tasks: int
+
+
+# AIsa docs, rate-limits. That its "concurrent" is about tasks, and that polls count as requests, is assumed. The
+# limits of tokens are left out: nothing that the fake makes costs tokens.
+TIERS: dict[str, Tier] = {"free": Tier(60, 5), "starter": Tier(600, 20), "growth": Tier(3000, 50)}
+
+
+@dataclass(frozen=True, slots=True)
 class Quotas:
-    """Limits of one world. The defaults are those of the pages: 3 videos at once a key (AIsa docs,
-    async-operations), 20 queries a second for query, list and cancel together (vendor's page Manage
-    asynchronous tasks; `dashscope` only)."""
+    """Limits of one world, which is the account.
+
+    The defaults are those of the pages: 3 videos at once and 30 synchronous images a minute for a key (AIsa docs,
+    async-operations), 20 queries a second for query, list and cancel together (vendor's page Manage asynchronous
+    tasks).
+
+    Args:
+        concurrent_tasks: Tasks at once; more are refused in `aisa` and queue in `dashscope`.
+        queries_per_second: In `dashscope` only.
+        images_per_minute: Synchronous images, in `aisa` only.
+        requests_per_minute: All requests, in `aisa` only; None for no limit, and no headers that tell of one.
+        by_model: Whether `dashscope` has the limits of each model, instead of `concurrent_tasks`.
+    """
 
     concurrent_tasks: int = 3
     queries_per_second: int = 20
+    images_per_minute: int = 30
+    requests_per_minute: int | None = None
+    by_model: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,14 +91,18 @@ class Service:
     """Behaviour on which the sources disagree or are silent, so that a scenario chooses.
 
     Args:
-        async_header: Whether a create without `X-DashScope-Async: enable` is refused.
+        async_header: Whether a create with the wrong `X-DashScope-Async` for its endpoint is refused.
         task_id_query: Whether `GET …/tasks?task_id=` answers, or says `500 unsupported uri`.
         cancel_of_unknown: What cancelling an id that nobody knows gives.
+        models: Whether any name passes for a model, or only known ones.
+        gzip: Which bodies are packed for a request that accepts it: large ones, or all.
     """
 
     async_header: Literal["required", "ignored"] = "required"
     task_id_query: Literal["answers", "unsupported"] = "answers"
     cancel_of_unknown: Literal["refused", "accepted"] = "refused"
+    models: Literal["any", "known"] = "any"
+    gzip: Literal["large", "always"] = "large"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +156,48 @@ class ScriptedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class ClientBrief:
-    """What a driver is asked to do with its client; durations in the client's own seconds."""
+    """What a driver is asked to do with its client; durations in the client's own seconds.
+
+    Args:
+        tasks: How many tasks to create.
+        cancel: At which status to cancel each, or None.
+        timeout_s: How long to wait for each, from its acceptance.
+        submit_timeout_s: How long to try to submit each.
+        download: Whether to fetch what succeeds.
+        endpoint: Where to create, by the names of :data:`fake_server.wire.endpoints.BY_NAME`.
+        model: The model to ask for.
+        input: The `input` of each create.
+        parameters: The `parameters` of each create.
+    """
 
     tasks: int = 1
     cancel: str | None = None
     timeout_s: float = 60.0
     submit_timeout_s: float = 60.0
     download: bool = True
+    endpoint: EndpointName = "video"
+    model: str = "wan2.5-t2v-preview"
+    input: Mapping[str, Any] = field(default_factory=lambda: {"prompt": "a cat"})
+    parameters: Mapping[str, Any] = field(default_factory=lambda: {"duration": 5})
+
+
+_ONE_PROMPT: Mapping[str, Any] = {"prompt": "a cat"}
+_ONE_MESSAGE: Mapping[str, Any] = {"messages": [{"role": "user", "content": [{"text": "a cat"}]}]}
+# What a driver asks for at each endpoint where the scenario does not say: model, input, parameters.
+DEFAULT_REQUESTS: dict[EndpointName, tuple[str, Mapping[str, Any], Mapping[str, Any]]] = {
+    "video": ("wan2.5-t2v-preview", _ONE_PROMPT, {"duration": 5}),
+    "keyframe-video": (
+        "wan2.2-kf2v-flash",
+        {"prompt": "a cat", "first_frame_url": "https://example.com/a.png"},
+        {"resolution": "720P"},
+    ),
+    "text-to-image": ("wan2.5-t2i-preview", _ONE_PROMPT, {"n": 1}),
+    "image-to-image": ("wan2.5-i2i-preview", {"prompt": "a cat", "images": ["https://example.com/a.png"]}, {"n": 1}),
+    "image-messages": ("wan2.6-image", _ONE_MESSAGE, {"n": 1}),
+    "image-synchronous": ("wan2.6-t2i", _ONE_MESSAGE, {"n": 1}),
+    "model-3d": ("Tripo/Tripo-P1.0", _ONE_PROMPT, {}),
+    "transcription": ("paraformer-v2", {"file_urls": ["https://example.com/a.wav"]}, {}),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,15 +8,27 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from fake_server.scenario.answer_reader import read_answers
+from fake_server.scenario.answer_reader import plain_value, read_answers
 from fake_server.scenario.lifecycle_reader import read_decimal, read_tasks
-from fake_server.scenario.model import COUNTS, OUTCOMES, ClientBrief, Expect, Quotas, Scenario, Service
+from fake_server.scenario.model import (
+    COUNTS,
+    DEFAULT_REQUESTS,
+    OUTCOMES,
+    TIERS,
+    ClientBrief,
+    Expect,
+    Quotas,
+    Scenario,
+    Service,
+)
 from fake_server.wire import bodies
+from fake_server.wire.endpoints import BY_NAME, OFFERED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from fake_server.scenario.yaml_nodes import Notes
+    from fake_server.wire.endpoints import EndpointName
 
 Value = TypeVar("Value")
 Fields = dict[str, tuple[Node, Node]]
@@ -44,8 +56,14 @@ _SERVICE_CHOICES = {
     "async_header": ("required", "ignored"),
     "task_id_query": ("answers", "unsupported"),
     "cancel_of_unknown": ("refused", "accepted"),
+    "models": ("any", "known"),
+    "gzip": ("large", "always"),
 }
-_CLIENT_KEYS = ("tasks", "cancel", "timeout", "submit_timeout", "download")
+_QUOTA_KEYS = ("concurrent_tasks", "queries_per_second", "images_per_minute", "tier", "by_model")
+_CLIENT_KEYS = (
+    *("tasks", "cancel", "timeout", "submit_timeout", "download"),
+    *("endpoint", "model", "input", "parameters"),
+)
 
 
 def read_scenario(root: Node, name: str, notes: Notes) -> Scenario | None:
@@ -71,6 +89,8 @@ def read_scenario(root: Node, name: str, notes: Notes) -> Scenario | None:
     for key, reader in _readers().items():
         if key in fields:
             values[key] = sections.take(key, reader)
+    if "client" in fields:
+        _check_endpoint(fields["client"][1], values, notes)
     if notes.problems:
         return None
     for key in ("retention", "url_lifetime"):
@@ -137,10 +157,25 @@ def _read_dialects(node: Node, notes: Notes) -> tuple[bodies.Dialect, ...]:
 
 def _read_quotas(node: Node, notes: Notes) -> Quotas:
     default = Quotas()
-    section = _section(node, notes, "a mapping of quotas", ("concurrent_tasks", "queries_per_second"))
-    concurrent = section.take("concurrent_tasks", lambda value, _: notes.as_integer(value, 1, MOST_CONCURRENT))
-    queries = section.take("queries_per_second", lambda value, _: notes.as_integer(value, 1, MOST_CONCURRENT))
-    return Quotas(concurrent or default.concurrent_tasks, queries or default.queries_per_second)
+    section = _section(node, notes, "a mapping of quotas", _QUOTA_KEYS)
+
+    def number(key: str) -> int | None:
+        return notes.as_integer(section.fields[key][1], 1, MOST_CONCURRENT) if key in section.fields else None
+
+    name = section.take("tier", lambda value, _: notes.as_choice(value, TIERS) or "")
+    tier = TIERS.get(name or "")
+    by_model = section.take("by_model", lambda value, _: notes.as_flag(value))
+    if by_model and "concurrent_tasks" in section.fields:
+        text = "found concurrent_tasks beside by_model, expected one of them: each model then has its own"
+        notes.at(section.fields["concurrent_tasks"][0], text)
+    return Quotas(
+        # What is spelt out counts; a tier only changes the default.
+        concurrent_tasks=number("concurrent_tasks") or (tier or default).concurrent_tasks,
+        queries_per_second=number("queries_per_second") or default.queries_per_second,
+        images_per_minute=number("images_per_minute") or default.images_per_minute,
+        requests_per_minute=tier.requests_per_minute if tier else None,
+        by_model=bool(by_model),
+    )
 
 
 def _read_service(node: Node, notes: Notes) -> Service:
@@ -165,13 +200,38 @@ def _read_client(node: Node, notes: Notes) -> ClientBrief:
     timeout_s = section.take("timeout", lambda value, _: notes.as_duration(value))
     submit_timeout_s = section.take("submit_timeout", lambda value, _: notes.as_duration(value))
     download = section.take("download", lambda value, _: notes.as_flag(value))
+    name = cast("EndpointName", section.take("endpoint", lambda value, _: notes.as_choice(value, BY_NAME)) or "video")
+    model = section.take("model", lambda value, _: notes.as_text(value, "the name of a model"))
+    given, parameters = section.take("input", _read_object), section.take("parameters", _read_object)
     return ClientBrief(
         tasks=tasks or default.tasks,
         cancel=cancel,
         timeout_s=default.timeout_s if timeout_s is None else timeout_s,
         submit_timeout_s=default.submit_timeout_s if submit_timeout_s is None else submit_timeout_s,
         download=default.download if download is None else download,
+        endpoint=name,
+        model=model or DEFAULT_REQUESTS[name][0],
+        input=given or DEFAULT_REQUESTS[name][1],
+        parameters=DEFAULT_REQUESTS[name][2] if parameters is None else parameters,
     )
+
+
+def _read_object(node: Node, notes: Notes) -> dict[str, Any] | None:
+    """A JSON object of a request."""
+    if not isinstance(node, MappingNode):
+        notes.wrong(node, "a mapping, as it stands in a request")
+        return None
+    return dict(plain_value(node, notes))
+
+
+def _check_endpoint(node: Node, values: dict[str, Any], notes: Notes) -> None:
+    """Complain where a driver is sent to an endpoint that one of the scenario's dialects lacks."""
+    brief = values.get("client") or ClientBrief()
+    for dialect in values.get("dialects") or bodies.DIALECTS:
+        names = [endpoint.name for endpoint in OFFERED[dialect]]
+        if brief.endpoint not in names:
+            text = f"found the endpoint {brief.endpoint}, expected one that {dialect} has: {', '.join(names)}"
+            notes.at(node, f"{text} (or dialects without {dialect})")
 
 
 def _read_expect(node: Node, notes: Notes) -> Expect:

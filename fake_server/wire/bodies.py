@@ -221,3 +221,9 @@ def task_list(request_id: str, rows: list[Listed], total: int, page: int, page_s
 def cancel_accepted(request_id: str) -> Body:
     """The answer to a cancel that worked."""
     return {"request_id": request_id}
+
+
+def quotas(request_id: str, concurrent_tasks: int, queries_per_second: int) -> Body:
+    """The answer to `GET /quotas`. Its path is documented, its shape is not: all of this is assumed."""
+    data = {"concurrent_tasks": concurrent_tasks, "queries_per_second": queries_per_second}
+    return {"request_id": request_id, "data": data}

@@ -56,20 +56,26 @@ _TYPES: dict[int, str] = {
     429: "rate_limit_error",
 }
 
+NO_SYNCHRONOUS = "current user api does not support synchronous calls"
+NO_ASYNCHRONOUS = "current user api does not support asynchronous calls"
+
 MESSAGES: dict[str, str] = {
-    "AccessDenied": "current user api does not support synchronous calls",
+    "AccessDenied": NO_SYNCHRONOUS,
     "DataInspectionFailed": "Output data may contain inappropriate content.",
     "InternalError": "An internal error has occured, please try again later.",
     "InternalError.Algo": "The model failed to produce a result.",
     "InternalError.Timeout": "No result was produced within three hours.",
     "InvalidApiKey": "Invalid API-key provided.",
     "InvalidParameter": "Field required: input.media",
+    "ModelNotFound": "The model does not exist, or this account may not use it.",
     "ModelUnavailable": "The model is unavailable, please try again later.",
     "NotFound": "Not found.",
     "RequestTimeOut": "Request timed out, please try again later.",
     "Throttling.RateQuota": "Requests rate limit exceeded, please try again later.",
     "UnsupportedOperation": "Failed to cancel the task, please confirm if the task is in PENDING status.",
     "rate_limit_exceeded": "Too many requests, please wait before the next one.",
+    "unknown_model": "The model does not exist.",
+    "upstream_timeout": "The upstream service did not answer in time.",
 }
 
 # A documented limit rather than a hint that repeating is harmless (AIsa docs, errors).

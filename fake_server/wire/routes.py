@@ -7,37 +7,30 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import parse_qs
 
-from fake_server.wire import bodies
+from fake_server.wire import bodies, endpoints
 
-Kind = Literal["create", "query", "list", "cancel", "asset", "unmatched"]
+Kind = Literal["create", "query", "list", "cancel", "quotas", "asset", "unmatched"]
 
-VIDEO_PATH = "/services/aigc/video-generation/video-synthesis"
-# First-and-last-frame and older image-to-video models are created here (vendor's API references).
-IMAGE_TO_VIDEO_PATH = "/services/aigc/image2video/video-synthesis"
 GATEWAY_TASKS = "/services/aigc/tasks"
 
-_CREATES: dict[bodies.Dialect, tuple[str, ...]] = {
-    "aisa": (VIDEO_PATH,),
-    "dashscope": (VIDEO_PATH, IMAGE_TO_VIDEO_PATH),
-}
 _GATEWAY_TASK = re.compile(r"/services/aigc/tasks/([^/]{1,200})")
 _TASK = re.compile(r"/tasks/([^/]{1,200})")
 _CANCEL = re.compile(r"/tasks/([^/]{1,200})/cancel")
-_ASSET = re.compile(r"/w/([^/]{1,200})/assets/([^/]{1,200})\.(mp4|png)")
+_ASSET = re.compile(r"/w/([^/]{1,200})/assets/([^/]{1,200}?)(?:/(\d{1,3}))?\.(mp4|png|glb|json)")
 
 # What a request that fits nothing is told.
 ROUTES: dict[bodies.Dialect, tuple[str, ...]] = {
     "aisa": (
-        f"POST /apis/v1{VIDEO_PATH}",
+        *(f"POST /apis/v1{endpoint.path}" for endpoint in endpoints.OFFERED["aisa"]),
         f"GET /apis/v1{GATEWAY_TASKS}/{{task_id}}",
         f"GET /apis/v1{GATEWAY_TASKS}?task_id={{task_id}}",
     ),
     "dashscope": (
-        f"POST /api/v1{VIDEO_PATH}",
-        f"POST /api/v1{IMAGE_TO_VIDEO_PATH}",
+        *(f"POST /api/v1{endpoint.path}" for endpoint in endpoints.OFFERED["dashscope"]),
         "GET /api/v1/tasks/{task_id}",
         "GET /api/v1/tasks/",
         "POST /api/v1/tasks/{task_id}/cancel",
+        "GET /api/v1/quotas",
     ),
 }
 
@@ -51,7 +44,9 @@ class Route:
         dialect: In which dialect; None for assets and for paths of neither.
         task_id: Which task, where the request names one.
         by_query: Whether the id came as `?task_id=` (in `aisa`).
+        endpoint: Where a create asks for work.
         world: The world in an asset's path.
+        item: Which of a task's several assets, from 0; None in a path that names the task alone.
         extension: The kind of asset.
     """
 
@@ -59,23 +54,36 @@ class Route:
     dialect: bodies.Dialect | None = None
     task_id: str | None = None
     by_query: bool = False
+    endpoint: endpoints.Endpoint = endpoints.VIDEO
     world: str = ""
+    item: int | None = None
     extension: str = ""
+
+
+_CREATES: dict[str, Route] = {
+    bodies.BASES[dialect] + endpoint.path: Route("create", dialect, endpoint=endpoint)
+    for dialect, offered in endpoints.OFFERED.items()
+    for endpoint in offered
+}
+_LIST = Route("list", "dashscope")
+_QUOTAS = Route("quotas", "dashscope")
+_CLASSIC_PAGES = {"/tasks": _LIST, "/tasks/": _LIST, "/quotas": _QUOTAS, "/quotas/": _QUOTAS}
 
 
 def route(method: str, path: str, query: str) -> Route:
     """Find out what a request is about; what fits nothing is `unmatched`, never an error."""
-    asset = _ASSET.fullmatch(path)
-    if asset and method in ("GET", "HEAD"):
-        return Route("asset", task_id=asset[2], world=asset[1], extension=asset[3])
+    if method == "POST" and path in _CREATES:
+        return _CREATES[path]
     for dialect, base in bodies.BASES.items():
         if path.startswith(base + "/"):
             rest = path[len(base) :]
-            if method == "POST" and rest in _CREATES[dialect]:
-                return Route("create", dialect)
             finder = _gateway if dialect == "aisa" else _classic
             return finder(method, rest, query) or Route("unmatched", dialect)
-    return Route("unmatched")
+    asset = _ASSET.fullmatch(path) if method in ("GET", "HEAD") else None
+    if asset is None:
+        return Route("unmatched")
+    item = int(asset[3]) if asset[3] else None
+    return Route("asset", task_id=asset[2], world=asset[1], item=item, extension=asset[4])
 
 
 def _gateway(method: str, rest: str, query: str) -> Route | None:
@@ -89,11 +97,9 @@ def _gateway(method: str, rest: str, query: str) -> Route | None:
 
 
 def _classic(method: str, rest: str, query: str) -> Route | None:  # noqa: ARG001 - one signature for both
-    if method == "GET" and rest in ("/tasks", "/tasks/"):
-        return Route("list", "dashscope")
-    match = _TASK.fullmatch(rest) if method == "GET" else None
-    if match:
-        return Route("query", "dashscope", match[1])
+    if method == "GET":
+        match = _TASK.fullmatch(rest)
+        return Route("query", "dashscope", match[1]) if match else _CLASSIC_PAGES.get(rest)
     match = _CANCEL.fullmatch(rest) if method == "POST" else None
     return Route("cancel", "dashscope", match[1]) if match else None
 

@@ -40,7 +40,7 @@ def test_the_switches_are_as_written(tmp_path: Path) -> None:
     """The lines on `client`, `quotas` and `service` can be read as they stand, for each alternative."""
     frame = "version: 1\nsummary: x.\ntasks: [SUCCEEDED]\nexpect: {outcome: SUCCEEDED}\n"
     client = re.search(r"`(client: \{.*?\})`", PAGE, flags=re.DOTALL)
-    quotas = re.search(r"`(\{concurrent_tasks.*?\})`", PAGE)
+    quotas = re.search(r"`quotas: (\{concurrent_tasks.*?\})`", PAGE)
     assert client
     assert quotas
     path = tmp_path / "switches.yaml"

@@ -104,7 +104,7 @@ TABLE: list[tuple[str, str, str]] = [
     (
         "a long form with an unknown key",
         changed(LIFE, "{lifecyle: SUCCEEDED}"),
-        ("4:6: found the key lifecyle, expected one of lifecycle, steps, usage, url_in, times, billed_share; "
+        ("4:6: found the key lifecyle, expected one of lifecycle, steps, usage, url_in, times, billed_share, results; "
         "did you mean lifecycle?"),
     ),
     ("no steps", changed(LIFE, "{steps: []}"), "4:13: found an empty list, expected at least one step"),
@@ -126,6 +126,10 @@ TABLE: list[tuple[str, str, str]] = [
         changed(LIFE, "{lifecycle: SUCCEEDED, usage: count}"),
         "4:35: found count, expected one of counted, measured, detailed; did you mean counted?",
     ),
+    ("results of a failure", changed(LIFE, "{lifecycle: FAILED, results: [ok]}"), "4:25: found results of a life that ends as FAILED, expected them of SUCCEEDED only"),
+    ("no results", changed(LIFE, "{lifecycle: SUCCEEDED, results: []}"), "4:37: found 0 results, expected 1 to 100"),
+    ("a result that is a word", changed(LIFE, "{lifecycle: SUCCEEDED, results: [oky]}"), "4:38: found oky, expected ok, or why it failed such as {code: DataInspectionFailed}"),
+    ("a failed result without code", changed(LIFE, "{lifecycle: SUCCEEDED, results: [{message: x}]}"), "4:38: found a failed result without code, expected one"),
     ("no tasks", changed(f"\n  - {LIFE}", " []"), "3:8: found an empty list, expected at least one lifecycle"),
     ("tasks that are no list", changed(f"\n  - {LIFE}", " 3"), "3:8: found 3, expected a list of lifecycles"),
     # The frame.
@@ -140,6 +144,11 @@ TABLE: list[tuple[str, str, str]] = [
     ("no dialect", GOOD + "dialects: []\n", "6:11: found an empty list, expected aisa, dashscope or both"),
     ("a quota of nothing", GOOD + "quotas: {concurrent_tasks: 0}\n", "6:28: found 0, expected a whole number from 1 to 10000"),
     ("a quota in quotes", GOOD + 'quotas: {concurrent_tasks: "3"}\n', "6:28: found 3, expected a whole number from 1 to 10000"),
+    ("a tier that is none", GOOD + "quotas: {tier: fre}\n", "6:16: found fre, expected one of free, starter, growth; did you mean free?"),
+    ("a cap beside those of models", GOOD + "quotas: {by_model: true, concurrent_tasks: 2}\n", "6:26: found concurrent_tasks beside by_model, expected one of them: each model then has its own"),
+    ("an endpoint that is none", GOOD + "client: {endpoint: text-to-imag}\n", "6:20: found text-to-imag, expected one of video, keyframe-video, text-to-image, image-to-image, image-messages, image-synchronous, model-3d, transcription; did you mean text-to-image?"),
+    ("an endpoint that a dialect lacks", GOOD + "client: {endpoint: transcription}\n", "6:9: found the endpoint transcription, expected one that aisa has: video, image-synchronous (or dialects without aisa)"),
+    ("an input that is a word", GOOD + "client: {input: cat}\n", "6:17: found cat, expected a mapping, as it stands in a request"),
     ("a way the service has not", GOOD + "service: {async_header: enforced}\n", "6:25: found enforced, expected one of required, ignored; did you mean ignored?"),
     ("a price that is a word", GOOD + "prices: {m: cheap}\n", "6:13: found cheap, expected a decimal number from 0 to 1000000"),
     ("a bare number as duration", GOOD + "retention: 30\n", "6:12: found 30, expected a time such as 20s, 500ms, 5m or 24h"),

@@ -52,7 +52,8 @@ def test_a_life_over_the_socket(fake: Running) -> None:
     answer = fake.create(key)
     assert answer.headers["content-type"] == "application/json"
     assert answer.headers["date"] == "Thu, 01 Jan 2026 00:00:00 GMT"
-    assert "server" not in answer.headers
+    assert answer.headers["server"] == "istio-envoy"
+    assert answer.headers["x-request-id"] == answer.json()["request_id"]
     task_id = answer.json()["output"]["task_id"]
     assert fake.poll(key, task_id)["task_status"] == "PENDING"
     assert fake.advance(world, 2.0)["monotonic_s"] == 2.0
