@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from resilient_poll.dashscope import direct, listing, requests, translate
+from resilient_poll.dashscope import direct, error_catalogue, listing, requests, translate
 from resilient_poll.dashscope.dialects import LIFECYCLE
 from resilient_poll.dashscope.endpoints import VIDEO, Endpoint, endpoint_for
 from resilient_poll.dashscope.outcome import DirectOutcome
@@ -19,7 +19,7 @@ from resilient_poll.dashscope.resume_token import PREFIX, read_token, write_toke
 from resilient_poll.dashscope.settings import Settings
 from resilient_poll.drive.outcome import submit_error
 from resilient_poll.drive.telling import logger, tell
-from resilient_poll.errors import ListingFailed, ResilientPollError
+from resilient_poll.errors import ErrorKind, ListingFailed, ResilientPollError, TryAgain
 from resilient_poll.events import Event, PhaseChanged
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.http.rate_limits import RateLimit, read_rate_limit
@@ -131,6 +131,10 @@ class ClientCore:
             for floor in (self.create_floor, self.query_floor):
                 floor.raise_to(now.monotonic_s + limit.resets_in_s)
 
+    def classify(self, code: str | None, message: str | None, http_status: int | None) -> tuple[ErrorKind, TryAgain]:
+        """Return what an error code of this service means, and whether trying again makes sense."""
+        return error_catalogue.classify(self.settings.dialect.name, code, message, http_status)
+
     def failure_of_create(self, failure: ExchangeFailed) -> Observation:
         """Return what a create without an answer means."""
         return translate.create_failed(failure_without_key(failure, self.settings.api_key))
@@ -156,7 +160,7 @@ class ClientCore:
         """
         accepted = submission.accepted
         if accepted is None:
-            error = direct.result_at_once(submission) or submit_error(submission, done, now)
+            error = direct.result_at_once(submission) or submit_error(submission, done, now, classify=self.classify)
             level = logging.ERROR if done.reason is DoneReason.IN_DOUBT else logging.INFO
             logger.log(level, "%s", error)
             raise error
@@ -185,7 +189,11 @@ class ClientCore:
         if submission.accepted is not None:
             record = self.accept(submission, done, now)
             raise direct.task_instead(record, now, write_token(record, self.settings, now))
-        error = direct.doubt(submission) if done.reason is DoneReason.IN_DOUBT else submit_error(submission, done, now)
+        error = (
+            direct.doubt(submission)
+            if done.reason is DoneReason.IN_DOUBT
+            else submit_error(submission, done, now, classify=self.classify)
+        )
         logger.log(logging.ERROR if done.reason is DoneReason.IN_DOUBT else logging.INFO, "%s", error)
         raise error
 

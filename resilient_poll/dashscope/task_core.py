@@ -23,7 +23,7 @@ from resilient_poll.dashscope.redaction import text_without_key
 from resilient_poll.dashscope.results import Asset
 from resilient_poll.dashscope.resume_token import write_token
 from resilient_poll.drive.clocks import AsyncClock, Clock
-from resilient_poll.drive.outcome import standing_of, task_error
+from resilient_poll.drive.outcome import cause_of, standing_of, task_error
 from resilient_poll.drive.telling import logger, saying_that_it_goes_on
 from resilient_poll.errors import (
     CancelRefused,
@@ -73,6 +73,7 @@ class TaskCore:
         self._create = create
         self._began = now
         self._last_trouble: str | None = None
+        self._refusal: Refused | None = None
 
     def __repr__(self) -> str:
         record = self._poller.record
@@ -133,7 +134,7 @@ class TaskCore:
 
     def _begin(self, policy: WaitPolicy, *, look: bool = False) -> None:
         self._began = now = self._now()
-        self._last_trouble = None
+        self._last_trouble, self._refusal = None, None
         self._poller.begin_wait(policy, now, look=look)
 
     def _begin_refresh(self) -> None:
@@ -193,10 +194,11 @@ class TaskCore:
                 must_have_assets=self._create is not None and bool(self._create.endpoint.dialects),
             )
         self._last_trouble = _trouble(observation)
+        self._refusal = observation if isinstance(observation, Refused) else None
         return observation
 
     def _standing(self) -> Standing:
-        return standing_of(self._poller.record, self._now(), self.resume_token)
+        return standing_of(self._poller.record, self._now(), self.resume_token, classify=self._core.classify)
 
     def _conclude(self, done: Done) -> GenerationOutcome:
         """Return the outcome of a finished wait.
@@ -213,6 +215,8 @@ class TaskCore:
             resume_token=self.resume_token,
             waited_s=now.monotonic_s - self._began.monotonic_s,
             last_trouble=self._last_trouble,
+            refusal=self._refusal,
+            classify=self._core.classify,
         )
         if error is not None:
             logger.log(logging.WARNING if isinstance(error, StillGoing) else logging.INFO, "%s", error)
@@ -251,9 +255,10 @@ class TaskCore:
             self._core.query_floor.raise_to(now.monotonic_s + hint_s)
         if error is None or not 400 <= answer.status < 500 or answer.status in {408, 409}:
             return f"HTTP {answer.status}"
-        why = ": ".join(part for part in (error.code, error.message) if part)
-        said = f"the service did not cancel it: HTTP {answer.status}, {why}"
-        raise CancelRefused(said, self._standing(), come_back_in_s=hint_s)
+        no = Refused(http_status=answer.status, code=error.code, message=error.message)
+        said = f"the service did not cancel it: HTTP {answer.status}, {error}"
+        cause = cause_of(no, self._core.classify)
+        raise CancelRefused(said, self._standing(), come_back_in_s=hint_s, cause=cause)
 
     def _after_cancel(self, standing: Standing, doubt: str | None) -> Standing:
         """Return where a task stands after its cancel.

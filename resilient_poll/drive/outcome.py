@@ -33,7 +33,7 @@ from resilient_poll.machine.observations import LostAnswer, Refused, Throttled, 
 from resilient_poll.machine.submission import Submission
 from resilient_poll.machine.task_record import TaskRecord
 
-__all__ = ["Outcome", "standing_of", "submit_error", "task_error"]
+__all__ = ["Outcome", "cause_of", "standing_of", "submit_error", "task_error"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,13 @@ def _why_it_ended(record: TaskRecord, classify: Classify | None) -> tuple[ErrorK
     return kind, within(SafeToSubmitAgain.YES if is_free else SafeToSubmitAgain.UNKNOWN, try_again)
 
 
-def _cause_of(complaint: Refused | Throttled | LostAnswer, classify: Classify | None) -> Cause:
+def cause_of(complaint: Refused | Throttled | LostAnswer, classify: Classify | None) -> Cause:
+    """Return what a service gave as its reason, and what that means.
+
+    Args:
+        complaint: What was heard.
+        classify: The service's table of error codes, if there is one.
+    """
     said = Cause(
         code=complaint.code,
         message=complaint.message,
@@ -167,7 +173,7 @@ def task_error(
         return kind(f"{word}: {said}" if said else word, standing)
     trouble = f"; the last poll: {last_trouble}" if last_trouble else ""
     if done.reason is DoneReason.POLL_REFUSED:
-        cause = None if refusal is None else _cause_of(refusal, classify)
+        cause = None if refusal is None else cause_of(refusal, classify)
         return PollRefused(f"the service refuses to say how it is doing{trouble}", standing, cause=cause)
     still, word = _STILL[record.phase]
     if record.status is None:
@@ -192,7 +198,7 @@ def submit_error(submission: Submission, done: Done, now: Instant, *, classify: 
         return SubmitInDoubt(
             f"the submit was, or may have been, sent, and its answer is lost{why}; there may be a task that will be "
             "billed, and its id is not known here. Look for it at the service before anything is sent again",
-            cause=_cause_of(last, classify) if isinstance(last, LostAnswer) else None,
+            cause=cause_of(last, classify) if isinstance(last, LostAnswer) else None,
             request_id=last.request_id if last else None,
             attempts=attempts,
         )
@@ -201,7 +207,7 @@ def submit_error(submission: Submission, done: Done, now: Instant, *, classify: 
         case Refused():
             return SubmitRefused(
                 "the service refused the submit and would refuse it again as it is, nothing was accepted",
-                cause=_cause_of(last, classify),
+                cause=cause_of(last, classify),
                 request_id=last.request_id,
                 attempts=attempts,
             )
@@ -215,7 +221,7 @@ def submit_error(submission: Submission, done: Done, now: Instant, *, classify: 
             when = "" if later_s is None else f" and asks to come back in {later_s:.0f} s"
             return SubmitThrottled(
                 f"the service was too busy until the submit's time was up{when}, nothing was accepted",
-                cause=_cause_of(last, classify),
+                cause=cause_of(last, classify),
                 request_id=last.request_id,
                 attempts=attempts,
                 come_back_in_s=later_s,
