@@ -14,8 +14,9 @@ Kind = Literal["create", "query", "list", "cancel", "quotas", "asset", "unmatche
 GATEWAY_TASKS = "/services/aigc/tasks"
 
 _GATEWAY_TASK = re.compile(r"/services/aigc/tasks/([^/]{1,200})")
-_TASK = re.compile(r"/tasks/([^/]{1,200})")
-_CANCEL = re.compile(r"/tasks/([^/]{1,200})/cancel")
+# The asynchronous face of the vendor's Python package ends both with a slash (read in 2.0.2).
+_TASK = re.compile(r"/tasks/([^/]{1,200})/?")
+_CANCEL = re.compile(r"/tasks/([^/]{1,200})/cancel/?")
 _ASSET = re.compile(r"/w/([^/]{1,200})/assets/([^/]{1,200}?)(?:/(\d{1,3}))?\.(mp4|png|glb|json)")
 
 # What a request that fits nothing is told.
