@@ -226,15 +226,15 @@ class ListingFailed(ResilientPollError):
 
     Args:
         summary: What happened, in one sentence without its full stop.
-        code: The service's error code, if it gave one.
-        message: Its explanation, if it gave one.
-        http_status: The HTTP status, if there was one.
+        cause: Why, as the service says it.
         request_id: The service's id of the last request.
         come_back_in_s: How many seconds from now asking again makes sense, if the service said.
-        kind: What sort of trouble that is.
-        try_again: Whether asking again makes sense.
+
+    Attributes:
+        code, message, http_status, says_retryable: see :class:`.Cause`.
     """
 
+    try_again: TryAgain = TryAgain.LATER
     _again: ClassVar[str] = "ask again"
     _is_about_the_submit: ClassVar[bool] = False
 
@@ -242,19 +242,15 @@ class ListingFailed(ResilientPollError):
         self,
         summary: str,
         *,
-        code: str | None = None,
-        message: str | None = None,
-        http_status: int | None = None,
+        cause: Cause | None = None,
         request_id: str | None = None,
         come_back_in_s: float | None = None,
-        kind: ErrorKind | None = None,
-        try_again: TryAgain = TryAgain.UNKNOWN,
     ) -> None:
-        cause = Cause(code=code, message=message, http_status=http_status, kind=kind, try_again=try_again)
+        cause = cause or Cause()
         what_to_do = self._explain(cause)
         self.request_id = request_id
         self.come_back_in_s = come_back_in_s
-        said = f" ({cause})" if str(cause) else ""
+        said = f" ({cause})" if str(cause) not in summary else ""
         asked = f" [request {request_id}]" if request_id else ""
         super().__init__(f"{summary}{said}. Nothing was changed by asking.{what_to_do}{asked}")
 

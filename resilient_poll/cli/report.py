@@ -11,10 +11,20 @@ from typing import Any
 
 from resilient_poll.cli.exit_codes import ExitCode, verdict_on_error, verdict_on_phase
 from resilient_poll.dashscope.results import assets_of
-from resilient_poll.errors import ResilientPollError, SafeToSubmitAgain, Standing, SubmitError, SubmitInDoubt, TaskError
+from resilient_poll.error_kinds import advice
+from resilient_poll.errors import (
+    ResilientPollError,
+    SafeToSubmitAgain,
+    Standing,
+    SubmitError,
+    SubmitInDoubt,
+    TaskError,
+    TryAgain,
+)
 from resilient_poll.machine.lifecycle import ENDS, Billing, Phase
 
 __all__ = [
+    "ERROR_WORDS",
     "JSON_WORDS",
     "Report",
     "asks_about_a_task",
@@ -41,6 +51,19 @@ JSON_WORDS = (
     "error",
 )
 """The keys of every JSON object, in this order; a value that is not known is null."""
+
+ERROR_WORDS = (
+    "type",
+    "text",
+    "kind",
+    "try_again",
+    "code",
+    "message",
+    "request_id",
+    "come_back_in_s",
+    "next_command",
+)
+"""The keys of the object under ``error``, in this order; a value that is not known is null."""
 
 SHORTEST_TOLD_S = 0.05
 """A phase that would be told as 0.0 s is left out for people."""
@@ -136,15 +159,17 @@ def report_of_standing(
     code, outcome = verdict or verdict_on_phase(standing.phase)
     said = ": ".join(part for part in (standing.code, standing.message) if part)
     first = problem or headline or f"{standing.status or standing.phase}{f': {said}' if said else ''}"
-    lines = (f"{_MARKS.get(code, '✗')} {first}", f"  task {standing.task_id}", f"  {_story_of(standing)}")
+    lines = [f"{_MARKS.get(code, '✗')} {first}", f"  task {standing.task_id}", f"  {_story_of(standing)}"]
+    if standing.kind is not None:
+        lines.append(f"  {advice(standing.kind, standing.try_again, 'submit again')}")
     return Report(
         exit_code=code,
         outcome=outcome,
         safe_to_submit_again=_safe_to_submit_again(standing),
         standing=standing,
         file=file,
-        error=None if problem is None else _error("NotDone", problem, next_command=next_command),
-        result=lines if problem is None else (),
+        error=_trouble_of(standing, problem, first, next_command),
+        result=tuple(lines) if problem is None else (),
         notes=(*(() if problem is None else lines), *_next_lines(next_command)),
     )
 
@@ -186,6 +211,8 @@ def report_of_error(
         error=_error(
             type(error).__name__,
             text,
+            kind=error.kind,
+            try_again=error.try_again,
             code=getattr(error, "code", None),
             message=getattr(error, "message", None),
             request_id=getattr(error, "request_id", None),
@@ -227,7 +254,7 @@ def report_of_interruption(
         task_id=task_id,
         phase=phase,
         billing=billing,
-        error=_error("Interrupted", text, next_command=next_command),
+        error=_error("Interrupted", text, try_again=TryAgain(safe.value), next_command=next_command),
         notes=(f"✗ {text}", *_next_lines(next_command)),
     )
 
@@ -270,7 +297,7 @@ def report_of_surprise(
         task_id=task_id,
         phase=phase,
         billing=billing,
-        error=_error(type(error).__name__, text, next_command=next_command),
+        error=_error(type(error).__name__, text, try_again=TryAgain(safe.value), next_command=next_command),
         notes=(f"✗ {text}", *_next_lines(next_command)),
     )
 
@@ -317,6 +344,24 @@ def _story_of(standing: Standing) -> str:
     return " · ".join(part for part in (spent, polls, _OWED[standing.billing]) if part)
 
 
+def _trouble_of(
+    standing: Standing, problem: str | None, headline: str, next_command: str | None
+) -> dict[str, Any] | None:
+    """Say for machines why this is no success: what was asked for cannot be done, or the task failed."""
+    if problem is None and standing.phase is not Phase.FAILED:
+        return None
+    return _error(
+        "TaskFailed" if problem is None else "NotDone",
+        headline,
+        kind=standing.kind,
+        try_again=standing.try_again,
+        code=standing.code,
+        message=standing.message,
+        request_id=standing.request_id,
+        next_command=next_command,
+    )
+
+
 def _without_token(error: ResilientPollError) -> str:
     # The token is six hundred characters; people get the command to type instead, machines their own field.
     token = error.resume_token if isinstance(error, TaskError) else None
@@ -327,6 +372,7 @@ def _next_lines(next_command: str | None) -> tuple[str, ...]:
     return () if next_command is None else (f"  $ {next_command}",)
 
 
-def _error(kind: str, text: str, **more: Any) -> dict[str, Any]:
-    empty = dict.fromkeys(("code", "message", "request_id", "come_back_in_s", "next_command"))
-    return {"type": kind, "text": text, **empty, **more}
+def _error(name: str, text: str, **more: Any) -> dict[str, Any]:
+    values = dict.fromkeys(ERROR_WORDS)
+    values.update(type=name, text=text, **more)
+    return values

@@ -17,7 +17,7 @@ from resilient_poll.dashscope.redaction import answer_without_key, failure_witho
 from resilient_poll.dashscope.results import assets_of
 from resilient_poll.dashscope.resume_token import PREFIX, read_token, write_token
 from resilient_poll.dashscope.settings import Settings
-from resilient_poll.drive.outcome import submit_error
+from resilient_poll.drive.outcome import cause_of, submit_error
 from resilient_poll.drive.telling import logger, tell
 from resilient_poll.errors import ErrorKind, ListingFailed, ResilientPollError, TryAgain
 from resilient_poll.events import Event, PhaseChanged
@@ -190,7 +190,7 @@ class ClientCore:
             record = self.accept(submission, done, now)
             raise direct.task_instead(record, now, write_token(record, self.settings, now))
         error = (
-            direct.doubt(submission)
+            direct.doubt(submission, self.classify)
             if done.reason is DoneReason.IN_DOUBT
             else submit_error(submission, done, now, classify=self.classify)
         )
@@ -229,17 +229,15 @@ class ClientCore:
         if isinstance(last, Refused):
             raise ListingFailed(
                 f"the service refuses to list its tasks (HTTP {last.http_status})",
-                code=last.code,
-                message=last.message,
-                http_status=last.http_status,
+                cause=cause_of(last, self.classify),
                 request_id=last.request_id,
             )
         why = "throttled" if isinstance(last, Throttled) else getattr(last, "reason", "the account is to stay away")
         told = last if isinstance(last, Throttled | Unreachable) else None
         raise ListingFailed(
             f"the service's list of tasks did not come in time: {why}",
-            code=told.code if told else None,
-            message=told.message if told else None,
+            # It is no refusal, so there is no status that stands for one.
+            cause=replace(cause_of(told, self.classify), http_status=None) if told else None,
             request_id=last.request_id if last else None,
             come_back_in_s=later_s,
         )

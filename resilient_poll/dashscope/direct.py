@@ -7,7 +7,8 @@ from dataclasses import replace
 from resilient_poll.dashscope.endpoints import Endpoint
 from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.results import made_nothing
-from resilient_poll.drive.outcome import standing_of
+from resilient_poll.drive.outcome import cause_of, standing_of
+from resilient_poll.error_kinds import Classify
 from resilient_poll.errors import (
     ConfigurationError,
     ResultAtOnce,
@@ -80,13 +81,14 @@ def task_instead(record: TaskRecord, now: Instant, resume_token: str) -> StillGo
     return kind(said, standing_of(record, now, resume_token))
 
 
-def doubt(submission: Submission) -> SubmitInDoubt:
+def doubt(submission: Submission, classify: Classify) -> SubmitInDoubt:
     """Return the error for a synchronous create whose answer is lost."""
     last = submission.last
     why = f": {last.reason}" if isinstance(last, LostAnswer) else ""
     return SubmitInDoubt(
         f"the request was, or may have been, sent, and its answer is lost{why}; it may be billed, and there is no task "
         "by which the result could be found. It is not sent again by itself",
+        cause=cause_of(last, classify) if isinstance(last, LostAnswer) else None,
         request_id=last.request_id if last else None,
         attempts=submission.attempts,
     )

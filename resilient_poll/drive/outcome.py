@@ -99,7 +99,7 @@ def _why_it_ended(record: TaskRecord, classify: Classify | None) -> tuple[ErrorK
     return kind, within(SafeToSubmitAgain.YES if is_free else SafeToSubmitAgain.UNKNOWN, try_again)
 
 
-def cause_of(complaint: Refused | Throttled | LostAnswer, classify: Classify | None) -> Cause:
+def cause_of(complaint: Refused | Throttled | Unreachable | LostAnswer, classify: Classify | None) -> Cause:
     """Return what a service gave as its reason, and what that means.
 
     Args:
