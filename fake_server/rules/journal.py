@@ -5,6 +5,7 @@ The lines are bounded and the oldest go first; the counters count for ever. Verd
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import Counter, deque
 from dataclasses import dataclass
@@ -25,15 +26,16 @@ _KNOWN_PARAMETERS = frozenset(
     {"task_id", "start_time", "end_time", "model_name", "status", "page_no", "page_size", "region"}
 )
 _SECRET_HEADERS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "x-dashscope-apikey"})
+_KEY_MARK = "sk-"
 _KEY_LIKE = re.compile(r"sk-[^\s/?&#]*")
 REDACTED = "***"
 # Shorter keys than this are no secrets, and replacing them would black out half of every path.
 SHORTEST_KEY = 8
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: a line is written for every request, and freezing triples its cost
 class Entry:
-    """One request and its answer.
+    """One request and its answer; never changed once written.
 
     Args:
         ordinal: Its number in the world, from 1.
@@ -98,7 +100,7 @@ class Journal:
     ) -> Entry:
         """Write one line; the arguments are the fields of :class:`Entry`."""
         self.counters["requests"] += 1
-        names = tuple(name.lower()[:LONGEST_TEXT] for name, _ in request.headers[:MOST_HEADER_NAMES])
+        names, carried_secret = _header_names(tuple([name for name, _ in request.headers[:MOST_HEADER_NAMES]]))
         key = (request.header("authorization") or "").rpartition(" ")[2]
         entry = Entry(
             ordinal=self.counters["requests"],
@@ -112,17 +114,26 @@ class Journal:
             fault=fault,
             retry_after=retry_after,
             header_names=names,
-            carried_secret=not _SECRET_HEADERS.isdisjoint(names),
+            carried_secret=carried_secret,
         )
         self._entries.append(entry)
         return entry
+
+
+@functools.lru_cache(maxsize=256)  # a client sends the same headers with every request
+def _header_names(names: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
+    """The names of headers as a line shows them, and whether one of them holds credentials."""
+    shown = tuple(name.lower()[:LONGEST_TEXT] for name in names)
+    return shown, not _SECRET_HEADERS.isdisjoint(shown)
 
 
 def _redacted(text: str, key: str) -> str:
     """A text without the request's own key, or anything that looks like one, cut to its bound."""
     if len(key) >= SHORTEST_KEY:
         text = text.replace(key, REDACTED)
-    return _KEY_LIKE.sub(REDACTED, text)[:LONGEST_TEXT]
+    if _KEY_MARK in text:
+        text = _KEY_LIKE.sub(REDACTED, text)
+    return text[:LONGEST_TEXT]
 
 
 def _query(query: str, key: str) -> str:

@@ -19,7 +19,7 @@ from ruamel.yaml import YAML
 from fake_server.engine import Engine, Reply, Request
 from fake_server.moment import Moment
 from fake_server.scenario import load_scenario, shipped_scenarios
-from fake_server.wire import bodies, errors
+from fake_server.wire import bodies, endpoints, errors, results
 
 FOLDER = Path(__file__).resolve().parents[2] / "scenarios" / "contract"
 CASES: list[dict[str, Any]] = [case for path in sorted(FOLDER.glob("*.yaml")) for case in YAML(typ="safe").load(path)]
@@ -56,6 +56,9 @@ def rendered_task(case: dict[str, Any]) -> bodies.Body:
     means, output = case["means"], case["body"]["output"]
     task_id, request_id, status = means["task_id"], means["request_id"], means["task_status"]
     times = times_of(output)
+    if status == "SUCCEEDED" and "result" in case:
+        assert times is not None
+        return rendered_result(case, times)
     if status == "SUCCEEDED":
         assert times is not None
         lines = int(case["body"]["usage"]["SR"])
@@ -67,6 +70,29 @@ def rendered_task(case: dict[str, Any]) -> bodies.Body:
     if status in ("UNKNOWN", "CANCELED"):
         return bodies.bare(task_id, status, request_id)
     return bodies.waiting(task_id, status, request_id, times)
+
+
+def items_of(case: dict[str, Any]) -> list[str | results.Failure]:
+    """Per item of a body its URL, or why it was not made, in the body's order."""
+    rows = case["body"]["output"]["results"]
+    urls = iter(case["means"]["urls"])
+    return [results.Failure(row["code"], row["message"]) if "code" in row else next(urls) for row in rows]
+
+
+def rendered_result(case: dict[str, Any], times: bodies.TaskTimes) -> bodies.Body:
+    """The fake's answer where what was made is no video."""
+    means, form = case["means"], case["result"]
+    task_id, request_id = means["task_id"], means["request_id"]
+    if form == "images":
+        rewritten = [row.get("actual_prompt") for row in case["body"]["output"]["results"] if "code" not in row]
+        return results.images(task_id, request_id, times, (means["orig_prompt"], rewritten[0]), items_of(case))
+    if form == "messages":
+        return results.messages(task_id, request_id, times, means["urls"])
+    if form == "model":
+        return results.model_3d(task_id, request_id, times, *means["urls"])
+    names = [row["file_url"] for row in case["body"]["output"]["results"]]
+    files = list(zip(names, items_of(case), strict=True))
+    return results.transcriptions(task_id, request_id, times, files, means["seconds"])
 
 
 def rendered_list(case: dict[str, Any]) -> bodies.Body:
@@ -95,6 +121,10 @@ def rendered(case: dict[str, Any]) -> bodies.Body:
         return rendered_task(case)
     if case["kind"] == "list":
         return rendered_list(case)
+    if case["kind"] == "result":
+        return results.messages_at_once(means["request_id"], means["urls"])
+    if case["kind"] == "quotas":
+        return bodies.quotas(means["request_id"], means["concurrent_tasks"], means["queries_per_second"])
     if case["http_status"] == 200:
         return bodies.cancel_accepted(means["request_id"])
     form = case.get("shape") or errors.OWN_SHAPE[case["dialect"]]
@@ -156,11 +186,21 @@ FAILURES = {case["means"]["code"] for case in CASES if case["means"].get("task_s
 KEY = ("Authorization", "Bearer sk-test")
 ENABLE = ("X-DashScope-Async", "enable")
 TASKS = {"aisa": "/apis/v1/services/aigc/tasks", "dashscope": "/api/v1/tasks"}
-CREATE = "/services/aigc/video-generation/video-synthesis"
+MESSAGES = '[{"role": "user", "content": [{"text": "x"}]}]'
 BODIES = st.sampled_from(
-    [b'{"model": "wan2.2-t2v-plus", "input": {"prompt": "x"}}', b'{"model": "m", "input": {}}', b"{"]
+    [
+        b'{"model": "wan2.2-t2v-plus", "input": {"prompt": "x", "messages": %s, "file_urls": ["x", "y"]}}'
+        % MESSAGES.encode(),
+        b'{"model": "m", "input": {"prompt": "x", "messages": %s, "file_urls": ["x"]}, "parameters": {"n": 2}}'
+        % MESSAGES.encode(),
+        b'{"model": "m", "input": {}}',
+        b"{",
+    ]
 )
-HEADERS = st.sampled_from([(KEY, ENABLE), (KEY, ENABLE), (KEY,), (), (("Authorization", "Bearer sk-invalid"),)])
+HEADERS = st.sampled_from([(KEY, ENABLE), (KEY, ENABLE), (KEY,), (KEY,), (), (("Authorization", "Bearer sk-invalid"),)])
+PLACES = st.sampled_from(
+    [(dialect, endpoint) for dialect, offered in endpoints.OFFERED.items() for endpoint in offered]
+)
 # Scenarios that ask for something wrong on purpose say words of their own.
 HONEST = sorted(set(shipped_scenarios()) - {"unlisted-status", "bad-gateway", "demo"})
 
@@ -178,22 +218,24 @@ def check(dialect: str, kind: str, reply: Reply) -> None:
 
 
 @settings(deadline=None)  # a slow machine is not a falsified property
-@given(st.sampled_from(HONEST), st.lists(st.tuples(st.sampled_from(sorted(TASKS)), st.integers(0, 5), HEADERS, BODIES)))
+@given(st.sampled_from(HONEST), st.lists(st.tuples(PLACES, st.integers(0, 6), HEADERS, BODIES)))
 def test_the_engine_says_only_what_the_contract_holds(
-    name: str, requests: list[tuple[str, int, tuple[tuple[str, str], ...], bytes]]
+    name: str, requests: list[tuple[tuple[Any, endpoints.Endpoint], int, tuple[tuple[str, str], ...], bytes]]
 ) -> None:
-    """Whatever is asked, in each dialect: every key, type, status word and error code stands in some body."""
+    """Whatever is asked, in each dialect and at each endpoint: every key, type, status word and error code stands
+    in some body."""
     engine = Engine(load_scenario(shipped_scenarios()[name]), world="w1", started=Moment(0.0, 1.75e9))
     ids = ["nobody"]
-    for number, (dialect, kind, headers, content) in enumerate(requests):
+    for number, ((dialect, endpoint), kind, headers, content) in enumerate(requests):
         base, tasks = bodies.BASES[dialect], TASKS[dialect]
         method, path, said, query = [
-            ("POST", base + CREATE, "create", ""),
+            ("POST", base + endpoint.path, "result" if endpoint.synchronous else "create", ""),
             ("GET", f"{tasks}/{ids[-1]}", "query", ""),
             ("GET", tasks, "list" if dialect == "dashscope" else "query", f"task_id={ids[-1]}"),
             ("POST", f"{tasks}/{ids[-1]}/cancel", "cancel", ""),
             ("GET", f"{tasks}/{ids[0]}", "query", ""),
             ("GET", f"{base}/nowhere", "none", ""),
+            ("GET", f"{base}/quotas", "quotas", ""),
         ][kind]
         now = Moment(number * 1.5, 1.75e9 + number * 1.5)
         reply = engine.handle(Request(method, path, query, headers, content, "http://fake.test"), now)
@@ -212,6 +254,9 @@ def test_the_evidence_covers_what_is_promised() -> None:
         assert {("query", dialect, word) for word in words} <= kinds
     assert {case["usage"] for case in CASES if "usage" in case} == {"counted", "measured", "detailed"}
     assert {case["url_in"] for case in CASES if "url_in" in case} == {"video_url", "results.video_url"}
+    forms = {endpoint.form for endpoint in endpoints.ENDPOINTS} - {"video"}
+    assert {case["result"] for case in CASES if case["kind"] == "query" and "result" in case} == forms
+    assert {case["dialect"] for case in CASES if case["kind"] == "result"} == set(bodies.DIALECTS)
     shapes = {(case["dialect"], case.get("shape")) for case in CASES if case["kind"] == "error"}
     assert shapes == {
         ("dashscope", "flat"),
