@@ -5,7 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Command", "Done", "DoneReason", "Query", "SleepReason", "SleepUntil", "Submit"]
+__all__ = [
+    "BatchCommand",
+    "Command",
+    "Done",
+    "DoneReason",
+    "Query",
+    "Settled",
+    "SleepReason",
+    "SleepUntil",
+    "Submit",
+    "Take",
+    "Turn",
+]
 
 
 class DoneReason(StrEnum):
@@ -42,6 +54,8 @@ class SleepReason(StrEnum):
     """The last attempt failed."""
     SERVER = "SERVER"
     """The service asked for it, of this task or of another on the same account."""
+    LIMIT = "LIMIT"
+    """The account's own limits give this turn to another of its requests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +112,37 @@ class Done:
 
 
 Command = Submit | Query | SleepUntil | Done
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One more job could be sent: take it, or say that there are no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """Send the request of one of many, once, and say what came of it.
+
+    Attributes:
+        ordinal: Whose.
+        command: What to send. The licence of a submit is used up with this.
+    """
+
+    ordinal: int
+    command: Submit | Query
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """For one of many there is nothing left to do. An accepted submit may go on with its wait.
+
+    Attributes:
+        ordinal: Whose.
+        done: Why.
+    """
+
+    ordinal: int
+    done: Done
+
+
+BatchCommand = Take | Turn | Settled | SleepUntil | Done

@@ -38,6 +38,8 @@ class Submission:
         now: When it begins.
         seed: What its draws come from.
         floor: The earliest next submit of the account; shared by its submits.
+        is_in_order: Whether someone else puts the account's submits in order, so that those
+            who were told to come back need not step aside for each other.
 
     Attributes:
         phase: ``NEW``, ``SUBMITTING``, ``IN_DOUBT`` or ``REFUSED``; an accepted task's
@@ -49,7 +51,9 @@ class Submission:
         seed: What its draws come from, and then those of its task.
     """
 
-    def __init__(self, policy: SubmitPolicy, now: Instant, *, seed: str, floor: Floor | None = None) -> None:
+    def __init__(
+        self, policy: SubmitPolicy, now: Instant, *, seed: str, floor: Floor | None = None, is_in_order: bool = False
+    ) -> None:
         self.phase = Phase.NEW
         self.accepted: Accepted | None = None
         self.answered: AnsweredAtOnce | None = None
@@ -58,8 +62,22 @@ class Submission:
         self._policy = policy
         self.seed = seed
         self._floor = Floor() if floor is None else floor
+        self._is_in_order = is_in_order
         self._due_s = now.monotonic_s
-        self._last_start_s = now.monotonic_s + policy.timeout_s - policy.minimum_s
+        self.begin_again(now)
+
+    def begin_again(self, now: Instant) -> None:
+        """Give a submit that is not out its whole time again: it was waiting for its turn.
+
+        Args:
+            now: When its turn comes.
+        """
+        self._last_start_s = now.monotonic_s + self._policy.timeout_s - self._policy.minimum_s
+
+    @property
+    def last_start_s(self) -> float:
+        """The latest start of a sending, in monotonic seconds."""
+        return self._last_start_s
 
     @property
     def task_id(self) -> str | None:
@@ -114,7 +132,8 @@ class Submission:
             if self.phase is not Phase.NEW:
                 raise RuntimeError(f"a submit in phase {self.phase} must not be sent")
             self.attempts += 1
-            self._floor.step_through(now.monotonic_s)
+            if not self._is_in_order:
+                self._floor.step_through(now.monotonic_s)
             return self._move(Phase.SUBMITTING, now)
         if self.phase not in {Phase.SUBMITTING, Phase.IN_DOUBT}:
             raise RuntimeError(f"a submit in phase {self.phase} has no answer to come")

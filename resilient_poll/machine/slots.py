@@ -1,0 +1,185 @@
+"""How many tasks of an account may be open at once, where the service says, and where it does not.
+
+Some services refuse a submit over their cap, others accept it and let it queue. The first kind
+is not asked more often than its cap allows, declared or learned from its refusals. With the
+second kind no more tasks are queued there than run, or a few: a long queue there makes
+nothing faster, and uses up the waits of those who stand in it.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+
+from resilient_poll.machine.floor import Floor
+from resilient_poll.machine.pace import Gate
+
+__all__ = ["Account", "Slots"]
+
+PROBE_FIRST_S = 60.0
+"""How long a learned cap is believed before one more is tried: a task's usual life.
+
+Whoever else used the account may have ended then. A probe that is refused costs one request and
+a ``Retry-After`` that the next free slot would mostly have waited for as well."""
+PROBE_LONGEST_S = 600.0
+"""Each refused probe doubles the pause up to ten minutes: six probes an hour for a cap that stays."""
+QUEUED_AHEAD = 4
+"""How many of our tasks may wait in the service's own queue while fewer than that are running.
+
+Enough for it never to idle between two looks 3 s apart (its tasks take 20 s and more), and few
+enough for each to start well within a wait of 300 s, even one after the other. Where more run, as
+many may wait as run, so that a service of any size is filled within a few looks."""
+
+
+class Slots:
+    """Who is open, and whether one more may be submitted.
+
+    Tasks count from the moment their submit leaves until somebody here sees their end, or stops
+    looking. A task that nobody looks at any more counts no longer, though it may still run.
+
+    Args:
+        declared: How many may be open at once; None to find out.
+        refuses: Whether the service refuses a submit over its cap. If not, it queues it.
+        side_by_side: Whether submits may be out together although no cap is known. One after
+            the other, the first refusal says exactly what the cap is, and is the only one.
+        guard: Held while the counts are read and changed; a lock where threads share them.
+
+    Attributes:
+        out: Submits without an answer.
+        learned: What the refusals say the cap is; None if there were none.
+    """
+
+    def __init__(
+        self,
+        declared: int | None = None,
+        *,
+        refuses: bool = True,
+        side_by_side: bool = False,
+        guard: AbstractContextManager[object] | None = None,
+    ) -> None:
+        self.declared = declared
+        self.refuses = refuses
+        self.out = 0
+        self.learned: int | None = None
+        self._side_by_side = side_by_side or declared is not None
+        self._open: dict[object, bool] = {}  # Whether it waits in the service's own queue.
+        self._queued_there = 0
+        self._doubted: set[object] | None = None
+        self._probe_s = -math.inf
+        self._probe_gap_s = PROBE_FIRST_S
+        self._guard = nullcontext() if guard is None else guard
+
+    @property
+    def in_flight(self) -> int:
+        """Tasks that are open or may be about to be."""
+        return len(self._open) + self.out
+
+    def free_at_s(self, now_s: float) -> float:
+        """Return when one more may be submitted: now, later, or never (infinity) unless one of these ends."""
+        with self._guard:
+            return self._free_at_s(now_s)
+
+    def start(self, now_s: float) -> bool:
+        """Count a submit that leaves now; False, and nothing changes, if none may."""
+        with self._guard:
+            if self._free_at_s(now_s) > now_s:
+                return False
+            self.out += 1
+            return True
+
+    def accept(self, task: object, now_s: float) -> None:
+        """The submit was accepted.
+
+        That it was one more than the learned cap proves nothing yet: another of these may have
+        ended unseen. It is believed once all of them were seen open again.
+        """
+        with self._guard:
+            others = set(self._open)
+            self.out -= 1
+            self._open[task] = False
+            if self.learned is not None and self.in_flight > self.learned:
+                self._doubted = others
+                self._probe_s = now_s + self._probe_gap_s
+
+    def throttle(self, now_s: float) -> bool:
+        """The submit was refused for now: the cap is what is in flight without it.
+
+        Returns:
+            Whether it may be our own tasks that are in its way.
+        """
+        with self._guard:
+            self.out -= 1
+            if not self.refuses:
+                return False
+            others = self.in_flight
+            if self.learned is not None and others >= self.learned:
+                self._probe_gap_s = min(2 * self._probe_gap_s, PROBE_LONGEST_S)
+            else:
+                self.learned = max(1, others)
+                self._probe_gap_s = PROBE_FIRST_S
+            self._doubted = None
+            self._probe_s = now_s + self._probe_gap_s
+            return others > 0
+
+    def drop(self) -> None:
+        """The submit came to nothing, or to nothing that is known."""
+        with self._guard:
+            self.out -= 1
+
+    def adopt(self, task: object) -> None:
+        """Count a task that was accepted elsewhere."""
+        with self._guard:
+            self._open[task] = False
+
+    def saw(self, task: object, now_s: float, *, is_queued: bool) -> None:
+        """An open task was seen open; whether it waits in the service's own queue."""
+        with self._guard:
+            self._queued_there += is_queued - self._open.get(task, False)
+            self._open[task] = is_queued
+            if self._doubted is not None:
+                self._doubted.discard(task)
+                if not self._doubted:
+                    self.learned = self.in_flight
+                    self._doubted = None
+                    self._probe_gap_s = PROBE_FIRST_S
+                    self._probe_s = now_s
+
+    def end(self, task: object) -> None:
+        """A task ended, or nobody looks at it any more."""
+        with self._guard:
+            self._queued_there -= self._open.pop(task, False)
+            if self._doubted is not None and task in self._doubted:
+                self._doubted = None
+
+    def _free_at_s(self, now_s: float) -> float:
+        if self.declared is not None and self.in_flight >= self.declared:
+            return math.inf
+        if self.out and self.learned is None and not self._side_by_side:
+            return math.inf
+        if not self.refuses:
+            running = len(self._open) - self._queued_there
+            is_full = self.out + self._queued_there >= max(QUEUED_AHEAD, running)
+            return math.inf if is_full and self.declared is None else now_s
+        if self.learned is None or self.in_flight < self.learned:
+            return now_s
+        return math.inf if self.out else max(now_s, self._probe_s)
+
+
+@dataclass(slots=True)
+class Account:
+    """What one account's tasks share.
+
+    Attributes:
+        create_floor: The earliest next create.
+        query_floor: The earliest next query.
+        create_gate: What creates pass.
+        query_gate: What queries pass.
+        slots: How many tasks may be open.
+    """
+
+    create_floor: Floor = field(default_factory=Floor)
+    query_floor: Floor = field(default_factory=Floor)
+    create_gate: Gate = field(default_factory=Gate)
+    query_gate: Gate = field(default_factory=Gate)
+    slots: Slots = field(default_factory=Slots)
