@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import trio
 
 from fake_server.scenario import Scenario
-from resilient_poll import AsyncDashScope, DashScope, ResilientPollError
+from resilient_poll import AsyncDashScope, DashScope, DirectOutcome, GenerationOutcome, ResilientPollError
+from resilient_poll.dashscope.endpoints import ENDPOINTS
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.events import Event
 from tests.support.words import word_for
 
-MODEL, INPUT, PARAMETERS = "wan2.5-t2v-preview", {"prompt": "a cat"}, {"duration": 5}
 DRIVERS = ("sync", "asyncio", "trio")
 
 
@@ -96,11 +98,16 @@ class _Notes:
         self.run.bills.append(str(billing) if billing else error.safe_to_submit_again)
         self.line(f"{type(error).__name__} {error}")
 
-    def succeeded(self, outcome: Any, size: int) -> None:
+    def succeeded(self, outcome: GenerationOutcome, files: Sequence[Path]) -> None:
+        self.made(outcome, files)
+        self.line(f"succeeded {outcome.status} {outcome.polls} {outcome.time_per_phase}")
+
+    def made(self, outcome: GenerationOutcome | DirectOutcome, files: Sequence[Path]) -> None:
+        sizes = [file.stat().st_size for file in files]
         self.run.outcomes.append("SUCCEEDED")
         self.run.bills.append(str(outcome.billing))
-        self.run.downloaded.append(size)
-        self.line(f"succeeded {outcome.status} {outcome.polls} {outcome.time_per_phase} {outcome.usage} {size}")
+        self.run.downloaded.append(sum(sizes))
+        self.line(f"made {len(outcome.assets)} {outcome.failures} {outcome.usage} {sizes}")
 
 
 def _options(setting: Setting, notes: _Notes) -> dict[str, Any]:
@@ -116,11 +123,20 @@ def _options(setting: Setting, notes: _Notes) -> dict[str, Any]:
 def _drive_sync(setting: Setting) -> Run:
     asked, notes = setting.scenario.client, _Notes(setting)
     http_client = setting.make_client(False)
-    with DashScope(**_options(setting, notes), clock=setting.clock, http_client=http_client) as client:
+    is_synchronous = ENDPOINTS[asked.endpoint].is_synchronous
+    wanted = (asked.model, asked.input, asked.parameters)
+    with (
+        DashScope(**_options(setting, notes), clock=setting.clock, http_client=http_client) as client,
+        TemporaryDirectory() as folder,
+    ):
         tasks = []
         for _ in range(asked.tasks):
             try:
-                tasks.append(client.submit(MODEL, INPUT, PARAMETERS, timeout=asked.submit_timeout_s))
+                if is_synchronous:
+                    made = client.generate(*wanted, endpoint=asked.endpoint, timeout=asked.submit_timeout_s)
+                    notes.made(made, client.download_all(made, folder) if asked.download else ())
+                else:
+                    tasks.append(client.submit(*wanted, endpoint=asked.endpoint, timeout=asked.submit_timeout_s))
             except ResilientPollError as error:
                 notes.refused(error)
         for task in tasks:
@@ -130,8 +146,7 @@ def _drive_sync(setting: Setting) -> Run:
                         task.refresh()
                     task.cancel()
                 outcome = task.wait(timeout=asked.timeout_s)
-                size = sum(map(len, task.iter_bytes())) if asked.download else 0
-                notes.succeeded(outcome, size)
+                notes.succeeded(outcome, task.download_all(folder) if asked.download else ())
             except ResilientPollError as error:
                 notes.refused(error)
     if http_client is not None:
@@ -143,25 +158,32 @@ def _drive_sync(setting: Setting) -> Run:
 async def _drive_async(setting: Setting) -> Run:
     asked, notes = setting.scenario.client, _Notes(setting)
     http_client = setting.make_client(True)
+    is_synchronous = ENDPOINTS[asked.endpoint].is_synchronous
+    wanted = (asked.model, asked.input, asked.parameters)
     clock = setting.clock.for_async()
-    async with AsyncDashScope(**_options(setting, notes), clock=clock, http_client=http_client) as client:
-        tasks = []
-        for _ in range(asked.tasks):
-            try:
-                tasks.append(await client.submit(MODEL, INPUT, PARAMETERS, timeout=asked.submit_timeout_s))
-            except ResilientPollError as error:
-                notes.refused(error)
-        for task in tasks:
-            try:
-                if asked.cancel is not None:
-                    while task.status != asked.cancel:
-                        await task.refresh()
-                    await task.cancel()
-                outcome = await task.wait(timeout=asked.timeout_s)
-                size = sum([len(chunk) async for chunk in task.iter_bytes()]) if asked.download else 0
-                notes.succeeded(outcome, size)
-            except ResilientPollError as error:
-                notes.refused(error)
+    with TemporaryDirectory() as folder:
+        async with AsyncDashScope(**_options(setting, notes), clock=clock, http_client=http_client) as client:
+            tasks = []
+            for _ in range(asked.tasks):
+                try:
+                    if is_synchronous:
+                        made = await client.generate(*wanted, endpoint=asked.endpoint, timeout=asked.submit_timeout_s)
+                        notes.made(made, await client.download_all(made, folder) if asked.download else ())
+                    else:
+                        task = await client.submit(*wanted, endpoint=asked.endpoint, timeout=asked.submit_timeout_s)
+                        tasks.append(task)
+                except ResilientPollError as error:
+                    notes.refused(error)
+            for task in tasks:
+                try:
+                    if asked.cancel is not None:
+                        while task.status != asked.cancel:
+                            await task.refresh()
+                        await task.cancel()
+                    outcome = await task.wait(timeout=asked.timeout_s)
+                    notes.succeeded(outcome, await task.download_all(folder) if asked.download else ())
+                except ResilientPollError as error:
+                    notes.refused(error)
     if http_client is not None:
         await http_client.aclose()
     notes.line(f"slept {[round(pause, 9) for pause in setting.clock.slept_s]}")

@@ -77,8 +77,8 @@ def test_an_early_bill_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         task_record,
         "_believed_bill",
-        lambda record, phase, lifecycle: (
-            Billing.BILLED if phase is Phase.RUNNING else genuine(record, phase, lifecycle)
+        lambda record, seen, phase, lifecycle: (
+            Billing.BILLED if phase is Phase.RUNNING else genuine(record, seen, phase, lifecycle)
         ),
     )
     COMPATIBLE.catches_the_planted_fault()
