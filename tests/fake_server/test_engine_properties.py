@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from decimal import Decimal
 from typing import Any
@@ -11,8 +12,9 @@ from hypothesis import strategies as st
 
 from fake_server.engine import Drop, Engine, Reply, Request
 from fake_server.moment import Moment
-from fake_server.scenario import Expect, Quotas, Scenario, ScriptedAnswer
+from fake_server.scenario import Expect, Quotas, Scenario, ScriptedAnswer, Service
 from fake_server.scenario.lifecycles import Lifecycle, Step
+from fake_server.wire.endpoints import ENDPOINTS
 from tests.fake_server.driving import ASYNC, BASES, KEY, TASKS, UNTIMED, VIDEO, WALL_S, Hand, content, header
 
 WORDS = st.sampled_from(["PENDING", "RUNNING", "UNKNOWN", "SUSPENDED"])
@@ -144,10 +146,17 @@ def test_never_more_than_the_cap_at_once(scenario: Scenario, tasks: int) -> None
         assert len(running) <= cap
 
 
+ANYTHING = (
+    st.sampled_from([None, "", " ", "x", True, 0, 1, 4, -1, 10**400, float("inf"), {}, [], ["x"], [None]])
+    | st.sampled_from([[{"content": [{"text": "x"}]}], [{"content": "x"}], [{"content": [{"text": 1}, "x"]}], [[]]])
+    | st.text(max_size=5)
+)
+
+
 @st.composite
 def conversations(draw: st.DrawFn) -> list[tuple[float, Request]]:
     """Requests of every kind, sane and mad, with the instants at which they come."""
-    ids = ["no-such-task", "a" * 250, "ü", "../x", ""]
+    ids = ["no-such-task", "a" * 250, "b" * 10_000, "ü", "../x", "..%2f", "a\nb: c", "a\0", ""]
     requests: list[tuple[float, Request]] = []
     now_s = 0.0
     for _ in range(draw(st.integers(1, 15))):
@@ -156,14 +165,29 @@ def conversations(draw: st.DrawFn) -> list[tuple[float, Request]]:
         base, tasks = BASES[dialect], TASKS[dialect]
         path = draw(
             st.sampled_from(
-                [base + VIDEO, tasks, tasks + "/", "/api/v1/services/aigc/image2video/video-synthesis", "/", "/w/w1/x"]
+                [base + VIDEO, tasks, tasks + "/", "/api/v1/quotas", "/", "/w/w1/x", "/w/w1/assets/x/7.json"]
             )
+            | st.sampled_from(ENDPOINTS).map(lambda endpoint, base=base: base + endpoint.path)
             | st.sampled_from(ids).map(lambda text, tasks=tasks: f"{tasks}/{text}")
             | st.sampled_from(ids).map(lambda text, tasks=tasks: f"{tasks}/{text}/cancel")
             | st.text(max_size=20).map(lambda text: "/" + text)
         )
         body = draw(
             st.just(b'{"model": "m", "input": {"prompt": "\\ud83d"}}')
+            | st.sampled_from([b"[" * 100_000, b'{"model": "m", "input": ' + b'{"a":' * 100_000])
+            | st.builds(
+                lambda prompt, messages, urls, n: json.dumps(
+                    {
+                        "model": "m",
+                        "input": {"prompt": prompt, "messages": messages, "file_urls": urls},
+                        "parameters": {"n": n, "duration": n, "resolution": n, "prompt_extend": n},
+                    }
+                ).encode(),
+                ANYTHING,
+                ANYTHING,
+                ANYTHING,
+                ANYTHING,
+            )
             | st.binary(max_size=30)
             | st.recursive(
                 st.none() | st.booleans() | st.floats() | st.text(max_size=5),
@@ -177,7 +201,8 @@ def conversations(draw: st.DrawFn) -> list[tuple[float, Request]]:
             )
             | st.text(max_size=20)
         )
-        headers = draw(st.sampled_from([(), (KEY,), (KEY, ASYNC), (("Authorization", "Bearer sk-invalid"),)]))
+        headers = draw(st.sampled_from([(), (KEY,), (KEY,), (KEY, ASYNC), (("Authorization", "Bearer sk-invalid"),)]))
+        headers += draw(st.sampled_from([(), (("Accept-Encoding", "br, gzip;q=0.5"),), (("Range", "bytes=9-3"),)]))
         method = draw(st.sampled_from(["GET", "POST", "HEAD", "DELETE"]))
         requests.append((now_s, Request(method, path, query, headers, body, "http://fake.test")))
     return requests
@@ -200,23 +225,37 @@ def test_the_same_requests_get_the_same_answers(
 
 
 @UNTIMED
-@given(scenarios(TIMED | POLLED), conversations())
+@given(scenarios(TIMED | POLLED, service=Service(gzip="always", models="known")) | scenarios(TIMED), conversations())
 def test_nothing_a_client_sends_is_answered_by_an_unscripted_500(
     scenario: Scenario, requests: list[tuple[float, Request]]
 ) -> None:
-    """Whatever is sent, the answer is a whole HTTP answer below 500 with the world's date and a true length."""
+    """Whatever is sent, the answer is a whole HTTP answer with the world's date and a true length, below 500 but for
+    a synchronous create whose life goes wrong, and an error is the dialect's own, with a sentence."""
     for (now_s, request), reply in zip(
         requests, play(Engine(scenario, world="w1", started=Moment(0.0, WALL_S)), requests), strict=True
     ):
         assert isinstance(reply, Reply)
-        assert 200 <= reply.status < 500
+        assert 200 <= reply.status < (505 if request.path.endswith("/multimodal-generation/generation") else 500)
         assert header(reply, "date")
         if request.method != "HEAD":
             assert header(reply, "content-length") == str(len(reply.body))
+            if reply.status >= 400 and not request.path.startswith("/w/"):
+                assert sentence_of(request, reply)
         for name, value in reply.headers:
             assert (name + value).isascii()
             assert "\n" not in value
         assert now_s >= 0
+
+
+def sentence_of(request: Request, reply: Reply) -> str:
+    """The sentence of an error in the shape of the dialect that was spoken to."""
+    packed = header(reply, "content-encoding") == "gzip"
+    body = json.loads(gzip.decompress(reply.body) if packed else reply.body)
+    assert (packed and header(reply, "vary") == "accept-encoding") or not packed
+    error = body["error"] if request.path.startswith("/apis/v1/") else body
+    assert error["code"]
+    assert error["request_id"]
+    return str(error["message"])
 
 
 @UNTIMED
