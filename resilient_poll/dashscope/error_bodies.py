@@ -119,9 +119,10 @@ def _in_shapes(found: dict[str, Any], shapes: frozenset[str]) -> ErrorBody | Non
     if "text" in shapes and text_of(error) is not None:
         # {"error": "text"} and {"code", "error": "text", "request_id"}
         return ErrorBody(word_of(found.get("code")), text_of(error), request_id, _flag(found.get("retryable")))
-    if "flat" in shapes and word_of(found.get("code")) is not None:
+    message = text_of(found.get("message"))
+    has_text_instead = message is None and text_of(error) is not None
+    if "flat" in shapes and word_of(found.get("code")) is not None and not has_text_instead:
         # Code and message at the top.
-        message = text_of(found.get("message"))
         return ErrorBody(word_of(found.get("code")), message, request_id, _flag(found.get("retryable")))
     return None
 

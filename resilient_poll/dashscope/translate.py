@@ -96,7 +96,7 @@ def translate_query(
     if 200 <= answer.status < 300:
         return _status_seen(answer, task_id, must_have_assets=must_have_assets)
     # Nothing is sent twice by mistake here, so a reason is read in whatever shape it comes.
-    error = read_any_error_body(answer.body)
+    error = read_error_body(answer.body, dialect) or read_any_error_body(answer.body)
     if answer.status == 429 and not _is_final_429(error, dialect):
         return _throttled(answer, error, now_wall_s)
     if 400 <= answer.status < 500 and answer.status not in _PASSING_4XX - {429}:
