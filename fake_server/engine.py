@@ -131,10 +131,10 @@ class Engine:
         assert isinstance(answer.reply, Reply)  # noqa: S101 - errors are never drops; for the type checker
         return answer.reply
 
-    def bill(self, now: Moment) -> Bill:
-        """The true bill at an instant, whatever any client saw."""
+    def bill(self, now: Moment, most_rows: int | None = None) -> Bill:
+        """The true bill at an instant, whatever any client saw; at most so many rows, the latest."""
         now = self._forward(now)
-        return make_bill(self._everything(), self.scenario.prices, now.monotonic_s)
+        return make_bill(self._everything(), self.scenario.prices, now.monotonic_s, most_rows)
 
     def verdict(self, now: Moment, outcomes: Sequence[str] = ()) -> list[Judgement]:
         """Judge the client by the scenario's `expect`.
@@ -145,7 +145,7 @@ class Engine:
         """
         counters = dict(self.journal.counters)
         counters["tasks_created"] = len(self._tasks) + len(self._made_at_once)
-        counters["billed_tasks"] = self.bill(now).billed_tasks
+        counters["billed_tasks"] = self.bill(now, most_rows=0).billed_tasks
         counters["downloads"] = sum(task.was_fetched for task in self._everything())
         scripts = (self._create_script, self._poll_script)
         unfired = [text for script in scripts for text in script.unfired]
@@ -164,6 +164,7 @@ class Engine:
         return Call(request, found, self._forward(now), request_id, self._packs_from_bytes)
 
     def _everything(self) -> Iterator[Task]:
+        """All tasks in order of submission, then what was made at once."""
         return itertools.chain(self._tasks.values(), self._made_at_once.values())
 
     def _note(self, call: Call, answer: Answer) -> None:

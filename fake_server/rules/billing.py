@@ -7,6 +7,7 @@ An image that was answered at once costs what it costs, whether or not its answe
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import TYPE_CHECKING, Literal
@@ -82,19 +83,19 @@ class BillRow:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """All tasks of a world, priced at one instant."""
+    """The bill of a world at one instant.
+
+    Args:
+        tasks: The rows, in order of submission; what synchronous creates made comes last.
+        left_out: How many rows before these are not shown; they count all the same.
+        billed_tasks: How many tasks cost something.
+        total: The sum, exactly.
+    """
 
     tasks: tuple[BillRow, ...]
-
-    @property
-    def billed_tasks(self) -> int:
-        """How many tasks cost something."""
-        return sum(row.billed for row in self.tasks)
-
-    @property
-    def total(self) -> Decimal:
-        """The sum, exactly."""
-        return sum((row.amount for row in self.tasks), Decimal(0))
+    left_out: int
+    billed_tasks: int
+    total: Decimal
 
 
 def price_of(model: str, form: ResultForm, prices: Mapping[str, Decimal]) -> Decimal:
@@ -129,6 +130,19 @@ def bill_row(task: Task, prices: Mapping[str, Decimal], now_s: float) -> BillRow
     )
 
 
-def make_bill(tasks: Iterable[Task], prices: Mapping[str, Decimal], now_s: float) -> Bill:
-    """The bill of a world at an instant (monotonic seconds)."""
-    return Bill(tuple(bill_row(task, prices, now_s) for task in tasks))
+def make_bill(tasks: Iterable[Task], prices: Mapping[str, Decimal], now_s: float, most_rows: int | None = None) -> Bill:
+    """The bill of a world at an instant.
+
+    Args:
+        tasks: Everything that may be billed, in order of submission.
+        prices: The scenario's own prices of a unit, by model.
+        now_s: The instant, in monotonic seconds.
+        most_rows: How many rows to show, the latest; None shows all. A world may hold 100,000.
+    """
+    rows: deque[BillRow] = deque(maxlen=most_rows)
+    count, billed, total = 0, 0, Decimal(0)
+    for task in tasks:
+        row = bill_row(task, prices, now_s)
+        rows.append(row)
+        count, billed, total = count + 1, billed + row.billed, total + row.amount
+    return Bill(tuple(rows), count - len(rows), billed, total)
