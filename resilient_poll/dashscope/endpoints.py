@@ -12,13 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from resilient_poll.dashscope.checking import refused, shown
 from resilient_poll.dashscope.dialects import AISA, DASHSCOPE, VIDEO_SYNTHESIS_PATH, Dialect
-from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain
 
 __all__ = ["ENDPOINTS", "IMAGE_SYNCHRONOUS", "VIDEO", "Endpoint", "endpoint_for"]
 
 _PATH = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}){1,12}")
 """Plain segments only: a path of this shape cannot leave the API, nor carry a query."""
+_EXTENSION = re.compile(r"[A-Za-z0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +84,29 @@ def endpoint_for(endpoint: str | Endpoint, dialect: Dialect) -> Endpoint:
     if isinstance(endpoint, Endpoint):
         found = endpoint
     elif not isinstance(endpoint, str):
-        raise _refused(f"the endpoint must be a name or a path, not {type(endpoint).__name__}")
+        raise refused(f"the endpoint must be a name or a path, not {type(endpoint).__name__}")
     elif endpoint.startswith("/"):
         found = Endpoint(endpoint, endpoint, "result", "bin")
     elif endpoint in ENDPOINTS:
         found = ENDPOINTS[endpoint]
     else:
-        raise _refused(f"there is no endpoint {endpoint!r:.80}; there are {', '.join(ENDPOINTS)}, and any path")
-    if not _PATH.fullmatch(found.path):
-        raise _refused(f"{found.path!r:.120} is no path of an API: plain segments, nothing behind a ? or #")
+        raise refused(f"there is no endpoint {shown(endpoint)}; there are {', '.join(ENDPOINTS)}, and any path")
+    _check(found)
     if found.dialects and dialect.name not in found.dialects:
-        raise _refused(
+        raise refused(
             f"dialect {dialect.name!r} does not document the endpoint {found.name!r}; "
             f"give its path, {found.path}, if the service has it all the same"
         )
     return found
 
 
-def _refused(why: str) -> ConfigurationError:
-    return ConfigurationError(f"{why}; nothing was sent", safe_to_submit_again=SafeToSubmitAgain.YES)
+def _check(endpoint: Endpoint) -> None:
+    # Types are hints at run time, and callers make endpoints of their own.
+    if not isinstance(endpoint.path, str) or not _PATH.fullmatch(endpoint.path):
+        raise refused(f"{shown(endpoint.path)} is no path of an API: plain segments, nothing behind a ? or #")
+    if not isinstance(endpoint.extension, str) or not _EXTENSION.fullmatch(endpoint.extension):
+        raise refused(f"{shown(endpoint.extension)} is no file extension: a few letters and digits")
+    if not isinstance(endpoint.dialects, frozenset | set):
+        raise refused(f"the endpoint's dialects must be a set of names, not {shown(endpoint.dialects)}")
+    if not isinstance(endpoint.is_synchronous, bool):
+        raise refused(f"the endpoint's is_synchronous must be True or False, not {shown(endpoint.is_synchronous)}")

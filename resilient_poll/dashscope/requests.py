@@ -9,9 +9,10 @@ from typing import Any
 from urllib.parse import urlencode
 
 from resilient_poll import __version__
+from resilient_poll.dashscope.checking import refused, shown
 from resilient_poll.dashscope.endpoints import Endpoint
 from resilient_poll.dashscope.settings import Settings
-from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain
+from resilient_poll.errors import ConfigurationError
 from resilient_poll.http.messages import HttpRequest
 
 __all__ = [
@@ -49,17 +50,17 @@ def create_request(
         ConfigurationError: The model is empty, or the input is not a mapping that JSON can hold.
     """
     if not _is_text(model):
-        raise _refused("the model's name is missing")
+        raise refused("the model's name is missing")
     for name, value in (("input", input), ("parameters", parameters)):
         if not isinstance(value, Mapping) and not (name == "parameters" and value is None):
-            raise _refused(f"{name} must be a mapping, not {type(value).__name__}")
+            raise refused(f"{name} must be a mapping, not {type(value).__name__}")
     payload: dict[str, Any] = {"model": model, "input": dict(input)}
     if parameters:
         payload["parameters"] = dict(parameters)
     try:
         body = json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise _refused(f"input or parameters cannot be written as JSON ({error})") from None
+        raise refused(f"model, input or parameters cannot be written as JSON ({shown(str(error))})") from None
     headers = (
         *_common(settings),
         ("content-type", "application/json"),
@@ -108,13 +109,9 @@ def checked_task_id(task_id: str) -> str:
     """
     if not _is_text(task_id) or not _TASK_ID.fullmatch(task_id):
         raise ConfigurationError(
-            f"{task_id!r:.80} is no task id: letters, digits and . _ : - are allowed, 200 at most; nothing was sent"
+            f"{shown(task_id)} is no task id: letters, digits and . _ : - are allowed, 200 at most; nothing was sent"
         )
     return task_id
-
-
-def _refused(why: str) -> ConfigurationError:
-    return ConfigurationError(f"{why}; nothing was sent", safe_to_submit_again=SafeToSubmitAgain.YES)
 
 
 def _is_text(value: object) -> bool:

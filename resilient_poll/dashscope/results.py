@@ -2,8 +2,8 @@
 
 The shapes, by model (sources: Alibaba Cloud Model Studio, *API reference* of each; read in 2026):
 ``output.video_url`` · ``output.results.video_url`` · ``output.results[]``, each with a URL or
-with code and message · ``output.choices[].message.content[]`` · any other ``…_url`` inside
-``output`` or ``output.results``, for endpoints whose results are kept raw.
+with code and message · ``output.choices[].message.content[]`` · any other ``url`` or ``…_url`` in
+``output`` or one level below it, for endpoints whose results are kept raw.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ _DESCRIBING = frozenset(
     }
 )
 """What says something about a task, or is where an asset would stand."""
+_SAYING_NOTHING = _DESCRIBING | _INPUT_NAMES | {*_URL_NAMES, "type", "role", "index", "finish_reason", "subtask_status"}
+"""The same inside one result: what is left is something that was made, a text or a number."""
+_UNCOUNTED = frozenset({"width", "height", "size", "resolution", "ratio", "SR", "fps"})
+"""What ``usage`` says of how large a thing is, and not of how many there are."""
 _EMPTY: tuple[object, ...] = (None, "", [], {})
 _EXTENSIONS = frozenset(
     {
@@ -89,13 +93,8 @@ def failures_of(result: object) -> tuple[Failure, ...]:
     Args:
         result: The whole answer.
     """
-    failures = []
-    for place, item in _items(_inside(result, "output")):
-        code, message = word_of(item.get("code")), text_of(item.get("message"))
-        has_failed = item.get("subtask_status") == "FAILED"
-        if has_failed or (code is not None and _asset(item, place) is None):
-            failures.append(Failure(place, code, message))
-    return tuple(failures[:MOST_ITEMS])
+    found = (_failure(item, place) for place, item in _items(_inside(result, "output")))
+    return tuple(failure for failure in found if failure is not None)[:MOST_ITEMS]
 
 
 def is_readable(result: object, *, must_have_assets: bool) -> bool:
@@ -111,7 +110,9 @@ def is_readable(result: object, *, must_have_assets: bool) -> bool:
     output = _inside(result, "output")
     if must_have_assets or not isinstance(output, Mapping):
         return False
-    return any(value not in _EMPTY for name, value in output.items() if name not in _DESCRIBING)
+    return _says_something(output, _DESCRIBING) or any(
+        _says_something(item, _SAYING_NOTHING) for _, item in _items(output)
+    )
 
 
 def usage_of(result: object) -> Mapping[str, Any]:
@@ -123,11 +124,20 @@ def usage_of(result: object) -> Mapping[str, Any]:
 def made_nothing(result: object) -> bool:
     """Tell whether a success says itself that it made nothing: all failed, and its usage counts none.
 
+    Only where everything agrees: tokens or seconds beside a count of no images are charged all the same.
+
     Source: Model Studio, *Text to image*: only images that were made are counted and billed.
     """
-    count = usage_of(result).get("image_count")
-    is_none = isinstance(count, int) and not isinstance(count, bool) and count == 0
-    return is_none and bool(failures_of(result)) and not assets_of(result)
+    usage, output = usage_of(result), _inside(result, "output")
+    count = usage.get("image_count")
+    if not isinstance(count, int) or isinstance(count, bool) or count != 0:
+        return False
+    if any(value not in (*_EMPTY, 0) for name, value in usage.items() if name not in _UNCOUNTED):
+        return False
+    items = list(_items(output))
+    has_only_failures = bool(items) and all(_failure(item, place) is not None for place, item in items)
+    made = _inside(_inside(output, "task_metrics"), "SUCCEEDED")
+    return has_only_failures and made in (*_EMPTY, 0) and not assets_of(result)
 
 
 def _items(output: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -144,6 +154,8 @@ def _items(output: object) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield f"output.results[{index}]", item
     for index, choice in enumerate(_list(output.get("choices"))):
         content = _inside(_inside(choice, "message"), "content")
+        if isinstance(content, str):
+            yield f"output.choices[{index}].message", {"content": content}
         for part_index, part in enumerate(_list(content)):
             if isinstance(part, Mapping):
                 yield f"output.choices[{index}].message.content[{part_index}]", part
@@ -157,18 +169,39 @@ def _asset(item: Mapping[str, Any], place: str) -> Asset | None:
     return None
 
 
+def _failure(item: Mapping[str, Any], place: str) -> Failure | None:
+    """Return why one thing was not made; None if it was made, or nothing is said of it."""
+    code, message = word_of(item.get("code")), text_of(item.get("message"))
+    status = word_of(item.get("subtask_status"))
+    if status not in {None, "SUCCEEDED"}:
+        return Failure(place, code or status, message)
+    is_told = code is not None or message is not None
+    return Failure(place, code, message) if is_told and _asset(item, place) is None else None
+
+
+def _says_something(values: Mapping[str, Any], ignoring: frozenset[str]) -> bool:
+    return any(value not in _EMPTY for name, value in values.items() if name not in ignoring)
+
+
 def _any_urls(output: object) -> Iterator[Asset]:
     """Yield every other URL of an answer whose shape is not known, one level deep."""
     for place, values in _raw_places(output):
-        for name, value in values.items() if isinstance(values, Mapping) else ():
+        for name, value in values.items():
             is_named_so = isinstance(name, str) and name.endswith("url") and name not in _INPUT_NAMES
             if is_named_so and isinstance(value, str) and is_http_url(value):
                 yield Asset(value, f"{place}.{name}", _extension_of(value))
 
 
-def _raw_places(output: object) -> tuple[tuple[str, object], ...]:
-    inside = ((f"output.{name}", _inside(output, name)) for name in ("result", "results"))
-    return (("output", output), *inside)
+def _raw_places(output: object) -> Iterator[tuple[str, Mapping[Any, Any]]]:
+    if not isinstance(output, Mapping):
+        return
+    yield "output", output
+    for name, inside in output.items():
+        if isinstance(inside, Mapping):
+            yield f"output.{name}", inside
+        for index, item in enumerate(_list(inside)):
+            if isinstance(item, Mapping):
+                yield f"output.{name}[{index}]", item
 
 
 def _extension_of(url: str) -> str | None:

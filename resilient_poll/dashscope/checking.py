@@ -1,0 +1,100 @@
+"""What callers without a type checker pass: refused in one sentence, before anything is sent. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain
+from resilient_poll.machine.policy import LONGEST_S, SubmitPolicy, WaitPolicy
+
+__all__ = ["checked_moment", "checked_options", "checked_seconds", "refused", "shown"]
+
+LONGEST_SHOWN = 80
+"""A value is quoted so that it can be recognised, and may be megabytes."""
+
+
+def shown(value: object) -> str:
+    """Return how a message quotes a value that a caller passed, whatever it is."""
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001  # an integer of 5,000 digits, or whatever a caller's class raises
+        return f"a value of type {type(value).__name__}"
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"
+
+
+def refused(why: str) -> ConfigurationError:
+    """Return the error for something to be created that makes no sense.
+
+    Args:
+        why: What is wrong with it, in one clause.
+    """
+    return ConfigurationError(f"{why}; nothing was sent", safe_to_submit_again=SafeToSubmitAgain.YES)
+
+
+def checked_seconds(name: str, value: object) -> float:
+    """Return a number of seconds that a wait can have.
+
+    Args:
+        name: What the caller calls it.
+        value: What was passed.
+
+    Raises:
+        ConfigurationError: It is none; every wait here ends, so there is no value for "for ever".
+    """
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= LONGEST_S:
+        return value
+    raise ConfigurationError(
+        f"{name} must be a finite number of seconds greater than zero, not {shown(value)}; nothing was sent"
+    )
+
+
+def checked_moment(name: str, value: object) -> datetime:
+    """Return a moment that means the same everywhere.
+
+    Args:
+        name: What the caller calls it.
+        value: What was passed.
+
+    Raises:
+        ConfigurationError: It is none.
+    """
+    if not isinstance(value, datetime):
+        raise ConfigurationError(f"{name} must be a datetime with a time zone, not {shown(value)}; nothing was sent")
+    if value.utcoffset() is None:
+        raise ConfigurationError(
+            f"{name} needs a time zone: a bare datetime means another moment elsewhere; nothing was sent"
+        )
+    return value
+
+
+def checked_options(
+    *, dialect: object, headers: object, wait_policy: object, submit_policy: object, clock: object, on_event: object
+) -> None:
+    """Check the kinds of a client's options, before a task is paid that could then not be waited for.
+
+    Args:
+        dialect: A text or None.
+        headers: A mapping or None.
+        wait_policy: A policy or None.
+        submit_policy: A policy or None.
+        clock: Something with ``now`` and ``sleep``, or None.
+        on_event: A function or None.
+
+    Raises:
+        ConfigurationError: One is of another kind.
+    """
+    kinds: tuple[tuple[str, object, Any, str], ...] = (
+        ("dialect", dialect, str, "a text"),
+        ("headers", headers, Mapping, "a mapping"),
+        ("wait_policy", wait_policy, WaitPolicy, "a WaitPolicy"),
+        ("submit_policy", submit_policy, SubmitPolicy, "a SubmitPolicy"),
+    )
+    for name, value, kind, what in kinds:
+        if value is not None and not isinstance(value, kind):
+            raise ConfigurationError(f"{name} must be {what}, not {shown(value)}; nothing was sent")
+    if clock is not None and not all(callable(getattr(clock, name, None)) for name in ("now", "sleep")):
+        raise ConfigurationError(f"clock must be able to say now() and to sleep(), not {shown(clock)}")
+    if on_event is not None and not callable(on_event):
+        raise ConfigurationError(f"on_event must be a function of one event, not {shown(on_event)}")
