@@ -259,12 +259,10 @@ def _find(dialect: str, code: str | None, message: str | None, http_status: int 
     if not matching:
         return []
 
-    def weight(row: ErrorRow) -> tuple[bool, bool, bool, bool, int, bool]:
-        is_status_only = row.code == "*"
+    def weight(row: ErrorRow) -> tuple[bool, bool, bool, int, bool]:
         return (
-            # A bare status says least, and only of its own dialect.
-            not is_status_only,
-            row.dialect == dialect,
+            # A bare status says least, and only of its own dialect; no code is listed by both.
+            row.code != "*",
             not row.is_pattern,
             http_status in row.statuses,
             len(row.code),

@@ -32,7 +32,7 @@ from resilient_poll.dashscope.error_catalogue import CATALOGUE, OnCreate, catalo
 from resilient_poll.dashscope.translate import translate_create, translate_query
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.error_kinds import Cause, advice, within
-from resilient_poll.errors import ResultAtOnce, Standing
+from resilient_poll.errors import ListingFailed, ResultAtOnce, Standing
 from resilient_poll.machine.observations import LostAnswer, Refused, Throttled
 from tests.dashscope.error_table import (
     FAILED_SHAPES,
@@ -416,6 +416,31 @@ def test_a_canceled_task_with_a_reason_promises_nothing(wire: Wire) -> None:
     assert said(wire.error_of_wait("aisa", response(200, body))) == ("TaskCanceled", None, "unknown")
 
 
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "again"),
+    [
+        ("RUNNING", "Throttling", None, "no"),
+        ("SUCCEEDED", "200", None, "no"),
+        ("CANCELED", "DataInspectionFailed", "content_policy", "unknown"),
+        ("FAILED", "DataInspectionFailed", "content_policy", "after_a_change"),
+    ],
+)
+def test_where_a_task_stands_has_a_class_only_if_it_failed(
+    wire: Wire, status: str, code: str, kind: str | None, again: str
+) -> None:
+    """A standing says why a task failed, and of one that goes on or succeeded never that it should be made again."""
+    body = failed_in("in output", code)
+    body["output"].update(task_status=status, video_url="http://assets.test/clip.mp4")
+    standing = wire.client("dashscope", lambda _: response(200, body)).task(TASK_ID).refresh()
+    assert (standing.kind, standing.try_again) == (kind, again)
+
+
+def test_no_code_is_listed_by_both_dialects() -> None:
+    """The gateway's codes and the vendor's cannot be taken for each other, so the gateway may pass the vendor's on."""
+    vendor, gateway = ({row.code for row in CATALOGUE if row.dialect == name} - {"*"} for name in ("dashscope", "aisa"))
+    assert not any(is_named(code, name) or is_named(name, code) for code in vendor for name in gateway)
+
+
 def test_a_refused_cancel_has_a_class(wire: Wire) -> None:
     """A cancel that is refused says the code, its class and what asking again would do."""
 
@@ -426,6 +451,39 @@ def test_a_refused_cancel_has_a_class(wire: Wire) -> None:
         wire.client("dashscope", answering).task(TASK_ID).cancel()
     assert said(caught.value) == ("CancelRefused", "refused", "no")
     assert (caught.value.code, caught.value.http_status) == ("UnsupportedOperation", 400)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "again", "clause"),
+    [
+        (
+            401,
+            "InvalidApiKey",
+            "access",
+            "after_a_change",
+            "No access: mend the key or its permissions, then ask again.",
+        ),
+        (429, "Throttling", "throttled", "later", "Too many requests: ask again later."),
+    ],
+)
+def test_a_list_that_does_not_come_has_a_class(
+    wire: Wire, status: int, code: str, kind: str, again: str, clause: str
+) -> None:
+    """A list that is refused or put off says the class of its code, and that asking changed nothing."""
+    client = wire.client("dashscope", lambda _: response(status, body_in("flat", code)))
+    with pytest.raises(ListingFailed) as caught:
+        list(client.list_remote())
+    assert (caught.value.kind, caught.value.try_again) == (kind, again)
+    assert f"Nothing was changed by asking. {clause}" in str(caught.value)
+
+
+def test_a_result_at_once_that_is_in_doubt_has_a_class(wire: Wire) -> None:
+    """A synchronous create whose answer is a fault says its class, and promises nothing."""
+    client = wire.client("dashscope", lambda _: response(500, body_in("flat", "InternalError")))
+    with pytest.raises(SubmitInDoubt) as caught:
+        client.generate("qwen-image", {"messages": []})
+    assert said(caught.value) == ("SubmitInDoubt", "upstream", "unknown")
+    assert caught.value.code == "InternalError"
 
 
 def test_the_table_for_people_is_whole() -> None:
