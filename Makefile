@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types architecture unit docs format clean help
+.PHONY: demo test lint types architecture unit docs bench format clean help
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -36,6 +36,9 @@ unit: $(VENV)/.ready-test  ## Tests, with coverage.
 
 docs: $(VENV)/.ready-test  ## Rewrite what the documentation derives from the code.
 	$(BIN)/python docs/derive.py
+
+bench: $(VENV)/.ready-test  ## Measure, beside what people would write or use instead; some minutes, alone on the machine.
+	$(BIN)/python -m benchmarks
 
 format: $(VENV)/.ready-test  ## Format and mend what can be mended.
 	$(BIN)/ruff check --fix .
