@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from resilient_poll.dashscope.client import DashScope
     from resilient_poll.dashscope.client_async import AsyncDashScope
     from resilient_poll.dashscope.endpoints import Endpoint
+    from resilient_poll.dashscope.limits import Limits
     from resilient_poll.dashscope.listing import ListedTask
+    from resilient_poll.dashscope.many_core import Finished, Job
     from resilient_poll.dashscope.outcome import DirectOutcome, GenerationOutcome
     from resilient_poll.dashscope.results import Asset, Failure
     from resilient_poll.dashscope.task import Task
@@ -49,10 +51,12 @@ if TYPE_CHECKING:
     )
     from resilient_poll.events import (
         AttemptFailed,
+        BatchProgress,
         BillingChanged,
         Event,
         HintIgnored,
         IllegalMove,
+        JobAccepted,
         PhaseChanged,
         Throttled,
         UnlistedStatus,
@@ -71,10 +75,12 @@ _HOME = {
     "resilient_poll.drive.outcome": ("Outcome",),
     "resilient_poll.events": (
         "AttemptFailed",
+        "BatchProgress",
         "BillingChanged",
         "Event",
         "HintIgnored",
         "IllegalMove",
+        "JobAccepted",
         "PhaseChanged",
         "Throttled",
         "UnlistedStatus",
@@ -123,7 +129,9 @@ _HOME = {
     "resilient_poll.dashscope.endpoints": ("Endpoint",),
     "resilient_poll.dashscope.outcome": ("DirectOutcome", "GenerationOutcome"),
     "resilient_poll.dashscope.results": ("Asset", "Failure"),
+    "resilient_poll.dashscope.limits": ("Limits",),
     "resilient_poll.dashscope.listing": ("ListedTask",),
+    "resilient_poll.dashscope.many_core": ("Finished", "Job"),
     "resilient_poll.http.rate_limits": ("RateLimit",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -134,6 +142,7 @@ __all__ = [
     "AsyncDashScope",
     "AsyncTask",
     "AttemptFailed",
+    "BatchProgress",
     "Billing",
     "BillingChanged",
     "CancelRefused",
@@ -146,11 +155,15 @@ __all__ = [
     "Event",
     "Exponential",
     "Failure",
+    "Finished",
     "Fixed",
     "GenerationOutcome",
     "HintIgnored",
     "IllegalMove",
+    "Job",
+    "JobAccepted",
     "Lifecycle",
+    "Limits",
     "Linear",
     "ListedTask",
     "ListingFailed",

@@ -11,7 +11,9 @@
     ├── AttemptFailed       a request failed in a way that says nothing about the task
     ├── HintIgnored         a Retry-After that no one can honour
     ├── Waiting             nothing is sent until an instant, and why
-    └── WaitEnded           the wait is over, and why
+    ├── WaitEnded           the wait is over, and why
+    ├── JobAccepted         one of many jobs has its task
+    └── BatchProgress       where many jobs stand
 
 Events are made by the machine (``Waiting`` by its driver) and handed on in order, each when it happens. At run time
 this module depends on nothing else of the package.
@@ -28,10 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AttemptFailed",
+    "BatchProgress",
     "BillingChanged",
     "Event",
     "HintIgnored",
     "IllegalMove",
+    "JobAccepted",
     "PhaseChanged",
     "Throttled",
     "UnlistedStatus",
@@ -208,3 +212,44 @@ class WaitEnded(Event):
 
     def _said(self) -> str:
         return f"the wait is over ({self.reason}), {self.phase}"
+
+
+@dataclass(frozen=True, slots=True)
+class JobAccepted(Event):
+    """One of many jobs was accepted: from here on its events carry the task's id.
+
+    Attributes:
+        ordinal: Which job, from 0.
+        label: What its caller calls it, if anything.
+    """
+
+    ordinal: int
+    label: str | None
+
+    def _said(self) -> str:
+        return f"is job {self.ordinal}" + (f" ({self.label})" if self.label else "")
+
+
+@dataclass(frozen=True, slots=True)
+class BatchProgress(Event):
+    """Where many jobs stand; it is told when one of these numbers changes.
+
+    Attributes:
+        queued: Not sent yet, or told to come back; of a list all of them, of a generator those that were taken.
+        submitting: Sent, and not answered.
+        open: Accepted, and not ended.
+        finished: Over, in whatever way.
+        failed: Over without success; they are in ``finished`` too.
+    """
+
+    queued: int
+    submitting: int
+    open: int
+    finished: int
+    failed: int
+
+    def __str__(self) -> str:
+        return (
+            f"the batch: {self.queued} queued, {self.submitting} submitting, {self.open} open, "
+            f"{self.finished} finished, {self.failed} of them failed"
+        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,10 @@ from resilient_poll.dashscope.client_core import ClientCore, Create
 from resilient_poll.dashscope.direct import standing_of_result
 from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths, telling_of_failure
 from resilient_poll.dashscope.endpoints import IMAGE_SYNCHRONOUS, VIDEO, Endpoint
+from resilient_poll.dashscope.limits import Limits
 from resilient_poll.dashscope.listing import LIST_S, MOST_PAGES, PAGE_SIZE, ListedTask, ListQuestion, Page, questions
+from resilient_poll.dashscope.many import finish_many
+from resilient_poll.dashscope.many_core import WORKERS, Finished, Job, Waits
 from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.requests import list_request
 from resilient_poll.dashscope.saving import Saver
@@ -24,9 +27,10 @@ from resilient_poll.drive.sync_driver import run
 from resilient_poll.events import Event
 from resilient_poll.http.messages import ExchangeFailed, HttpRequest
 from resilient_poll.http.rate_limits import RateLimit
-from resilient_poll.machine.commands import Query, Submit
+from resilient_poll.machine.commands import Done, Query, Submit
 from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
+from resilient_poll.machine.submission import Submission
 from resilient_poll.transports.exchange import Exchange
 
 __all__ = ["DashScope"]
@@ -50,6 +54,7 @@ class DashScope:
         headers: Additional headers for the API.
         wait_policy: How waits behave.
         submit_policy: How submits behave.
+        limits: What the account may do at once, per second and per minute; nothing goes out faster.
         clock: What time it is, and how to sleep.
         on_event: Is told every event; its faults are logged and do not end the wait.
         make_seed: Makes the seed that spreads a submit's pauses; for tests.
@@ -68,6 +73,7 @@ class DashScope:
         headers: Mapping[str, str] | None = None,
         wait_policy: WaitPolicy | None = None,
         submit_policy: SubmitPolicy | None = None,
+        limits: Limits | None = None,
         clock: Clock | None = None,
         on_event: Callable[[Event], None] | None = None,
         make_seed: Callable[[], str] | None = None,
@@ -75,7 +81,13 @@ class DashScope:
         settings = resolve_settings(
             dialect=dialect, api_key=api_key, base_url=base_url, headers=headers, environ=os.environ
         )
-        self._core = ClientCore(settings, wait_policy or WaitPolicy(), submit_policy or SubmitPolicy(), on_event)
+        self._core = ClientCore(
+            settings,
+            wait_policy or WaitPolicy(),
+            submit_policy or SubmitPolicy(),
+            on_event,
+            limits=limits or Limits(),
+        )
         if make_seed is not None:
             self._core.make_seed = make_seed
         self._clock = clock or RealClock()
@@ -159,11 +171,71 @@ class DashScope:
         create = self._core.new_create(endpoint, model, input, parameters, is_synchronous=True)
         submission = self._core.new_submission(timeout, self._clock.now(), create.endpoint)
         try:
-            done = run(submission, lambda command: self._send_create(create, command), self._clock, self._core.publish)
+            done = self._carry_out(submission, create)
             return self._core.take_result(submission, done, self._clock.now())
         except BaseException as interruption:
             self._core.broken_off(submission, interruption, self._clock.now())
             raise
+
+    def submit_many(
+        self,
+        jobs: Iterable[Job],
+        *,
+        submit_timeout: float | None = None,
+        timeout: float | None = None,
+        deadline: datetime | None = None,
+        workers: int = WORKERS,
+    ) -> Iterator[Finished[Task]]:
+        """Ask for many things, and yield each as it is done: as many at once as the account takes.
+
+        Nothing is sent before the first result is asked for, and nothing goes on while the caller is
+        busy with one: hand longer work, a download say, to a thread of its own. One job's failure is its
+        own ``error``. Left early, what was accepted goes on at the service, and the log says
+        how to go on with it.
+
+        Args:
+            jobs: What to make. They are read as they can be sent, so there may be millions.
+            submit_timeout: Until when a submit's sendings may start, in seconds from when its turn
+                comes; 300 by default. Waiting for a free slot of the account is not counted.
+            timeout: How many seconds to wait for each task, from its acceptance; 300 by default.
+            deadline: The end of it all, with a time zone: no submit begins after it, and no wait
+                lasts longer. Jobs that had no turn finish with an error that says so.
+            workers: How many requests may be out at once. With 1, and with a clock of your own,
+                they are carried out one after the other in the caller's thread, otherwise in threads.
+
+        Yields:
+            One result for each job, in order of completion.
+
+        Raises:
+            ConfigurationError: The call makes no sense; nothing was sent.
+            Exception: Whatever ``jobs`` raised, once everything that was taken of it is done.
+        """
+        waits = Waits(submit_timeout_s=submit_timeout, timeout_s=timeout, deadline=deadline)
+        return finish_many(self, waits, workers, jobs=jobs)
+
+    def as_completed(
+        self,
+        tasks: Iterable[Task],
+        *,
+        timeout: float | None = None,
+        deadline: datetime | None = None,
+        workers: int = WORKERS,
+    ) -> Iterator[Finished[Task]]:
+        """Wait for many tasks, and yield each as it is done; see :meth:`submit_many`.
+
+        Args:
+            tasks: The tasks; :meth:`task` makes one of an id or a resume token.
+            timeout: How many seconds to wait for each, from the first result that is asked for.
+            deadline: Until when to wait, with a time zone.
+            workers: See :meth:`submit_many`.
+
+        Yields:
+            One result for each task, in order of completion.
+
+        Raises:
+            ConfigurationError: The call makes no sense; nothing was sent.
+        """
+        return finish_many(self, Waits(timeout_s=timeout, deadline=deadline), workers, tasks=tasks)
 
     def task(self, id_or_token: str) -> Task:
         """Return a task by its id, or by the resume token of an error or log line. Sends nothing.
@@ -246,11 +318,15 @@ class DashScope:
     def _submit(self, create: Create, timeout_s: float | None) -> Task:
         submission = self._core.new_submission(timeout_s, self._clock.now(), create.endpoint)
         try:
-            done = run(submission, lambda command: self._send_create(create, command), self._clock, self._core.publish)
+            done = self._carry_out(submission, create)
             return Task(self, self._core.accept(submission, done, self._clock.now()), create)
         except BaseException as interruption:
             self._core.broken_off(submission, interruption, self._clock.now())
             raise
+
+    def _carry_out(self, submission: Submission, create: Create) -> Done:
+        machine = self._core.submit_in_turn(submission)
+        return run(machine, lambda command: self._send_create(create, command), self._clock, self._core.publish)
 
     def _send_create(self, create: Create, command: Submit | Query) -> Observation:
         try:
@@ -281,5 +357,5 @@ class DashScope:
             return self._core.after_listing(answer, self._clock.now())
 
         lookup = self._core.new_lookup(timeout_s, self._clock.now())
-        done = run(lookup, perform, self._clock, self._core.publish)
+        done = run(self._core.query_in_turn(lookup), perform, self._clock, self._core.publish)
         return self._core.page_of(lookup, done, self._clock.now())

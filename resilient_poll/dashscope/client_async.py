@@ -6,7 +6,7 @@ Line for line the blocking client; the tests hold their traces equal.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -18,18 +18,22 @@ from resilient_poll.dashscope.client_core import ClientCore, Create
 from resilient_poll.dashscope.direct import standing_of_result
 from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths, telling_of_failure
 from resilient_poll.dashscope.endpoints import IMAGE_SYNCHRONOUS, VIDEO, Endpoint
+from resilient_poll.dashscope.limits import Limits
 from resilient_poll.dashscope.listing import LIST_S, MOST_PAGES, PAGE_SIZE, ListedTask, ListQuestion, Page, questions
+from resilient_poll.dashscope.many_async import finish_many
+from resilient_poll.dashscope.many_core import WORKERS, Finished, Job, Waits
 from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.requests import list_request
 from resilient_poll.dashscope.saving_async import AsyncSaver
 from resilient_poll.dashscope.settings import resolve_settings
 from resilient_poll.dashscope.task_async import AsyncTask
-from resilient_poll.drive.async_driver import AsyncPerform, run
+from resilient_poll.drive.async_driver import run
 from resilient_poll.drive.clocks import AsyncClock, RealAsyncClock
+from resilient_poll.drive.crew_async import AsyncFinishing
 from resilient_poll.events import Event
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.http.rate_limits import RateLimit
-from resilient_poll.machine.commands import Query, Submit
+from resilient_poll.machine.commands import Done, Query, Submit
 from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
 from resilient_poll.machine.submission import Submission
@@ -52,6 +56,7 @@ class AsyncDashScope:
         headers: See :class:`.DashScope`.
         wait_policy: See :class:`.DashScope`.
         submit_policy: See :class:`.DashScope`.
+        limits: See :class:`.DashScope`.
         clock: What time it is, and how to sleep.
         on_event: See :class:`.DashScope`. It is called, not awaited.
         make_seed: See :class:`.DashScope`.
@@ -70,6 +75,7 @@ class AsyncDashScope:
         headers: Mapping[str, str] | None = None,
         wait_policy: WaitPolicy | None = None,
         submit_policy: SubmitPolicy | None = None,
+        limits: Limits | None = None,
         clock: AsyncClock | None = None,
         on_event: Callable[[Event], None] | None = None,
         make_seed: Callable[[], str] | None = None,
@@ -77,7 +83,13 @@ class AsyncDashScope:
         settings = resolve_settings(
             dialect=dialect, api_key=api_key, base_url=base_url, headers=headers, environ=os.environ
         )
-        self._core = ClientCore(settings, wait_policy or WaitPolicy(), submit_policy or SubmitPolicy(), on_event)
+        self._core = ClientCore(
+            settings,
+            wait_policy or WaitPolicy(),
+            submit_policy or SubmitPolicy(),
+            on_event,
+            limits=limits or Limits(),
+        )
         if make_seed is not None:
             self._core.make_seed = make_seed
         self._clock = clock or RealAsyncClock()
@@ -122,11 +134,39 @@ class AsyncDashScope:
         create = self._core.new_create(endpoint, model, input, parameters, is_synchronous=True)
         submission = self._core.new_submission(timeout, self._clock.now(), create.endpoint)
         try:
-            done = await run(submission, self._sender(submission, create), self._clock, self._core.publish)
+            done = await self._carry_out(submission, create)
             return self._core.take_result(submission, done, self._clock.now())
         except BaseException as interruption:
             self._core.broken_off(submission, interruption, self._clock.now())
             raise
+
+    def submit_many(
+        self,
+        jobs: Iterable[Job],
+        *,
+        submit_timeout: float | None = None,
+        timeout: float | None = None,
+        deadline: datetime | None = None,
+        workers: int = WORKERS,
+    ) -> AsyncFinishing[Finished[AsyncTask]]:
+        """Ask for many things, and yield each as it is done; see :meth:`.DashScope.submit_many`.
+
+        Use it in ``async for``. Nothing runs between two of its steps, so leaving the loop early is
+        safe; with ``async with`` around it, the log says at once what goes on.
+        """
+        waits = Waits(submit_timeout_s=submit_timeout, timeout_s=timeout, deadline=deadline)
+        return finish_many(self, waits, workers, jobs=jobs)
+
+    def as_completed(
+        self,
+        tasks: Iterable[AsyncTask],
+        *,
+        timeout: float | None = None,
+        deadline: datetime | None = None,
+        workers: int = WORKERS,
+    ) -> AsyncFinishing[Finished[AsyncTask]]:
+        """Wait for many tasks, and yield each as it is done; see :meth:`.DashScope.as_completed`."""
+        return finish_many(self, Waits(timeout_s=timeout, deadline=deadline), workers, tasks=tasks)
 
     def task(self, id_or_token: str) -> AsyncTask:
         """Return a task by its id or resume token; see :meth:`.DashScope.task`. Sends nothing."""
@@ -182,17 +222,17 @@ class AsyncDashScope:
     async def _submit(self, create: Create, timeout_s: float | None) -> AsyncTask:
         submission = self._core.new_submission(timeout_s, self._clock.now(), create.endpoint)
         try:
-            done = await run(submission, self._sender(submission, create), self._clock, self._core.publish)
+            done = await self._carry_out(submission, create)
             return AsyncTask(self, self._core.accept(submission, done, self._clock.now()), create)
         except BaseException as interruption:
             self._core.broken_off(submission, interruption, self._clock.now())
             raise
 
-    def _sender(self, submission: Submission, create: Create) -> AsyncPerform:
+    async def _carry_out(self, submission: Submission, create: Create) -> Done:
         async def perform(command: Submit | Query) -> Observation:
             return await self._send_create(submission, create, command)
 
-        return perform
+        return await run(self._core.submit_in_turn(submission), perform, self._clock, self._core.publish)
 
     async def _send_create(self, submission: Submission, create: Create, command: Submit | Query) -> Observation:
         def orphaned(what: Answer | ExchangeFailed) -> None:
@@ -225,5 +265,5 @@ class AsyncDashScope:
             return self._core.after_listing(answer, self._clock.now())
 
         lookup = self._core.new_lookup(timeout_s, self._clock.now())
-        done = await run(lookup, perform, self._clock, self._core.publish)
+        done = await run(self._core.query_in_turn(lookup), perform, self._clock, self._core.publish)
         return self._core.page_of(lookup, done, self._clock.now())

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import secrets
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from resilient_poll.dashscope import direct, error_catalogue, listing, requests, translate
 from resilient_poll.dashscope.dialects import LIFECYCLE
 from resilient_poll.dashscope.endpoints import VIDEO, Endpoint, endpoint_for
+from resilient_poll.dashscope.limits import Limits, account_of
 from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.redaction import answer_without_key, failure_without_key
 from resilient_poll.dashscope.results import assets_of
@@ -29,12 +31,16 @@ from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Phase
 from resilient_poll.machine.lookup import Lookup
 from resilient_poll.machine.observations import Accepted, Observation, Refused, Throttled, Unreachable
+from resilient_poll.machine.pace import InTurn
 from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
+from resilient_poll.machine.poller import Poller
+from resilient_poll.machine.slots import Account
 from resilient_poll.machine.submission import Submission
 from resilient_poll.machine.task_record import TaskRecord
 
 __all__ = ["ClientCore", "Create"]
 
+PollerOrLookup = TypeVar("PollerOrLookup", Poller, Lookup)
 _MOST_TASK_FLOORS = 10_000
 """Floors of tasks that nobody polls any more need not be kept; this many are some 2 MB."""
 
@@ -69,6 +75,8 @@ class ClientCore:
         create_floor: The account's earliest next create.
         query_floor: The account's earliest next query.
         rate_limit: What the service last said of the account's quota of requests.
+        limits: What the caller declared of the account.
+        account: What its tasks share, the two floors included.
     """
 
     settings: Settings
@@ -79,7 +87,13 @@ class ClientCore:
     create_floor: Floor = field(default_factory=Floor)
     query_floor: Floor = field(default_factory=Floor)
     rate_limit: RateLimit | None = None
+    limits: Limits = field(default_factory=Limits)
+    account: Account = field(init=False)
     _task_floors: OrderedDict[str, Floor] = field(default_factory=OrderedDict)
+
+    def __post_init__(self) -> None:
+        self.account = account_of(self.limits, self.settings.dialect, threading.RLock())
+        self.account.create_floor, self.account.query_floor = self.create_floor, self.query_floor
 
     def publish(self, event: Event) -> None:
         """Log an event and tell the caller's listener."""
@@ -110,12 +124,24 @@ class ClientCore:
         chosen = direct.checked_kind(endpoint_for(endpoint, self.settings.dialect), is_synchronous=is_synchronous)
         return Create(chosen, requests.create_request(self.settings, chosen, model, input, parameters))
 
-    def new_submission(self, timeout_s: float | None, now: Instant, endpoint: Endpoint = VIDEO) -> Submission:
-        """Begin a submit."""
+    def new_submission(
+        self, timeout_s: float | None, now: Instant, endpoint: Endpoint = VIDEO, *, is_in_order: bool = False
+    ) -> Submission:
+        """Begin a submit; one of many is put in order by their batch."""
         policy = self.submit_policy if timeout_s is None else replace(self.submit_policy, timeout_s=timeout_s)
         if endpoint.is_synchronous:
             policy = replace(policy, attempt_timeout_s=policy.synchronous_attempt_timeout_s)
-        return Submission(policy, now, seed=self.make_seed(), floor=self.create_floor)
+        return Submission(policy, now, seed=self.make_seed(), floor=self.create_floor, is_in_order=is_in_order)
+
+    def submit_in_turn(self, submission: Submission) -> Submission | InTurn:
+        """Return a submit that keeps to the account's limits on submits."""
+        gate = self.account.create_gate
+        return submission if gate.is_open else InTurn(submission, gate)
+
+    def query_in_turn(self, machine: PollerOrLookup) -> PollerOrLookup | InTurn:
+        """Return a machine that keeps to the account's limits on queries."""
+        gate = self.account.query_gate
+        return machine if gate.is_open else InTurn(machine, gate)
 
     def scrub(self, answer: Answer) -> Answer:
         """Return an answer without the key, which some services quote when they refuse it."""

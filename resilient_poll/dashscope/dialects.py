@@ -54,6 +54,10 @@ class Dialect:
         money_codes: Codes that mean money whatever their status: coming back does not help. The
             gateway passes on the vendor's.
         passing_503_codes: 503 codes that a create may be sent again after.
+        refuses_over_cap: Whether a create over the cap on open tasks is refused with 429. Otherwise it
+            is accepted and queued, and a 429 is about the rate.
+        queries_per_second: How many queries, lists and cancels an account has in a second, if that
+            is known.
     """
 
     name: str
@@ -66,6 +70,8 @@ class Dialect:
     error_shapes: frozenset[str]
     money_codes: frozenset[str] = field(default=codes_of(kind=ErrorKind.MONEY))
     passing_503_codes: frozenset[str] = field(default_factory=frozenset)
+    refuses_over_cap: bool = True
+    queries_per_second: float | None = None
 
     def status_path(self, task_id: str) -> str:
         """Return the path of a task's status."""
@@ -115,6 +121,8 @@ DASHSCOPE = Dialect(
     can_list=True,
     error_shapes=frozenset({"flat"}),
     passing_503_codes=codes_of(dialect="dashscope", on_create=OnCreate.THROTTLED, status=503),
+    refuses_over_cap=False,
+    queries_per_second=20,
 )
 
 DIALECTS: Mapping[str, Dialect] = MappingProxyType({dialect.name: dialect for dialect in (AISA, DASHSCOPE)})

@@ -16,7 +16,7 @@ from resilient_poll.drive.sync_driver import run, step
 from resilient_poll.errors import Standing
 from resilient_poll.events import Event
 from resilient_poll.http.messages import Answer, ExchangeFailed
-from resilient_poll.machine.commands import Done, Query, Submit
+from resilient_poll.machine.commands import Query, Submit
 from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.task_record import TaskRecord
 
@@ -60,7 +60,7 @@ class Task(TaskCore):
         """
         self._begin(self._policy_for(timeout, deadline))
         with self._saying_how_to_resume():
-            done = run(self._poller, self._ask, self._clock, self._core.publish)
+            done = run(self._in_turn(), self._ask, self._clock, self._core.publish)
         return self._conclude(done)
 
     def updates(self, timeout: float | None = None, *, deadline: datetime | None = None) -> Iterator[Event]:
@@ -75,8 +75,8 @@ class Task(TaskCore):
         """
         self._begin(self._policy_for(timeout, deadline))
         with self._saying_how_to_resume():
-            changes, publish = self._collector()
-            while (done := step(self._poller, self._ask, self._clock, publish)) is None:
+            (changes, publish), machine = self._collector(), self._in_turn()
+            while (done := step(machine, self._ask, self._clock, publish)) is None:
                 while changes:
                     yield changes.pop(0)
         self._conclude(done)
@@ -92,10 +92,10 @@ class Task(TaskCore):
             PollRefused: The service refuses to say.
         """
         self._begin_refresh()
-        done: Done | None = None
+        machine, done = self._in_turn(), None
         with self._saying_how_to_resume():
             while done is None and not self._poller.was_answered:
-                done = step(self._poller, self._ask, self._clock, self._core.publish)
+                done = step(machine, self._ask, self._clock, self._core.publish)
         return self._conclude_refresh(done)
 
     def cancel(self) -> Standing:

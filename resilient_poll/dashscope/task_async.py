@@ -20,7 +20,7 @@ from resilient_poll.drive.async_driver import run, step
 from resilient_poll.errors import Standing
 from resilient_poll.events import Event
 from resilient_poll.http.messages import Answer, ExchangeFailed
-from resilient_poll.machine.commands import Done, Query, Submit
+from resilient_poll.machine.commands import Query, Submit
 from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.task_record import TaskRecord
 
@@ -57,7 +57,7 @@ class AsyncTask(TaskCore):
         """
         self._begin(self._policy_for(timeout, deadline))
         with self._saying_how_to_resume():
-            done = await run(self._poller, self._ask, self._clock, self._core.publish)
+            done = await run(self._in_turn(), self._ask, self._clock, self._core.publish)
         return self._conclude(done)
 
     async def updates(
@@ -69,8 +69,8 @@ class AsyncTask(TaskCore):
         """Wait like :meth:`wait`, and yield every change as it is seen; see :meth:`.Task.updates`."""
         self._begin(self._policy_for(timeout, deadline))
         with self._saying_how_to_resume():
-            changes, publish = self._collector()
-            while (done := await step(self._poller, self._ask, self._clock, publish)) is None:
+            (changes, publish), machine = self._collector(), self._in_turn()
+            while (done := await step(machine, self._ask, self._clock, publish)) is None:
                 while changes:
                     yield changes.pop(0)
         self._conclude(done)
@@ -78,10 +78,10 @@ class AsyncTask(TaskCore):
     async def refresh(self) -> Standing:
         """Ask once where the task stands; see :meth:`.Task.refresh`."""
         self._begin_refresh()
-        done: Done | None = None
+        machine, done = self._in_turn(), None
         with self._saying_how_to_resume():
             while done is None and not self._poller.was_answered:
-                done = await step(self._poller, self._ask, self._clock, self._core.publish)
+                done = await step(machine, self._ask, self._clock, self._core.publish)
         return self._conclude_refresh(done)
 
     async def cancel(self) -> Standing:

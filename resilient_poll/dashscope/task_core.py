@@ -45,12 +45,13 @@ from resilient_poll.machine.observations import (
     Unreachable,
     Unreadable,
 )
+from resilient_poll.machine.pace import InTurn
 from resilient_poll.machine.policy import WaitPolicy
 from resilient_poll.machine.poller import Poller
 from resilient_poll.machine.schedules import Fixed
 from resilient_poll.machine.task_record import TaskRecord
 
-__all__ = ["TaskCore"]
+__all__ = ["TaskCore", "wall_s_of"]
 
 
 class TaskCore:
@@ -125,12 +126,11 @@ class TaskCore:
         if timeout_s is not None:
             policy = replace(policy, timeout_s=timeout_s)
         if deadline is not None:
-            if deadline.tzinfo is None:
-                raise ConfigurationError(
-                    "the deadline needs a time zone: a bare datetime means another moment elsewhere"
-                )
-            policy = replace(policy, deadline_wall_s=deadline.timestamp())
+            policy = replace(policy, deadline_wall_s=wall_s_of(deadline))
         return policy
+
+    def _in_turn(self) -> Poller | InTurn:
+        return self._core.query_in_turn(self._poller)
 
     def _begin(self, policy: WaitPolicy, *, look: bool = False) -> None:
         self._began = now = self._now()
@@ -232,11 +232,12 @@ class TaskCore:
         Raises:
             CancelRefused: They are more than one attempt may take; nothing was sent.
         """
-        pause_s = max(0.0, self._core.query_floor.not_before_s - self._now().monotonic_s)
-        if pause_s > self._core.wait_policy.attempt_timeout_s:
-            said = f"the account is asked to stay away for {pause_s:.0f} s, no cancel was sent"
-            raise CancelRefused(said, self._standing(), come_back_in_s=pause_s)
-        return pause_s
+        now_s, gate = self._now().monotonic_s, self._core.account.query_gate
+        earliest_s = gate.earliest_s(max(now_s, self._core.query_floor.not_before_s))
+        if earliest_s - now_s > self._core.wait_policy.attempt_timeout_s:
+            said = f"the account is to stay away for {earliest_s - now_s:.0f} s, no cancel was sent"
+            raise CancelRefused(said, self._standing(), come_back_in_s=earliest_s - now_s)
+        return gate.reserve(earliest_s) - now_s
 
     def _doubt_about_cancel(self, what: Answer | ExchangeFailed) -> str | None:
         """Return why it is not known whether the service cancels; None if it said yes.
@@ -314,6 +315,17 @@ class TaskCore:
 
     def _saying_how_to_resume(self) -> AbstractContextManager[None]:
         return saying_that_it_goes_on(self.id, lambda: self.resume_token)
+
+
+def wall_s_of(deadline: datetime) -> float:
+    """Return a deadline in seconds since 1970.
+
+    Raises:
+        ConfigurationError: It has no time zone.
+    """
+    if deadline.tzinfo is None:
+        raise ConfigurationError("the deadline needs a time zone: a bare datetime means another moment elsewhere")
+    return deadline.timestamp()
 
 
 def _trouble(observation: Observation) -> str | None:

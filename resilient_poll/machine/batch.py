@@ -132,6 +132,15 @@ class Batch:
         else:
             self._account.slots.end(self._key(ordinal))  # Accepted, and nobody waits for it.
 
+    def leave(self) -> None:
+        """End it all: nobody goes on with what is open, so it counts no longer."""
+        for settled in self._accepted:
+            self._account.slots.end(self._key(settled.ordinal))
+        self._accepted.clear()
+        self._settled.clear()
+        self._line.leave()
+        self._watch.leave()
+
     def next_command(self, now: Instant) -> BatchCommand:
         """Return what to do next.
 
@@ -151,8 +160,7 @@ class Batch:
             if (command := kind(now)) is not None:
                 return command
         if self._line.is_over and not self._watch:
-            self._line.leave()
-            self._watch.leave()
+            self.leave()
             return Done(DoneReason.ENDED)
         return SleepUntil(min(self._line.wake_s, self._watch.wake_s), SleepReason.SCHEDULE)
 

@@ -80,8 +80,14 @@ class Line:
         heappush(self._order, ordinal)
 
     def leave(self) -> None:
-        """Give back what was reserved and is not needed any more."""
+        """Submit nothing any more, and forget those that are out."""
         self._place.leave()
+        for _ in range(self.out):
+            self._account.slots.drop()
+        self.out = 0
+        self._entries.clear()
+        self._order.clear()
+        self.has_more = False
 
     def forget(self, ordinal: int) -> None:
         """A submit that is out broke: it is in doubt, and nobody here goes on with it."""

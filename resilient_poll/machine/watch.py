@@ -79,8 +79,13 @@ class Watch:
         self._schedule(ordinal, entry, now)
 
     def leave(self) -> None:
-        """Give back what was reserved and is not needed any more."""
+        """Wait for nothing any more."""
         self._place.leave()
+        for entry in self._entries.values():
+            self._account.slots.end(entry.key)
+        self._entries.clear()
+        self.settled.clear()
+        self.out = 0
 
     def forget(self, ordinal: int) -> None:
         """A query broke in a way that nobody here understands: the task is left alone."""
