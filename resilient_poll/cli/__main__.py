@@ -55,7 +55,7 @@ def _too_early(interruption: Interrupted, words: list[str]) -> int:
         if "--json" not in words:
             sys.stderr.write(_TOO_EARLY)
             return _OTHER
-        from resilient_poll.cli.report import report_of_early_end  # noqa: PLC0415  # needs no extra, but takes its time
+        from resilient_poll.cli.accidents import report_of_early_end  # noqa: PLC0415  # needs no extra, but takes its time
 
         sys.stdout.write(report_of_early_end(interruption.signal_name, words).as_json() + "\n")
         sys.stdout.flush()

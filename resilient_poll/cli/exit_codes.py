@@ -47,7 +47,7 @@ class ExitCode(IntEnum):
 MEANINGS: Mapping[ExitCode, str] = MappingProxyType(
     {
         ExitCode.SUCCEEDED: "succeeded: what was asked for is done",
-        ExitCode.OTHER: "anything else: a paid video is not on disk, or a signal came first",
+        ExitCode.OTHER: "anything else: a paid result is not on disk, or a signal came first",
         ExitCode.USAGE: "usage: the call or its configuration makes no sense; nothing was sent",
         ExitCode.FAILED: "failed: the task ended without a result (FAILED, CANCELED, EXPIRED)",
         ExitCode.STILL_GOING: "still going: do not submit again, wait for it",

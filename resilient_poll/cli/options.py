@@ -11,10 +11,18 @@ from typing import Any, TypeVar
 import click
 
 from resilient_poll.dashscope.dialects import DIALECTS
+from resilient_poll.dashscope.endpoints import VIDEO
 from resilient_poll.machine.policy import DEFAULT_SUBMIT_S, DEFAULT_WAIT_S, MINIMUM_POLL_INTERVAL_S
 from resilient_poll.machine.schedules import Fixed
 
-__all__ = ["connection_options", "create_options", "output_option", "task_argument", "wait_options"]
+__all__ = [
+    "connection_options",
+    "create_options",
+    "endpoint_option",
+    "output_option",
+    "task_argument",
+    "wait_options",
+]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -69,6 +77,7 @@ def create_options(command: Command) -> Command:
     return _all(
         command,
         click.option("--model", required=True, metavar="MODEL", help="The model's name."),
+        endpoint_option(),
         click.option("--prompt", metavar="TEXT", help="What to make. It replaces a prompt in --input."),
         click.option(
             "--input",
@@ -92,6 +101,17 @@ def create_options(command: Command) -> Command:
             show_default=True,
             help="Until when a create may start, while the service is too busy. One that has started is never cut.",
         ),
+    )
+
+
+def endpoint_option() -> Callable[[Command], Command]:
+    """Add what kind of thing is made."""
+    return click.option(
+        "--endpoint",
+        metavar="NAME|PATH",
+        default=VIDEO.name,
+        show_default=True,
+        help="What to make: a name of the list below, or the path of any other endpoint below the base URL.",
     )
 
 
@@ -121,12 +141,12 @@ def wait_options(command: Command) -> Command:
 
 
 def output_option(*, default: str | None, text: str) -> Callable[[Command], Command]:
-    """Add where the video goes."""
+    """Add where the results go."""
     return click.option(
         "-o",
         "--output",
         type=_Target(),
-        metavar="FILE",
+        metavar="PATH",
         default=default,
         show_default=default is not None,
         help=text,

@@ -18,12 +18,16 @@ from resilient_poll.cli.streams import PatientConsole
 from resilient_poll.dashscope.task import Task
 from resilient_poll.events import AttemptFailed, Event, HintIgnored, IllegalMove, Throttled, UnlistedStatus
 
-__all__ = ["Progress", "Story"]
+__all__ = ["HELD_RESULT", "HELD_TASK", "Progress", "Story"]
 
 FRAMES_A_SECOND = 10
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SHORT_ID = 8
 """As git shows its hashes: enough to tell tasks apart on one screen."""
+HELD_TASK = "a create is out: waiting for its answer (60 s at most), so that no paid task is lost; again to force"
+HELD_RESULT = (
+    "the request is out: waiting for its answer (180 s at most), so that no paid result is lost; again to force"
+)
 _STYLES = {"SUCCEEDED": "bold green", "FAILED": "bold red", "CANCELED": "bold red", "RUNNING": "bold cyan"}
 
 
@@ -64,12 +68,16 @@ class Progress:
 
     Args:
         console: Where to; stderr, unless given.
+
+    Attributes:
+        held_note: What to tell when a signal has to wait.
     """
 
     def __init__(self, console: Console | None = None) -> None:
         self._console = console or PatientConsole(stderr=True)
         self.story = Story(time.monotonic())
         self._task: Task | None = None
+        self.held_note = HELD_TASK
         # rich also calls a log file with FORCE_COLOR a terminal; an animation in one is noise.
         is_terminal = self._console.file.isatty() and not self._console.is_dumb_terminal
         self._live = (
@@ -145,7 +153,7 @@ class Progress:
 
     def on_deferred(self) -> None:
         """Tell that a signal has to wait. Called from a signal handler, so it writes past every buffer."""
-        note = "a create is out: waiting for its answer (60 s at most), so that no paid task is lost; again to force"
+        note = self.held_note
         self.story = replace(self.story, note=note)
         if self._live is None:
             # Raised in the middle of the create, it would cut that.

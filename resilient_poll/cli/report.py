@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from resilient_poll.cli.exit_codes import ExitCode, verdict_on_error, verdict_on_phase
-from resilient_poll.dashscope.results import assets_of
+from resilient_poll.cli.made import NOTHING_MADE, Made, made_of
+from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.error_kinds import advice
 from resilient_poll.errors import (
     ResilientPollError,
@@ -26,14 +27,15 @@ from resilient_poll.machine.lifecycle import ENDS, Billing, Phase
 __all__ = [
     "ERROR_WORDS",
     "JSON_WORDS",
+    "OWED",
     "Report",
-    "asks_about_a_task",
+    "error_words",
+    "makes_nothing",
+    "next_lines",
     "printable",
-    "report_of_early_end",
+    "report_of_direct",
     "report_of_error",
-    "report_of_interruption",
     "report_of_standing",
-    "report_of_surprise",
 ]
 
 JSON_WORDS = (
@@ -46,11 +48,16 @@ JSON_WORDS = (
     "polls",
     "time_per_phase",
     "resume_token",
+    "request_id",
     "video_url",
     "file",
+    "urls",
+    "files",
+    "failures",
+    "result",
     "error",
 )
-"""The keys of every JSON object, in this order; a value that is not known is null."""
+"""The keys of every JSON object, in this order; a value that is not known is null, a list that is empty is []."""
 
 ERROR_WORDS = (
     "type",
@@ -68,7 +75,7 @@ ERROR_WORDS = (
 SHORTEST_TOLD_S = 0.05
 """A phase that would be told as 0.0 s is left out for people."""
 
-_OWED: Mapping[Billing, str] = MappingProxyType(
+OWED: Mapping[Billing, str] = MappingProxyType(
     {
         Billing.NOT_YET: "not billed so far, may still be billed",
         Billing.ON_SUCCESS: "billed if it succeeds",
@@ -92,7 +99,9 @@ class Report:
         task_id: Its id, if only that is known.
         phase: Where things stand without a task.
         billing: What may be owed without a task.
-        file: Where the video is on disk.
+        request_id: The service's id of the request, where there is no task.
+        made: What was made.
+        files: Where that is on disk.
         error: What went wrong, for machines.
         result: Lines for stdout.
         notes: Lines for stderr.
@@ -105,14 +114,20 @@ class Report:
     task_id: str | None = None
     phase: Phase | None = None
     billing: Billing | None = None
-    file: Path | None = None
+    request_id: str | None = None
+    made: Made = NOTHING_MADE
+    files: tuple[Path, ...] = ()
     error: Mapping[str, Any] | None = None
     result: tuple[str, ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = field(default=(), repr=False)
 
     def as_json(self) -> str:
         """Return the one JSON object, in one line."""
-        standing = self.standing
+        return json.dumps(self.values())
+
+    def values(self) -> dict[str, Any]:
+        """Return the JSON object's keys and values."""
+        standing, urls = self.standing, self.made.urls
         values: dict[str, Any] = dict.fromkeys(JSON_WORDS)
         values.update(
             outcome=self.outcome,
@@ -120,7 +135,13 @@ class Report:
             phase=self.phase,
             billing=self.billing,
             safe_to_submit_again=self.safe_to_submit_again,
-            file=None if self.file is None else str(self.file),
+            request_id=self.request_id,
+            video_url=urls[0] if len(urls) == 1 else None,
+            file=str(self.files[0]) if len(self.files) == 1 else None,
+            urls=urls,
+            files=[str(file) for file in self.files],
+            failures=self.made.failures_as_json,
+            result=self.made.raw,
             error=self.error,
         )
         if standing is not None:
@@ -132,9 +153,9 @@ class Report:
                 polls=standing.polls,
                 time_per_phase={phase: round(seconds, 3) for phase, seconds in standing.time_per_phase.items()},
                 resume_token=standing.resume_token,
-                video_url=_single_url(standing),
+                request_id=standing.request_id,
             )
-        return json.dumps(values)
+        return values
 
 
 def report_of_standing(
@@ -142,7 +163,7 @@ def report_of_standing(
     *,
     verdict: tuple[ExitCode, str] | None = None,
     headline: str | None = None,
-    file: Path | None = None,
+    files: tuple[Path, ...] = (),
     problem: str | None = None,
     next_command: str | None = None,
 ) -> Report:
@@ -152,14 +173,17 @@ def report_of_standing(
         standing: Where it stands.
         verdict: Exit code and outcome, where they do not follow from the phase.
         headline: The first line; the service's word for where the task stands, unless given.
-        file: Where its video was saved.
+        files: Where what it made was saved.
         problem: Why this is not what was asked for; the lines then go to stderr.
         next_command: What to type next.
     """
-    code, outcome = verdict or verdict_on_phase(standing.phase)
+    has_succeeded = standing.phase is Phase.SUCCEEDED
+    made = made_of(standing.result) if has_succeeded else NOTHING_MADE
+    code, outcome = verdict or (made.verdict if has_succeeded else verdict_on_phase(standing.phase))
     said = ": ".join(part for part in (standing.code, standing.message) if part)
-    first = problem or headline or f"{standing.status or standing.phase}{f': {said}' if said else ''}"
-    lines = [f"{_MARKS.get(code, '✗')} {first}", f"  task {standing.task_id}", f"  {_story_of(standing)}"]
+    word = f"{standing.status or standing.phase}{f': {said}' if said else ''}"
+    first, *more = _headlines(made, files, word) if problem is None and headline is None else [problem or headline]
+    lines = [f"{_MARKS.get(code, '✗')} {first}", *more, f"  task {standing.task_id}", f"  {_story_of(standing)}"]
     if standing.kind is not None:
         lines.append(f"  {advice(standing.kind, standing.try_again, 'submit again')}")
     return Report(
@@ -167,10 +191,41 @@ def report_of_standing(
         outcome=outcome,
         safe_to_submit_again=_safe_to_submit_again(standing),
         standing=standing,
-        file=file,
-        error=_trouble_of(standing, problem, first, next_command),
+        made=made,
+        files=files,
+        error=(None if problem else _partly(made, next_command))
+        or _trouble_of(standing, problem, first or word, next_command),
         result=tuple(lines) if problem is None else (),
-        notes=(*(() if problem is None else lines), *_next_lines(next_command)),
+        notes=(*(() if problem is None else lines), *next_lines(next_command)),
+    )
+
+
+def report_of_direct(outcome: DirectOutcome, *, files: tuple[Path, ...] = (), problem: str | None = None) -> Report:
+    """Report a result that came without a task. There is nothing to come back to, so it shows all there is.
+
+    Args:
+        outcome: What came.
+        files: Where it was saved.
+        problem: Why it is not on disk, in a sentence.
+    """
+    made = made_of(outcome.result)
+    code, word = made.verdict if problem is None else (ExitCode.OTHER, "download_failed")
+    safe = SafeToSubmitAgain.YES if outcome.billing is Billing.NONE else SafeToSubmitAgain.NO
+    shown = () if files else tuple(made.urls) or (() if made.failures else (json.dumps(made.raw),))
+    first, *more = _headlines(made, files, "answered at once")
+    about = f"  request {outcome.request_id or 'without an id'}, no task · {OWED[outcome.billing]}"
+    return Report(
+        exit_code=code,
+        outcome=word,
+        safe_to_submit_again=safe,
+        phase=Phase.SUCCEEDED,
+        billing=outcome.billing,
+        request_id=outcome.request_id,
+        made=made,
+        files=files,
+        error=_partly(made, None) if problem is None else error_words("NotSaved", problem, try_again=TryAgain.NO),
+        result=(f"{_MARKS.get(code, '✗')} {first}", *more, *shown, about) if problem is None else shown,
+        notes=() if problem is None else (f"✗ {problem}",),
     )
 
 
@@ -200,15 +255,17 @@ def report_of_error(
             # The mistake is in how an existing task was asked about; that task is no less there.
             safe = SafeToSubmitAgain.NO
     text = _without_token(error)
+    standing = error.standing if isinstance(error, TaskError) else None
     return Report(
         exit_code=code,
         outcome=outcome,
         safe_to_submit_again=safe,
-        standing=error.standing if isinstance(error, TaskError) else None,
+        standing=standing,
         task_id=task_id,
         phase=phase,
         billing=billing,
-        error=_error(
+        made=made_of(standing.result) if standing and standing.phase is Phase.SUCCEEDED else NOTHING_MADE,
+        error=error_words(
             type(error).__name__,
             text,
             kind=error.kind,
@@ -219,92 +276,13 @@ def report_of_error(
             come_back_in_s=error.come_back_in_s if isinstance(error, SubmitError | TaskError) else None,
             next_command=next_command,
         ),
-        notes=(f"✗ {text}", *_next_lines(next_command)),
+        notes=(f"✗ {text}", *next_lines(next_command)),
     )
 
 
-def report_of_interruption(
-    signal_name: str,
-    verdict: tuple[ExitCode, str],
-    what_it_means: str,
-    *,
-    standing: Standing | None = None,
-    task_id: str | None = None,
-    next_command: str | None = None,
-) -> Report:
-    """Report that a signal ended the command.
-
-    Args:
-        signal_name: Which one.
-        verdict: Exit code and outcome.
-        what_it_means: What is known of the task, and what to do, in a sentence.
-        standing: Where the task stands.
-        task_id: Its id, if only that is known.
-        next_command: What to type to go on.
-    """
-    code, _ = verdict
-    text = f"interrupted ({signal_name}): {what_it_means}"
-    has_task = standing is not None or task_id is not None
-    phase, billing, safe = (None, None, SafeToSubmitAgain.NO) if has_task else _WITHOUT_TASK[code]
-    return Report(
-        exit_code=code,
-        outcome=verdict[1],
-        safe_to_submit_again=safe,
-        standing=standing,
-        task_id=task_id,
-        phase=phase,
-        billing=billing,
-        error=_error("Interrupted", text, try_again=TryAgain(safe.value), next_command=next_command),
-        notes=(f"✗ {text}", *_next_lines(next_command)),
-    )
-
-
-def report_of_early_end(signal_name: str, words: list[str]) -> Report:
-    """Report that a signal came before the command had begun."""
-    report = report_of_interruption(signal_name, (ExitCode.OTHER, "interrupted"), "nothing was sent.")
-    if asks_about_a_task(words):
-        return replace(report, phase=None, billing=None, safe_to_submit_again=SafeToSubmitAgain.NO)
-    return report
-
-
-def report_of_surprise(
-    error: Exception, *, standing: Standing | None, task_id: str | None, may_have_sent: bool, next_command: str | None
-) -> Report:
-    """Report what nobody thought of, by its kind alone: its text could hold anything.
-
-    Args:
-        error: What was raised.
-        standing: Where the task stands.
-        task_id: Its id, if only that is known.
-        may_have_sent: Whether a create may be out whose task is not known.
-        next_command: What to type to go on.
-    """
-    phase, billing, safe = _WITHOUT_TASK[ExitCode.IN_DOUBT if may_have_sent else ExitCode.OTHER]
-    if standing is not None:
-        what = f"task {standing.task_id} exists ({_OWED[standing.billing] or 'nothing is known of its price'})"
-    elif task_id is not None:
-        what = f"task {task_id} is not affected"
-    else:
-        what = "a task may exist and be billed; look before you submit again" if may_have_sent else "nothing was sent"
-    if standing is not None or task_id is not None:
-        phase, billing, safe = None, None, SafeToSubmitAgain.NO
-    text = f"unexpected {type(error).__name__} (RESILIENT_POLL_TRACEBACK=1 shows more): {what}"
-    return Report(
-        exit_code=ExitCode.OTHER,
-        outcome="error",
-        safe_to_submit_again=safe,
-        standing=standing,
-        task_id=task_id,
-        phase=phase,
-        billing=billing,
-        error=_error(type(error).__name__, text, try_again=TryAgain(safe.value), next_command=next_command),
-        notes=(f"✗ {text}", *_next_lines(next_command)),
-    )
-
-
-def asks_about_a_task(words: list[str]) -> bool:
-    """Tell whether a command line is about a task that exists, and would make none."""
-    return bool({"wait", "status", "cancel", "download"} & set(words[:1]))
+def makes_nothing(words: list[str]) -> bool:
+    """Tell whether a command line would make nothing, whatever becomes of it."""
+    return bool({"wait", "status", "cancel", "download", "list"} & set(words[:1]))
 
 
 def printable(text: str) -> str:
@@ -314,26 +292,31 @@ def printable(text: str) -> str:
     )
 
 
-_MARKS: Mapping[ExitCode, str] = MappingProxyType({ExitCode.SUCCEEDED: "✓", ExitCode.STILL_GOING: "…"})
-
-_WITHOUT_TASK: Mapping[ExitCode, tuple[Phase | None, Billing | None, SafeToSubmitAgain]] = MappingProxyType(
-    {
-        ExitCode.IN_DOUBT: (Phase.IN_DOUBT, Billing.UNDETERMINED, SafeToSubmitAgain.UNKNOWN),
-        ExitCode.OTHER: (Phase.NEW, Billing.NONE, SafeToSubmitAgain.YES),
-    }
+_MARKS: Mapping[ExitCode, str] = MappingProxyType(
+    {ExitCode.SUCCEEDED: "✓", ExitCode.STILL_GOING: "…", ExitCode.PARTLY: "!"}
 )
-"""What an interruption leaves where no task was accepted."""
 
 
 def _safe_to_submit_again(standing: Standing) -> SafeToSubmitAgain:
-    if standing.phase is Phase.FAILED and standing.billing is Billing.NONE:
+    if standing.phase in {Phase.FAILED, Phase.SUCCEEDED} and standing.billing is Billing.NONE:
         return SafeToSubmitAgain.YES
     return SafeToSubmitAgain.UNKNOWN if standing.phase in ENDS - {Phase.SUCCEEDED} else SafeToSubmitAgain.NO
 
 
-def _single_url(standing: Standing) -> str | None:
-    urls = [asset.url for asset in assets_of(standing.result)] if standing.phase is Phase.SUCCEEDED else []
-    return urls[0] if len(urls) == 1 else None
+def _headlines(made: Made, files: tuple[Path, ...], word: str) -> list[str]:
+    """Return the first line about a task, without its mark, and the lines of its files."""
+    told = [f"{file}{_size_of(file)}" for file in files]
+    if len(told) == 1 and not made.failures:
+        return told
+    many = str(made) if made.failures or told else word
+    return [many, *(f"  {line}" for line in told)]
+
+
+def _size_of(file: Path) -> str:
+    try:
+        return f" ({file.stat().st_size:,} bytes)"
+    except OSError:
+        return ""  # Moved away already, by whoever waits for it.
 
 
 def _story_of(standing: Standing) -> str:
@@ -341,7 +324,22 @@ def _story_of(standing: Standing) -> str:
         f"{phase} {seconds:.1f} s" for phase, seconds in standing.time_per_phase.items() if seconds >= SHORTEST_TOLD_S
     )
     polls = f"{standing.polls} poll{'' if standing.polls == 1 else 's'}"
-    return " · ".join(part for part in (spent, polls, _OWED[standing.billing]) if part)
+    return " · ".join(part for part in (spent, polls, OWED[standing.billing]) if part)
+
+
+def _partly(made: Made, next_command: str | None) -> dict[str, Any] | None:
+    """Say for machines what failed inside a success."""
+    if not made.failures:
+        return None
+    first = made.failures[0]
+    return error_words(
+        "PartlyFailed" if made.assets else "AllFailed",
+        str(made),
+        try_again=TryAgain.NO if made.assets else TryAgain.UNKNOWN,
+        code=first.code,
+        message=first.message,
+        next_command=next_command,
+    )
 
 
 def _trouble_of(
@@ -350,7 +348,7 @@ def _trouble_of(
     """Say for machines why this is no success: what was asked for cannot be done, or the task failed."""
     if problem is None and standing.phase is not Phase.FAILED:
         return None
-    return _error(
+    return error_words(
         "TaskFailed" if problem is None else "NotDone",
         headline,
         kind=standing.kind,
@@ -368,11 +366,13 @@ def _without_token(error: ResilientPollError) -> str:
     return str(error).replace(f" [resume token {token}]", "")
 
 
-def _next_lines(next_command: str | None) -> tuple[str, ...]:
+def next_lines(next_command: str | None) -> tuple[str, ...]:
+    """Return the line that shows what to type next, if there is anything."""
     return () if next_command is None else (f"  $ {next_command}",)
 
 
-def _error(name: str, text: str, **more: Any) -> dict[str, Any]:
-    values = dict.fromkeys(ERROR_WORDS)
+def error_words(name: str, text: str, **more: Any) -> dict[str, Any]:
+    """Return the object under ``error``; what is not given is null."""
+    values: dict[str, Any] = dict.fromkeys(ERROR_WORDS)
     values.update(type=name, text=text, **more)
     return values

@@ -9,21 +9,35 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
+from resilient_poll.cli.accidents import report_of_interruption, report_of_surprise
 from resilient_poll.cli.exit_codes import ExitCode, verdict_on_phase
 from resilient_poll.cli.interrupts import Interrupted, Interrupts
-from resilient_poll.cli.progress import Progress
-from resilient_poll.cli.report import Report, report_of_error, report_of_interruption, report_of_surprise
+from resilient_poll.cli.progress import HELD_RESULT, Progress
+from resilient_poll.cli.report import Report, report_of_direct, report_of_error
+from resilient_poll.cli.saving import save_direct, save_task
 from resilient_poll.dashscope.client import DashScope
+from resilient_poll.dashscope.endpoints import ENDPOINTS
+from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.task import Task
-from resilient_poll.drive.clocks import RealClock
-from resilient_poll.errors import DownloadFailed, ResilientPollError, Standing, TaskError
+from resilient_poll.drive.clocks import Clock, RealClock
+from resilient_poll.errors import (
+    ConfigurationError,
+    DownloadFailed,
+    ResilientPollError,
+    ResultAtOnce,
+    Standing,
+    StillGoing,
+    TaskError,
+)
+from resilient_poll.events import Event
 from resilient_poll.machine.lifecycle import OPEN, Phase
 from resilient_poll.machine.policy import WaitPolicy
 from resilient_poll.machine.schedules import Fixed
 
-__all__ = ["PROGRAM", "Plan", "Session"]
+__all__ = ["PROGRAM", "Plan", "Session", "Wanted", "connect", "is_synchronous"]
 
 PROGRAM = "resilient-poll"
 
@@ -36,8 +50,9 @@ class Plan:
         dialect: The dialect's name, or None to infer it.
         base_url: Where the service is, or None for the environment's or the dialect's own.
         interval_s: The pause between polls.
-        target: Where the video goes.
+        target: Where the results go.
         task_id: The id or token that was typed, for commands about a task that exists.
+        creates: Whether the command would make something.
     """
 
     dialect: str | None
@@ -45,6 +60,7 @@ class Plan:
     interval_s: float | None = None
     target: Path | None = None
     task_id: str | None = None
+    creates: bool = False
 
     def command(self, verb: str, task_id: str) -> str:
         """Return what to type to do something about a task, under the same options."""
@@ -58,9 +74,27 @@ class Plan:
         return shlex.join(words)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is to be made.
+
+    Attributes:
+        model: The model's name.
+        what: What to make, in the service's words.
+        how: How to make it.
+        endpoint: Where.
+    """
+
+    model: str
+    what: Mapping[str, Any]
+    how: Mapping[str, Any] | None
+    endpoint: str
+
+
 class _Stage(Enum):
     NOTHING_SENT = auto()
     CREATING = auto()
+    GENERATING = auto()
     ASKING = auto()
     CANCELING = auto()
     SAVING = auto()
@@ -80,6 +114,7 @@ class Session:
         self._progress = Progress()
         self._stage = _Stage.NOTHING_SENT
         self._task: Task | None = None
+        self._direct: DirectOutcome | None = None
         self._task_id = plan.task_id
         interrupts.on_deferred = self._progress.on_deferred
 
@@ -110,16 +145,42 @@ class Session:
         finally:
             interrupts.finish()
 
-    def submit(
-        self, client: DashScope, model: str, what: Mapping[str, Any], how: Mapping[str, Any] | None, timeout_s: float
-    ) -> Task:
-        """Create a task; a signal waits until its id is in hand."""
+    def submit(self, client: DashScope, wanted: Wanted, timeout_s: float) -> Task | DirectOutcome:
+        """Create a task; a signal waits until its id is in hand. What came at once instead is returned as well."""
+        if is_synchronous(wanted.endpoint):
+            raise ConfigurationError(
+                f"the endpoint {wanted.endpoint!r} answers with the result itself and makes no task: use run; "
+                "nothing was sent"
+            )
         self._progress.begin("submitting")
         self._stage = _Stage.CREATING
         with self._interrupts.deferred():
-            task = client.submit(model, what, how, timeout=timeout_s)
+            try:
+                task = client.submit(wanted.model, wanted.what, wanted.how, endpoint=wanted.endpoint, timeout=timeout_s)
+            except ResultAtOnce as error:
+                made: DirectOutcome = error.outcome
+                self._direct = made
+                return made
             self._take(task, is_new=True)
         return task
+
+    def make(self, client: DashScope, wanted: Wanted, timeout_s: float) -> Task | DirectOutcome:
+        """Create a task, or ask for a result where the endpoint makes no tasks; see :meth:`submit`."""
+        if not is_synchronous(wanted.endpoint):
+            return self.submit(client, wanted, timeout_s)
+        self._progress.begin("asking for the result")
+        self._progress.held_note = HELD_RESULT
+        self._stage = _Stage.GENERATING
+        with self._interrupts.deferred():
+            try:
+                self._direct = client.generate(
+                    wanted.model, wanted.what, wanted.how, endpoint=wanted.endpoint, timeout=timeout_s
+                )
+            except StillGoing as error:  # It made a task of it after all.
+                task = client.task(error.resume_token or error.task_id)
+                self._take(task, is_new=True)
+                return task
+        return self._direct
 
     def pick_up(self, client: DashScope) -> Task:
         """Take up the task that was typed."""
@@ -145,11 +206,11 @@ class Session:
         self._stage = _Stage.CANCELING
         return task.cancel()
 
-    def save(self, task: Task, target: Path) -> Path:
-        """Write a finished task's video."""
+    def save(self, client: DashScope, made: Task | DirectOutcome, target: Path) -> tuple[Path, ...]:
+        """Write everything that was made."""
         self._progress.begin(f"saving to {target}")
         self._stage = _Stage.SAVING
-        return task.download(target)
+        return save_direct(client, made, target) if isinstance(made, DirectOutcome) else save_task(made, target)
 
     def _take(self, task: Task, *, is_new: bool = False) -> None:
         self._task, self._task_id = task, task.id
@@ -160,16 +221,11 @@ class Session:
             self._progress.watch(task)
 
     def _connect(self) -> DashScope:
-        policy = WaitPolicy() if self._plan.interval_s is None else WaitPolicy(schedule=Fixed(self._plan.interval_s))
-        return DashScope(
-            dialect=self._plan.dialect,
-            base_url=self._plan.base_url,
-            wait_policy=policy,
-            clock=_WatchedClock(self._interrupts, self._progress),
-            on_event=self._progress.on_event,
-        )
+        return connect(self._plan, _WatchedClock(self._interrupts, self._progress), self._progress.on_event)
 
     def _report_error(self, error: ResilientPollError) -> Report:
+        if self._direct is not None:
+            return report_of_direct(self._direct, problem=_about_a_request(error, self._direct))
         task_id = error.task_id if isinstance(error, TaskError) else None
         verb = None
         if isinstance(error, DownloadFailed):
@@ -179,25 +235,35 @@ class Session:
         return report_of_error(
             error,
             task_id=self._task_id,
-            creates=self._task_id is None,
+            creates=self._plan.creates and self._task_id is None,
             next_command=self._plan.command(verb, task_id) if verb and task_id else None,
         )
 
     def _report_surprise(self, error: Exception) -> Report:
+        if self._direct is not None:
+            name = f"unexpected {type(error).__name__} (RESILIENT_POLL_TRACEBACK=1 shows more)"
+            return report_of_direct(self._direct, problem=f"{name}: {_RESULT_IN_HAND}")
         standing = None if self._task is None else self._task.standing
         verb = "download" if self._stage is _Stage.SAVING else "wait"
         return report_of_surprise(
             error,
             standing=standing,
             task_id=self._task_id,
-            may_have_sent=self._stage is _Stage.CREATING,
+            doubt=_DOUBTS.get(self._stage),
+            creates=self._plan.creates,
             next_command=None if self._task_id is None else self._plan.command(verb, self._task_id),
         )
 
     def _report_interruption(self, interruption: Interrupted) -> Report:
+        if self._direct is not None:
+            return report_of_direct(
+                self._direct, problem=f"interrupted ({interruption.signal_name}): {_RESULT_IN_HAND}"
+            )
         if self._task is None:
             verdict, meaning = self._meaning_without_task(interruption)
-            return report_of_interruption(interruption.signal_name, verdict, meaning, task_id=self._task_id)
+            return report_of_interruption(
+                interruption.signal_name, verdict, meaning, task_id=self._task_id, creates=self._plan.creates
+            )
         standing = self._task.standing
         verdict, verb, meaning = _meaning_with_task(self._stage, standing)
         return report_of_interruption(
@@ -211,18 +277,61 @@ class Session:
     def _meaning_without_task(self, interruption: Interrupted) -> tuple[tuple[ExitCode, str], str]:
         if interruption.forced:
             return (ExitCode.IN_DOUBT, "in_doubt"), (
-                "the submit was, or may have been, sent, and its answer was not awaited; there may be a task that will "
-                "be billed, and its id is not known here. Look for it at the service before anything is sent again. "
-                "Submitting again may pay twice."
+                "the submit was, or may have been, sent, and its answer was not awaited; "
+                f"{_DOUBTS[self._stage]}. Submitting again may pay twice."
             )
-        was_sent = self._stage is _Stage.CREATING and self._progress.story.trouble is not None
+        if not self._plan.creates:
+            return (ExitCode.OTHER, "interrupted"), "nothing was changed."
+        was_sent = self._stage in _DOUBTS and self._progress.story.trouble is not None
         said = "nothing was accepted" if was_sent else "nothing was sent"
         return (ExitCode.OTHER, "interrupted"), f"{said}."
 
 
+_DOUBTS: Mapping[_Stage, str] = MappingProxyType(
+    {
+        _Stage.CREATING: (
+            "there may be a task that will be billed, and its id is not known here. Look for it at the service before "
+            "anything is sent again"
+        ),
+        _Stage.GENERATING: "it may be billed, and there is no task by which its result could be found",
+    }
+)
+"""What may be owed if the stage is broken off in its middle."""
+_RESULT_IN_HAND = "the result came and is paid, and it is not on disk; there is no task to ask for it again"
+
+
+def is_synchronous(endpoint: str) -> bool:
+    """Tell whether an endpoint is known to answer with the result itself, by its name or by its path."""
+    return any(known.is_synchronous and endpoint in {known.name, known.path} for known in ENDPOINTS.values())
+
+
+def connect(plan: Plan, clock: Clock, on_event: Callable[[Event], None]) -> DashScope:
+    """Return the client that the options name.
+
+    Args:
+        plan: What the options say.
+        clock: Waits.
+        on_event: Is told every event.
+    """
+    policy = WaitPolicy() if plan.interval_s is None else WaitPolicy(schedule=Fixed(plan.interval_s))
+    return DashScope(dialect=plan.dialect, base_url=plan.base_url, wait_policy=policy, clock=clock, on_event=on_event)
+
+
+def _about_a_request(error: ResilientPollError, outcome: DirectOutcome) -> str:
+    """Return what an error says, of a request where it would speak of a task: there is none."""
+    if not isinstance(error, TaskError):
+        return str(error)
+    why = f": {error.__cause__}" if error.__cause__ is not None else ""
+    return f"request {outcome.request_id or 'without an id'}: {_RESULT_IN_HAND}{why}"
+
+
 def _meaning_with_task(stage: _Stage, standing: Standing) -> tuple[tuple[ExitCode, str], str, str]:
     if stage is _Stage.SAVING:
-        return (ExitCode.OTHER, "download_failed"), "download", "succeeded and is paid, and its video is not on disk."
+        return (
+            (ExitCode.OTHER, "download_failed"),
+            "download",
+            "succeeded and is paid, and what it made is not on disk.",
+        )
     if stage is _Stage.CANCELING:
         return (ExitCode.STILL_GOING, "still_going"), "status", "may have been canceled or not."
     if standing.phase not in OPEN:

@@ -11,12 +11,12 @@ from rich.text import Text
 
 from resilient_poll.cli.report import Report, printable
 
-__all__ = ["PatientConsole", "give_up_on", "print_report", "write_any_character"]
+__all__ = ["PatientConsole", "emit", "give_up_on", "print_report", "write_any_character"]
 
 SMALLEST_WIDTH = 20
 """rich prints nothing at all on a terminal whose width it takes for 0."""
 
-_LINE_STYLES = {"✓": "bold green", "✗": "bold red", "…": "bold yellow", "  $": "bold", "  ": "dim"}
+_LINE_STYLES = {"✓": "bold green", "✗": "bold red", "…": "bold yellow", "!": "bold yellow", "  $": "bold", "  ": "dim"}
 
 
 class _PatientStream:
@@ -64,6 +64,12 @@ def write_any_character() -> None:
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
+
+
+def emit(report: Report, *, as_json: bool) -> int:
+    """Print a report, and return its exit code."""
+    print_report(report, as_json=as_json)
+    return int(report.exit_code)
 
 
 def print_report(report: Report, *, as_json: bool) -> None:

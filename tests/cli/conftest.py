@@ -17,6 +17,10 @@ SCENARIOS = {
     "goes-on": "tasks: [RUNNING]",
     "queues": "dialects: [dashscope]\ntasks: [PENDING 50 polls -> SUCCEEDED]",
     "refuses-to-say": "poll: [{status: 401, times: 100}]\ntasks: [RUNNING]",
+    "two-of-three": "dialects: [dashscope]\ntasks: [{lifecycle: SUCCEEDED, results: [ok, {code: DataInspectionFailed, "
+    "message: Not this one.}, ok]}]",
+    "none-of-two": "dialects: [dashscope]\ntasks: [{lifecycle: SUCCEEDED, results: [{code: InternalError}, "
+    "{code: DataInspectionFailed}]}]",
     "one-bad-gateway": 'poll: [{status: 502, body: "<html>bad gateway</html>"}]\ntasks: [RUNNING 1 poll -> SUCCEEDED]',
 }
 

@@ -288,8 +288,8 @@ def test_a_surprise_names_the_task(
 @pytest.mark.parametrize(
     ("at", "words", "again", "said"),
     [
-        ("dashscope.client.DashScope.submit", ("submit", *MAKE), "unknown", "look before you submit again"),
-        ("cli.app._what_to_make", ("submit", *MAKE), "yes", "nothing was sent"),
+        ("dashscope.client.DashScope.submit", ("submit", *MAKE), "unknown", "Look for it at the service"),
+        ("cli.tasks._what_to_make", ("submit", *MAKE), "yes", "nothing was sent"),
         ("dashscope.client.DashScope.task", ("status", "t1"), "no", "task t1 is not affected"),
     ],
 )
