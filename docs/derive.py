@@ -9,10 +9,13 @@ from pathlib import Path
 
 from fake_server.scenario import load_scenario, shipped_scenarios
 from resilient_poll.cli.exit_codes import MEANINGS
+from resilient_poll.dashscope.endpoints import ENDPOINTS
+from resilient_poll.dashscope.error_catalogue import catalogue_rows
+from resilient_poll.error_kinds import TryAgain
 from resilient_poll.machine.lifecycle import BILLING_BY_PHASE, ENDS, MOVES, OPEN, Phase
 
 ROOT = Path(__file__).resolve().parents[1]
-README = ROOT / "README.md"
+PAGES = (ROOT / "README.md", ROOT / "docs" / "api.md")
 _BLOCK = re.compile(r"(<!-- derived: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -83,6 +86,31 @@ def scenarios_table() -> str:
     return "\n".join(["| scenario | what happens | a good client reports |", "|---|---|---|", *rows])
 
 
+def endpoints_table() -> str:
+    """List the documented endpoints."""
+    rows = [
+        f"| `{endpoint.name}` | {endpoint.makes} | `{'generate' if endpoint.is_synchronous else 'submit'}` "
+        f"| {', '.join(sorted(endpoint.dialects))} | `{endpoint.path}` |"
+        for endpoint in ENDPOINTS.values()
+    ]
+    return "\n".join(["| endpoint | makes | by | dialects | path |", "|---|---|---|---|---|", *rows])
+
+
+def errors_table() -> str:
+    """List what the documented error codes mean."""
+    head = ("dialect", "HTTP", "codes", "kind", "try again", "on a create", "means")
+    rows = [f"| {' | '.join(row)} |" for row in catalogue_rows()]
+    return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *rows])
+
+
+def try_again_table() -> str:
+    """List what the advice in an error means, taken from its own docstrings."""
+    source = (ROOT / "resilient_poll" / "error_kinds.py").read_text().partition("class TryAgain")[2]
+    meanings = dict(re.findall(r'^    ([A-Z_]+) = "[a-z_]+"\n    """(.*?)"""', source, re.MULTILINE | re.DOTALL))
+    rows = [f"| `{word.value}` | {' '.join(meanings[word.name].split())} |" for word in TryAgain]
+    return "\n".join(["| `try_again` | meaning |", "|---|---|", *rows])
+
+
 def source_of(file: str, start: str, end: str) -> Callable[[], str]:
     """Return a function that shows the lines of a file between two marks."""
 
@@ -105,10 +133,13 @@ DERIVED: dict[str, Callable[[], str]] = {
     "ours": source_of("examples/minimal_poller.py", "# --- ours ---\n", "# --- end ---\n"),
     "contrast": contrast,
     "other-api": source_of("examples/other_api.py", "# --- example ---\n", "# --- end ---\n"),
+    "endpoints": endpoints_table,
+    "errors": errors_table,
     "exit-codes": exit_codes_table,
     "lifecycle": lifecycle_diagram,
     "phases": phases_table,
     "scenarios": scenarios_table,
+    "try-again": try_again_table,
 }
 
 
@@ -122,5 +153,6 @@ def rewritten(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(rewritten(README.read_text()))
-    sys.stdout.write(f"{README.name} is up to date\n")
+    for page in PAGES:
+        page.write_text(rewritten(page.read_text()))
+        sys.stdout.write(f"{page.relative_to(ROOT)} is up to date\n")

@@ -19,7 +19,12 @@ from tests.support.fake_process import FakeProcess, running_fake
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DERIVED = re.compile(r"<!-- derived: .*?<!-- end -->", re.DOTALL)
-EXAMPLES = re.findall(r"```python\n(.*?)```", DERIVED.sub("", README), re.DOTALL)
+PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", ROOT / "docs" / "api.md")}
+
+
+def examples_of(page: str) -> list[str]:
+    """Return the Python examples of a page that are not derived."""
+    return re.findall(r"```python\n(.*?)```", DERIVED.sub("", PAGES[page]), re.DOTALL)
 
 
 def load(path: Path) -> ModuleType:
@@ -31,9 +36,10 @@ def load(path: Path) -> ModuleType:
     return module
 
 
-def test_what_is_derived_is_up_to_date() -> None:
+@pytest.mark.parametrize("page", PAGES)
+def test_what_is_derived_is_up_to_date(page: str) -> None:
     """Every derived block is what the code derives now; `make docs` mends it."""
-    assert load(ROOT / "docs" / "derive.py").rewritten(README) == README
+    assert load(ROOT / "docs" / "derive.py").rewritten(PAGES[page]) == PAGES[page]
 
 
 def test_every_move_is_drawn() -> None:
@@ -68,12 +74,24 @@ def test_the_examples_run(world: FakeProcess, tmp_path: Path, capsys: pytest.Cap
 
     with DashScope() as client:
         names: dict[str, Any] = {"id_or_token": client.submit("wan2.5-t2v-preview", {"prompt": "x"}).resume_token}
-    assert len(EXAMPLES) == 4
-    for number, example in enumerate(EXAMPLES):
+    examples = examples_of("README.md")
+    assert len(examples) == 4
+    for number, example in enumerate(examples):
         exec(compile(example, f"README example {number}", "exec"), names)  # noqa: S102  # that is the point
     assert (tmp_path / "clip.mp4").stat().st_size > 1000
     assert names["outcome"].billing == "BILLED"
     assert "QUEUED → RUNNING" in capsys.readouterr().out
+
+
+def test_the_examples_of_the_whole_api_run(world: FakeProcess, tmp_path: Path) -> None:
+    """Every Python example of docs/api.md runs, in order, against the fake, and the first leaves four images."""
+    del world  # it only has to be there
+    examples = examples_of("api.md")
+    assert examples
+    for number, example in enumerate(examples):
+        exec(compile(example, f"api.md example {number}", "exec"), {})  # noqa: S102  # that is the point
+    images = [tmp_path / f"cat-{index}.png" for index in range(1, 5)]
+    assert all(image.read_bytes().startswith(b"\x89PNG") for image in images)
 
 
 def test_the_contrast_is_true() -> None:
@@ -97,6 +115,7 @@ def test_every_command_is_documented() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    """Every relative link of README leads to a file that exists."""
-    for target in re.findall(r"\]\((?!http)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+    """Every relative link of the pages leads to a file that exists."""
+    for page, folder in (("README.md", ROOT), ("api.md", ROOT / "docs")):
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", PAGES[page]):
+            assert (folder / target).exists(), target
