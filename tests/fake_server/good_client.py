@@ -6,11 +6,13 @@ It is no second poller: one loop over virtual seconds, without a socket, that ob
 from __future__ import annotations
 
 import email.utils
+import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fake_server.engine import Drop, Reply
-from tests.fake_server.driving import Hand, content, header
+from fake_server.wire.endpoints import BY_NAME
+from tests.fake_server.driving import ASYNC, BASES, Hand, content, header
 
 if TYPE_CHECKING:
     from fake_server.scenario import Scenario
@@ -58,9 +60,8 @@ class GoodClient:
 
     def _submit(self, number: int) -> None:
         deadline_s = self.hand.now_s + self.scenario.client.submit_timeout_s
-        body = b'{"model": "m", "input": {"prompt": "clip %d"}}' % number
         while True:
-            reply = self.hand.create(body)
+            reply = self._create()
             if isinstance(reply, Drop) or reply.status >= 500:
                 self.outcomes[number] = "IN_DOUBT"
             elif reply.status == 429:
@@ -71,9 +72,19 @@ class GoodClient:
                 self.outcomes[number] = "THROTTLED"
             elif reply.status != 200:
                 self.outcomes[number] = "REFUSED"
+            elif BY_NAME[self.scenario.client.endpoint].synchronous:
+                self._end(number, "SUCCEEDED", content(reply)["output"])
             else:
                 self.waiting[number] = content(reply)["output"]["task_id"]
             return
+
+    def _create(self) -> Reply | Drop:
+        brief = self.scenario.client
+        endpoint = BY_NAME[brief.endpoint]
+        headers = self.hand.headers if endpoint.synchronous else (*self.hand.headers, ASYNC)
+        body = {"model": brief.model, "input": brief.input, "parameters": brief.parameters}
+        path = BASES[self.hand.dialect] + endpoint.path
+        return self.hand.send("POST", path, headers=headers, body=json.dumps(body).encode())
 
     def _poll(self, number: int, task_id: str, unknown_since: dict[int, float]) -> None:
         reply = self.hand.poll(task_id)
@@ -91,11 +102,21 @@ class GoodClient:
         elif self.hand.now_s - since_s >= UNKNOWN_GRACE_S:
             self._end(number, "EXPIRED")
         if status in ENDS:
-            self._end(number, status)
-        if status == "SUCCEEDED" and self.scenario.client.download:
-            path = output["video_url"].removeprefix("http://fake.test")
-            assert self.hand.ask("GET", path, headers=()).status == 200
+            self._end(number, status, output)
 
-    def _end(self, number: int, outcome: str) -> None:
+    def _end(self, number: int, outcome: str, output: dict[str, Any] | None = None) -> None:
         self.outcomes[number] = outcome
-        del self.waiting[number]
+        self.waiting.pop(number, None)
+        if outcome == "SUCCEEDED" and self.scenario.client.download:
+            paths = [url.removeprefix("http://fake.test") for url in urls_in(output) if "/assets/" in url]
+            assert paths
+            for path in paths:
+                assert self.hand.ask("GET", path, headers=()).status == 200
+
+
+def urls_in(value: Any) -> list[str]:
+    """Every URL in an answer, wherever it stands."""
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return [url for item in inner for url in urls_in(item)]
+    return [value] if isinstance(value, str) and value.startswith("http") else []
