@@ -11,6 +11,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from resilient_poll.http.retry_after import read_date
+
 __all__ = ["RateLimit", "read_rate_limit"]
 
 LONGEST_WINDOW_S = 3600.0
@@ -41,7 +43,8 @@ def read_rate_limit(
 
     Args:
         header: Returns all values of a header by its name in lower case.
-        now_wall_s: The client's clock, in seconds since 1970.
+        now_wall_s: The client's clock, in seconds since 1970, for answers without a ``Date``
+            of their own: the reset is a time of the service's clock.
         quota: ``"requests"`` or ``"tokens"``.
 
     Returns:
@@ -52,7 +55,10 @@ def read_rate_limit(
     reset = _number(header(f"x-ratelimit-reset-{quota}"))
     if limit is None and remaining is None:
         return None
-    resets_in_s = None if reset is None else max(0.0, reset - now_wall_s)
+    dates = header("date")
+    answered_wall_s = read_date(dates[0].strip()) if len(dates) == 1 else None
+    since_s = now_wall_s if answered_wall_s is None else answered_wall_s
+    resets_in_s = None if reset is None else max(0.0, reset - since_s)
     if resets_in_s is not None and resets_in_s > LONGEST_WINDOW_S:
         resets_in_s = None
     return RateLimit(None if limit is None else int(limit), None if remaining is None else int(remaining), resets_in_s)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-__all__ = ["RetryAfter", "read_retry_after"]
+__all__ = ["RetryAfter", "read_date", "read_retry_after"]
 
 LONGEST_RETRY_AFTER_S = 7 * 24 * 3600.0
 """Longer hints are junk: no quota of the services known here returns later than in a week."""
@@ -55,10 +55,10 @@ def read_retry_after(values: Sequence[str], dates: Sequence[str], now_wall_s: fl
     value = values[0].strip()
     if _SECONDS.fullmatch(value):
         return _within_reason(value, float(value))
-    at_wall_s = _read_date(value)
+    at_wall_s = read_date(value)
     if at_wall_s is None:
         return _ignored(value, "is neither seconds nor a date")
-    answered_wall_s = _read_date(dates[0].strip()) if len(dates) == 1 else None
+    answered_wall_s = read_date(dates[0].strip()) if len(dates) == 1 else None
     base_wall_s = now_wall_s if answered_wall_s is None else answered_wall_s
     return _within_reason(value, max(0.0, at_wall_s - base_wall_s))
 
@@ -74,7 +74,8 @@ def _ignored(value: str, what: str) -> RetryAfter:
     return RetryAfter(ignored=f"Retry-After {shown!r} {what}")
 
 
-def _read_date(value: str) -> float | None:
+def read_date(value: str) -> float | None:
+    """Return an HTTP date in seconds since 1970, or None if it is none."""
     # The shape is checked first: the standard library's reader makes dates of odder things.
     if not _DATE.fullmatch(value) or value.count(":") != 2:
         return None
