@@ -130,7 +130,7 @@ class Slots:
     def adopt(self, task: object) -> None:
         """Count a task that was accepted elsewhere."""
         with self._guard:
-            self._open[task] = False
+            self._open.setdefault(task, False)
 
     def saw(self, task: object, now_s: float, *, is_queued: bool) -> None:
         """An open task was seen open; whether it waits in the service's own queue."""

@@ -100,7 +100,8 @@ class Service:
             self.throttles += 1
             if not self.hints:
                 return Throttled()
-            wait_s = max(1.0, math.ceil(running[0] - now_s))
+            # With no room at all (a cap of 0) somebody else has it.
+            wait_s = max(1.0, math.ceil(running[0] - now_s)) if running else 4.0
             self.refused_until.append((now_s, now_s + wait_s))
             return Throttled(retry_after_s=wait_s)
         start_s = now_s if len(running) < self.cap else running[len(running) - self.cap]
