@@ -8,7 +8,7 @@ import sys
 import click
 
 from resilient_poll import __version__
-from resilient_poll.cli import tasks
+from resilient_poll.cli import listing, tasks
 from resilient_poll.cli.exit_codes import ExitCode, exit_code_help
 from resilient_poll.cli.interrupts import Interrupts
 from resilient_poll.cli.report import makes_nothing, report_of_error
@@ -72,6 +72,7 @@ for command in (
     tasks.status,
     tasks.cancel,
     tasks.download,
+    listing.list_tasks,
 ):
     cli.add_command(command)
 

@@ -23,7 +23,7 @@ resilient-poll run --endpoint image-synchronous --model wan2.6-image \
 _SUBMIT = r"""
 ID=$(resilient-poll submit --model wan2.6-t2v --prompt 'a cat')
 
-resilient-poll submit --model wan2.6-t2v --prompt 'a cat' --json > cat.json
+resilient-poll submit --model wan2.6-t2v --prompt 'a cat' --json >cat.json
 """
 _WAIT = r"""
 resilient-poll wait "$ID"
@@ -46,6 +46,12 @@ resilient-poll download "$ID"
 resilient-poll download "$ID" -o 'cat-{index}.{extension}'
 """
 
+_LIST = r"""
+resilient-poll list --remote --since 6h --status SUCCEEDED
+
+resilient-poll list --remote --since 2026-11-22T08:00+01:00 --json
+"""
+
 EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         name: tuple(text.strip().split("\n\n"))
@@ -56,6 +62,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "status": _STATUS,
             "cancel": _CANCEL,
             "download": _DOWNLOAD,
+            "list": _LIST,
         }.items()
     }
 )

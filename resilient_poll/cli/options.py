@@ -17,6 +17,7 @@ from resilient_poll.machine.schedules import Fixed
 
 __all__ = [
     "connection_options",
+    "connection_options_with",
     "create_options",
     "endpoint_option",
     "output_option",
@@ -58,18 +59,31 @@ class _Target(click.Path):
 
 def connection_options(command: Command) -> Command:
     """Add what every command needs to reach the service."""
-    return _all(
-        command,
-        click.option(
-            "--dialect",
-            type=click.Choice(list(DIALECTS)),
-            help="How the service speaks. Default: the one whose environment variables are set.",
-        ),
-        click.option("--base-url", metavar="URL", help="Where the service is. Default: the environment's or its own."),
-        click.option(
-            "--json", "as_json", is_flag=True, help="Print exactly one JSON object on stdout, also on errors."
-        ),
-    )
+    return connection_options_with("Print exactly one JSON object on stdout, also on errors.")(command)
+
+
+def connection_options_with(json_help: str) -> Callable[[Command], Command]:
+    """Return what adds the options of every command, of one that prints JSON in its own way.
+
+    Args:
+        json_help: What ``--json`` does there.
+    """
+
+    def add(command: Command) -> Command:
+        return _all(
+            command,
+            click.option(
+                "--dialect",
+                type=click.Choice(list(DIALECTS)),
+                help="How the service speaks. Default: the one whose environment variables are set.",
+            ),
+            click.option(
+                "--base-url", metavar="URL", help="Where the service is. Default: the environment's or its own."
+            ),
+            click.option("--json", "as_json", is_flag=True, help=json_help),
+        )
+
+    return add
 
 
 def create_options(command: Command) -> Command:

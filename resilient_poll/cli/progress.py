@@ -18,8 +18,9 @@ from resilient_poll.cli.streams import PatientConsole
 from resilient_poll.dashscope.task import Task
 from resilient_poll.events import AttemptFailed, Event, HintIgnored, IllegalMove, Throttled, UnlistedStatus
 
-__all__ = ["HELD_RESULT", "HELD_TASK", "Progress", "Story"]
+__all__ = ["HELD_RESULT", "HELD_TASK", "LISTING", "STATUS_STYLES", "Progress", "Story"]
 
+LISTING = "listing"
 FRAMES_A_SECOND = 10
 FRAMES = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SHORT_ID = 8
@@ -28,7 +29,7 @@ HELD_TASK = "a create is out: waiting for its answer (60 s at most), so that no 
 HELD_RESULT = (
     "the request is out: waiting for its answer (180 s at most), so that no paid result is lost; again to force"
 )
-_STYLES = {"SUCCEEDED": "bold green", "FAILED": "bold red", "CANCELED": "bold red", "RUNNING": "bold cyan"}
+STATUS_STYLES = {"SUCCEEDED": "bold green", "FAILED": "bold red", "CANCELED": "bold red", "RUNNING": "bold cyan"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Progress:
         self.story = Story(time.monotonic())
         self._task: Task | None = None
         self.held_note = HELD_TASK
+        self._without_answer = "not sent"
         # rich also calls a log file with FORCE_COLOR a terminal; an animation in one is noise.
         is_terminal = self._console.file.isatty() and not self._console.is_dumb_terminal
         self._live = (
@@ -101,6 +103,7 @@ class Progress:
         """Tell what the command is at now."""
         self.story = replace(self.story, doing=doing, next_s=None)
         self._say(doing)
+        self._without_answer = "a page did not come" if doing == LISTING else "not sent"
 
     def accepted(self, task: Task) -> None:
         """Leave the id of a new task on the terminal for good: the live line is short, and gone after a kill."""
@@ -126,7 +129,8 @@ class Progress:
                 # Whether it is asked again after that is not known here: the time may be up before.
                 self._say(f"{trouble}, quiet for {max(0.0, event.until_s - now_s):.1f} s")
             case AttemptFailed():
-                trouble = f"{'a poll brought nothing' if event.task_id else 'not sent'} ({event.reason})"
+                what = "a poll brought nothing" if event.task_id else self._without_answer
+                trouble = f"{what} ({event.reason})"
                 self._say(f"{trouble}, trying again")
             case HintIgnored():
                 trouble = f"Retry-After ignored: {event.reason}"
@@ -211,7 +215,7 @@ def _trail(story: Story, now_s: float) -> Text:
         is_last = index == len(story.trail) - 1
         end_s = now_s if is_last else story.trail[index + 1][1]
         trail.append(" → " if index else "", style="dim")
-        trail.append(printable(word), style=_STYLES.get(word, "bold") if is_last else "dim")
+        trail.append(printable(word), style=STATUS_STYLES.get(word, "bold") if is_last else "dim")
         trail.append(f" {_duration(end_s - since_s)}", style="" if is_last else "dim")
     return trail
 

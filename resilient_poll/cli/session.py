@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
@@ -15,11 +15,12 @@ from typing import Any, Self
 from resilient_poll.cli.accidents import report_of_interruption, report_of_surprise
 from resilient_poll.cli.exit_codes import ExitCode, verdict_on_phase
 from resilient_poll.cli.interrupts import Interrupted, Interrupts
-from resilient_poll.cli.progress import HELD_RESULT, Progress
+from resilient_poll.cli.progress import HELD_RESULT, LISTING, Progress
 from resilient_poll.cli.report import Report, report_of_direct, report_of_error
 from resilient_poll.cli.saving import save_direct, save_task
 from resilient_poll.dashscope.client import DashScope
 from resilient_poll.dashscope.endpoints import ENDPOINTS
+from resilient_poll.dashscope.listing import ListedTask
 from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.task import Task
 from resilient_poll.drive.clocks import Clock, RealClock
@@ -181,6 +182,11 @@ class Session:
                 self._take(task, is_new=True)
                 return task
         return self._direct
+
+    def listing(self, tasks: Iterator[ListedTask]) -> Iterator[ListedTask]:
+        """Read the service's list, page by page."""
+        self._progress.begin(LISTING)
+        yield from tasks
 
     def pick_up(self, client: DashScope) -> Task:
         """Take up the task that was typed."""

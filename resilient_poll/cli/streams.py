@@ -11,7 +11,7 @@ from rich.text import Text
 
 from resilient_poll.cli.report import Report, printable
 
-__all__ = ["PatientConsole", "emit", "give_up_on", "print_report", "write_any_character"]
+__all__ = ["PatientConsole", "emit", "give_up_on", "print_lines", "print_report", "write_any_character"]
 
 SMALLEST_WIDTH = 20
 """rich prints nothing at all on a terminal whose width it takes for 0."""
@@ -70,6 +70,15 @@ def emit(report: Report, *, as_json: bool) -> int:
     """Print a report, and return its exit code."""
     print_report(report, as_json=as_json)
     return int(report.exit_code)
+
+
+def print_lines(lines: list[str]) -> None:
+    """Print lines on stdout at once; if nobody takes them, that changes nothing else."""
+    try:
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+        sys.stdout.flush()
+    except OSError:
+        give_up_on(sys.stdout)
 
 
 def print_report(report: Report, *, as_json: bool) -> None:

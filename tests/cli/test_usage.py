@@ -13,7 +13,7 @@ from resilient_poll.cli.exit_codes import MEANINGS
 from tests.cli.command_line import MAKE, Account, here
 
 Capture = pytest.CaptureFixture[str]
-COMMANDS = ("run", "submit", "wait", "status", "cancel", "download")
+COMMANDS = ("run", "submit", "wait", "status", "cancel", "download", "list")
 WRONG = [
     ((), "Commands:"),
     (("sing",), "No such command"),
@@ -41,6 +41,12 @@ WRONG = [
     (("status", "rpt1.e30"), "resume token"),
     (("download", "t1", "-o", "no/such/folder/clip.mp4"), "nothing can be saved"),
     (("cancel", "t1"), "no way to cancel"),
+    (("list",), "no ledger of tasks on this machine yet: add --remote"),
+    (("list", "--remote"), "dialect 'aisa' documents no way to list tasks"),
+    (("list", "--remote", "--since", "yesterday"), "neither a time"),
+    (("list", "--remote", "--since", "2026-11-22T08:00"), "names no time zone"),
+    (("list", "--remote", "--until", "999999999d"), "longer ago than there are dates"),
+    (("list", "--remote", "--limit", "0"), "0 is not in the range"),
 ]
 
 
@@ -150,7 +156,7 @@ def test_help_documents_every_command(capfd: Capture, name: str) -> None:
 
 
 def test_help_lists_the_commands(capfd: Capture) -> None:
-    """The help names all six commands and says that the key comes from the environment; no option takes it."""
+    """The help names all commands and says that the key comes from the environment; no option takes it."""
     ended = here(capfd, "--help")
     assert tuple(sorted(cli.commands)) == tuple(sorted(COMMANDS))
     assert all(f"  {name} " in ended.stdout for name in COMMANDS)
