@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -33,21 +34,22 @@ def refused(why: str) -> ConfigurationError:
     return ConfigurationError(f"{why}; nothing was sent", safe_to_submit_again=SafeToSubmitAgain.YES)
 
 
-def checked_seconds(name: str, value: object) -> float:
+def checked_seconds(name: str, value: object, *, or_zero: bool = False) -> float:
     """Return a number of seconds that a wait can have.
 
     Args:
         name: What the caller calls it.
         value: What was passed.
+        or_zero: Whether zero makes sense.
 
     Raises:
         ConfigurationError: It is none; every wait here ends, so there is no value for "for ever".
     """
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= LONGEST_S:
+    is_enough = operator.ge if or_zero else operator.gt
+    if isinstance(value, int | float) and not isinstance(value, bool) and is_enough(value, 0) and value <= LONGEST_S:
         return value
-    raise ConfigurationError(
-        f"{name} must be a finite number of seconds greater than zero, not {shown(value)}; nothing was sent"
-    )
+    what = "zero or more" if or_zero else "greater than zero"
+    raise ConfigurationError(f"{name} must be a finite number of seconds, {what}, not {shown(value)}; nothing was sent")
 
 
 def checked_moment(name: str, value: object) -> datetime:

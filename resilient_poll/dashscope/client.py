@@ -9,12 +9,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from resilient_poll.dashscope.checking import checked_options, checked_seconds
 from resilient_poll.dashscope.client_core import ClientCore, Create
-from resilient_poll.dashscope.direct import standing_of_result
-from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths, telling_of_failure
+from resilient_poll.dashscope.direct import file_name_of, standing_of_result
+from resilient_poll.dashscope.download import DOWNLOAD_S, Saving, target_paths, telling_of_failure
 from resilient_poll.dashscope.endpoints import IMAGE_SYNCHRONOUS, VIDEO, Endpoint
 from resilient_poll.dashscope.limits import Limits
-from resilient_poll.dashscope.listing import LIST_S, MOST_PAGES, PAGE_SIZE, ListedTask, ListQuestion, Page, questions
+from resilient_poll.dashscope.listing import LIST_S, PAGE_SIZE, ListedTask, Listing, ListQuestion, Page, questions
 from resilient_poll.dashscope.many import finish_many
 from resilient_poll.dashscope.many_core import WORKERS, Finished, Job, Waits
 from resilient_poll.dashscope.outcome import DirectOutcome
@@ -78,6 +79,14 @@ class DashScope:
         on_event: Callable[[Event], None] | None = None,
         make_seed: Callable[[], str] | None = None,
     ) -> None:
+        checked_options(
+            dialect=dialect,
+            headers=headers,
+            wait_policy=wait_policy,
+            submit_policy=submit_policy,
+            clock=clock,
+            on_event=on_event,
+        )
         settings = resolve_settings(
             dialect=dialect, api_key=api_key, base_url=base_url, headers=headers, environ=os.environ
         )
@@ -172,9 +181,9 @@ class DashScope:
         submission = self._core.new_submission(timeout, self._clock.now(), create.endpoint)
         try:
             done = self._carry_out(submission, create)
-            return self._core.take_result(submission, done, self._clock.now())
+            return self._core.take_result(submission, done, self._clock.now(), create.endpoint)
         except BaseException as interruption:
-            self._core.broken_off(submission, interruption, self._clock.now())
+            self._core.broken_off(submission, interruption, self._clock.now(), create.endpoint)
             raise
 
     def submit_many(
@@ -279,7 +288,7 @@ class DashScope:
         asked = questions(
             self._core.settings.dialect, start=start, end=end, model=model, status=status, page_size=page_size
         )
-        return self._listed(asked, timeout)
+        return self._listed(asked, checked_seconds("timeout", timeout))
 
     def download_all(
         self, outcome: DirectOutcome, path: str | os.PathLike[str], *, timeout: float = DOWNLOAD_S
@@ -292,16 +301,18 @@ class DashScope:
             timeout: How many seconds all of them may take.
 
         Raises:
-            DownloadFailed: At least one is not on disk; they stay paid.
+            ConfigurationError: The path or the time makes no sense, or it is nothing that :meth:`generate` made.
+            DownloadFailed: At least one is not on disk, and it says which; the others are. They stay paid.
         """
-        name = outcome.request_id or "result"
-        targets = target_paths(path, name, outcome.assets, IMAGE_SYNCHRONOUS.extension)
-        deadline_s = self._clock.now().monotonic_s + timeout
+        name = file_name_of(outcome)
+        targets = target_paths(path, name, outcome.assets, outcome.extension)
+        deadline_s = self._clock.now().monotonic_s + checked_seconds("timeout", timeout, or_zero=True)
         with telling_of_failure(lambda: standing_of_result(outcome), self._core.settings.api_key):
-            return tuple(
-                self._saver.save(asset.url, target, deadline_s)
-                for asset, target in zip(outcome.assets, targets, strict=True)
-            )
+            saving = Saving(outcome.assets, targets)
+            for asset, target in saving.wanted:
+                with saving.one(target):
+                    self._saver.save(asset.url, target, deadline_s)
+            return saving.finish()
 
     def close(self) -> None:
         """Close the connections; those of your own client stay yours."""
@@ -319,9 +330,9 @@ class DashScope:
         submission = self._core.new_submission(timeout_s, self._clock.now(), create.endpoint)
         try:
             done = self._carry_out(submission, create)
-            return Task(self, self._core.accept(submission, done, self._clock.now()), create)
+            return Task(self, self._core.accept(submission, done, self._clock.now(), create.endpoint), create)
         except BaseException as interruption:
-            self._core.broken_off(submission, interruption, self._clock.now())
+            self._core.broken_off(submission, interruption, self._clock.now(), create.endpoint)
             raise
 
     def _carry_out(self, submission: Submission, create: Create) -> Done:
@@ -336,25 +347,18 @@ class DashScope:
         return self._core.after_create(answer, self._clock.now(), create.endpoint)
 
     def _listed(self, asked: tuple[ListQuestion, ...], timeout_s: float) -> Iterator[ListedTask]:
-        seen: set[str] = set()
-        for question in asked:
-            for number in range(1, MOST_PAGES + 1):
-                page = self._page(list_request(self._core.settings, question.page(number)), timeout_s)
-                for task in page.tasks:
-                    # New tasks push old ones to the next page, and the pieces of a window overlap.
-                    if task.task_id not in seen and question.wants(task):
-                        seen.add(task.task_id)
-                        yield task
-                if page.is_last:
-                    break
+        pages = Listing(asked)
+        while (parameters := pages.next_page()) is not None:
+            request = list_request(self._core.settings, parameters)
+            yield from pages.receive(self._page(request, pages.number, timeout_s))
 
-    def _page(self, request: HttpRequest, timeout_s: float) -> Page:
+    def _page(self, request: HttpRequest, number: int, timeout_s: float) -> Page:
         def perform(command: Submit | Query) -> Observation:
             try:
                 answer = self._exchange.query(request, command.timeout_s)
             except ExchangeFailed as failure:
                 return self._core.failure_of_query(failure)
-            return self._core.after_listing(answer, self._clock.now())
+            return self._core.after_listing(answer, self._clock.now(), number)
 
         lookup = self._core.new_lookup(timeout_s, self._clock.now())
         done = run(self._core.query_in_turn(lookup), perform, self._clock, self._core.publish)

@@ -14,12 +14,13 @@ from typing import Any, Self
 
 import anyio
 
+from resilient_poll.dashscope.checking import checked_options, checked_seconds
 from resilient_poll.dashscope.client_core import ClientCore, Create
-from resilient_poll.dashscope.direct import standing_of_result
-from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths, telling_of_failure
+from resilient_poll.dashscope.direct import file_name_of, standing_of_result
+from resilient_poll.dashscope.download import DOWNLOAD_S, Saving, target_paths, telling_of_failure
 from resilient_poll.dashscope.endpoints import IMAGE_SYNCHRONOUS, VIDEO, Endpoint
 from resilient_poll.dashscope.limits import Limits
-from resilient_poll.dashscope.listing import LIST_S, MOST_PAGES, PAGE_SIZE, ListedTask, ListQuestion, Page, questions
+from resilient_poll.dashscope.listing import LIST_S, PAGE_SIZE, ListedTask, Listing, ListQuestion, Page, questions
 from resilient_poll.dashscope.many_async import finish_many
 from resilient_poll.dashscope.many_core import WORKERS, Finished, Job, Waits
 from resilient_poll.dashscope.outcome import DirectOutcome
@@ -80,6 +81,14 @@ class AsyncDashScope:
         on_event: Callable[[Event], None] | None = None,
         make_seed: Callable[[], str] | None = None,
     ) -> None:
+        checked_options(
+            dialect=dialect,
+            headers=headers,
+            wait_policy=wait_policy,
+            submit_policy=submit_policy,
+            clock=clock,
+            on_event=on_event,
+        )
         settings = resolve_settings(
             dialect=dialect, api_key=api_key, base_url=base_url, headers=headers, environ=os.environ
         )
@@ -135,9 +144,9 @@ class AsyncDashScope:
         submission = self._core.new_submission(timeout, self._clock.now(), create.endpoint)
         try:
             done = await self._carry_out(submission, create)
-            return self._core.take_result(submission, done, self._clock.now())
+            return self._core.take_result(submission, done, self._clock.now(), create.endpoint)
         except BaseException as interruption:
-            self._core.broken_off(submission, interruption, self._clock.now())
+            self._core.broken_off(submission, interruption, self._clock.now(), create.endpoint)
             raise
 
     def submit_many(
@@ -186,7 +195,7 @@ class AsyncDashScope:
         asked = questions(
             self._core.settings.dialect, start=start, end=end, model=model, status=status, page_size=page_size
         )
-        return self._listed(asked, timeout)
+        return self._listed(asked, checked_seconds("timeout", timeout))
 
     async def download_all(
         self,
@@ -196,15 +205,15 @@ class AsyncDashScope:
         timeout: float = DOWNLOAD_S,  # noqa: ASYNC109  # checked between pieces, so that no half-made file stays
     ) -> tuple[Path, ...]:
         """Write everything that :meth:`generate` made to files; see :meth:`.DashScope.download_all`."""
-        name = outcome.request_id or "result"
-        targets = target_paths(path, name, outcome.assets, IMAGE_SYNCHRONOUS.extension)
-        deadline_s = self._clock.now().monotonic_s + timeout
+        name = file_name_of(outcome)
+        targets = target_paths(path, name, outcome.assets, outcome.extension)
+        deadline_s = self._clock.now().monotonic_s + checked_seconds("timeout", timeout, or_zero=True)
         with telling_of_failure(lambda: standing_of_result(outcome), self._core.settings.api_key):
-            saved = [
-                await self._saver.save(asset.url, target, deadline_s)
-                for asset, target in zip(outcome.assets, targets, strict=True)
-            ]
-        return tuple(saved)
+            saving = Saving(outcome.assets, targets)
+            for asset, target in saving.wanted:
+                with saving.one(target):
+                    await self._saver.save(asset.url, target, deadline_s)
+            return saving.finish()
 
     async def close(self) -> None:
         """Close the connections; those of your own client stay yours."""
@@ -223,9 +232,9 @@ class AsyncDashScope:
         submission = self._core.new_submission(timeout_s, self._clock.now(), create.endpoint)
         try:
             done = await self._carry_out(submission, create)
-            return AsyncTask(self, self._core.accept(submission, done, self._clock.now()), create)
+            return AsyncTask(self, self._core.accept(submission, done, self._clock.now(), create.endpoint), create)
         except BaseException as interruption:
-            self._core.broken_off(submission, interruption, self._clock.now())
+            self._core.broken_off(submission, interruption, self._clock.now(), create.endpoint)
             raise
 
     async def _carry_out(self, submission: Submission, create: Create) -> Done:
@@ -245,24 +254,19 @@ class AsyncDashScope:
         return self._core.after_create(answer, self._clock.now(), create.endpoint)
 
     async def _listed(self, asked: tuple[ListQuestion, ...], timeout_s: float) -> AsyncIterator[ListedTask]:
-        seen: set[str] = set()
-        for question in asked:
-            for number in range(1, MOST_PAGES + 1):
-                page = await self._page(list_request(self._core.settings, question.page(number)), timeout_s)
-                for task in page.tasks:
-                    if task.task_id not in seen and question.wants(task):
-                        seen.add(task.task_id)
-                        yield task
-                if page.is_last:
-                    break
+        pages = Listing(asked)
+        while (parameters := pages.next_page()) is not None:
+            request = list_request(self._core.settings, parameters)
+            for task in pages.receive(await self._page(request, pages.number, timeout_s)):
+                yield task
 
-    async def _page(self, request: HttpRequest, timeout_s: float) -> Page:
+    async def _page(self, request: HttpRequest, number: int, timeout_s: float) -> Page:
         async def perform(command: Submit | Query) -> Observation:
             try:
                 answer = await self._exchange.query(request, command.timeout_s)
             except ExchangeFailed as failure:
                 return self._core.failure_of_query(failure)
-            return self._core.after_listing(answer, self._clock.now())
+            return self._core.after_listing(answer, self._clock.now(), number)
 
         lookup = self._core.new_lookup(timeout_s, self._clock.now())
         done = await run(self._core.query_in_turn(lookup), perform, self._clock, self._core.publish)

@@ -11,17 +11,24 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from resilient_poll.dashscope import direct, error_catalogue, listing, requests, translate
+from resilient_poll.dashscope.checking import checked_seconds
 from resilient_poll.dashscope.dialects import LIFECYCLE
 from resilient_poll.dashscope.endpoints import VIDEO, Endpoint, endpoint_for
 from resilient_poll.dashscope.limits import Limits, account_of
 from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.redaction import answer_without_key, failure_without_key
-from resilient_poll.dashscope.results import assets_of
 from resilient_poll.dashscope.resume_token import PREFIX, read_token, write_token
 from resilient_poll.dashscope.settings import Settings
 from resilient_poll.drive.outcome import cause_of, submit_error
 from resilient_poll.drive.telling import logger, tell
-from resilient_poll.errors import ErrorKind, ListingFailed, ResilientPollError, TryAgain
+from resilient_poll.errors import (
+    ConfigurationError,
+    ErrorKind,
+    ListingFailed,
+    ResilientPollError,
+    SafeToSubmitAgain,
+    TryAgain,
+)
 from resilient_poll.events import Event, PhaseChanged
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.http.rate_limits import RateLimit, read_rate_limit
@@ -128,7 +135,12 @@ class ClientCore:
         self, timeout_s: float | None, now: Instant, endpoint: Endpoint = VIDEO, *, is_in_order: bool = False
     ) -> Submission:
         """Begin a submit; one of many is put in order by their batch."""
-        policy = self.submit_policy if timeout_s is None else replace(self.submit_policy, timeout_s=timeout_s)
+        policy = self.submit_policy
+        if timeout_s is not None:
+            try:
+                policy = replace(policy, timeout_s=checked_seconds("timeout", timeout_s))
+            except ConfigurationError as error:
+                raise ConfigurationError(str(error), safe_to_submit_again=SafeToSubmitAgain.YES) from None
         if endpoint.is_synchronous:
             policy = replace(policy, attempt_timeout_s=policy.synchronous_attempt_timeout_s)
         return Submission(policy, now, seed=self.make_seed(), floor=self.create_floor, is_in_order=is_in_order)
@@ -174,11 +186,12 @@ class ClientCore:
         scrubbed = self.scrub(answer)
         self.notice(scrubbed, now)
         must_have_assets = bool(endpoint.dialects) and not endpoint.is_synchronous
-        return translate.translate_create(
+        understood = translate.translate_create(
             scrubbed, self.settings.dialect, now.wall_s, must_have_assets=must_have_assets
         )
+        return direct.kept_result(scrubbed, understood) if endpoint.is_synchronous else understood
 
-    def accept(self, submission: Submission, done: Done, now: Instant) -> TaskRecord:
+    def accept(self, submission: Submission, done: Done, now: Instant, endpoint: Endpoint = VIDEO) -> TaskRecord:
         """Return the record of an accepted submit.
 
         Raises:
@@ -186,7 +199,13 @@ class ClientCore:
         """
         accepted = submission.accepted
         if accepted is None:
-            error = direct.result_at_once(submission) or submit_error(submission, done, now, classify=self.classify)
+            if submission.answered is not None:
+                logger.warning(
+                    "a paid result came in the place of a task; %s", direct.news_of_result(submission.answered)
+                )
+            error = direct.result_at_once(submission, endpoint) or submit_error(
+                submission, done, now, classify=self.classify
+            )
             level = logging.ERROR if done.reason is DoneReason.IN_DOUBT else logging.INFO
             logger.log(level, "%s", error)
             raise error
@@ -203,7 +222,7 @@ class ClientCore:
         logger.info("task %s accepted (%s); resume token %s", record.task_id, accepted.status, token)
         return record
 
-    def take_result(self, submission: Submission, done: Done, now: Instant) -> DirectOutcome:
+    def take_result(self, submission: Submission, done: Done, now: Instant, endpoint: Endpoint) -> DirectOutcome:
         """Return the result of a synchronous create.
 
         Raises:
@@ -211,7 +230,7 @@ class ClientCore:
             StillGoing: The service made a task instead.
         """
         if submission.answered is not None:
-            return direct.outcome_of(submission)
+            return direct.outcome_of(submission, endpoint)
         if submission.accepted is not None:
             record = self.accept(submission, done, now)
             raise direct.task_instead(record, now, write_token(record, self.settings, now))
@@ -233,12 +252,12 @@ class ClientCore:
             floor=self.query_floor,
         )
 
-    def after_listing(self, answer: Answer, now: Instant) -> Observation:
-        """Return what an answer of the list means."""
+    def after_listing(self, answer: Answer, now: Instant, number: int) -> Observation:
+        """Return what an answer of the list means, where a page was asked for by its number."""
         scrubbed = self.scrub(answer)
         self.notice(scrubbed, now)
         if 200 <= scrubbed.status < 300:
-            return listing.understand_page(scrubbed)
+            return listing.understand_page(scrubbed, number)
         return translate.translate_query(scrubbed, self.settings.dialect, "", now.wall_s)
 
     def page_of(self, lookup: Lookup, done: Done, now: Instant) -> listing.Page:
@@ -268,13 +287,16 @@ class ClientCore:
             come_back_in_s=later_s,
         )
 
-    def broken_off(self, submission: Submission, interruption: BaseException, now: Instant) -> None:
+    def broken_off(
+        self, submission: Submission, interruption: BaseException, now: Instant, endpoint: Endpoint = VIDEO
+    ) -> None:
         """Log what may be owed when a submit ends by neither an acceptance nor an error of ours.
 
         Args:
             submission: The submit.
             interruption: What ended it: Ctrl-C, a cancellation, a fault of the program.
             now: When.
+            endpoint: Where it went.
         """
         why = type(interruption).__name__
         if isinstance(interruption, ResilientPollError):
@@ -283,10 +305,15 @@ class ClientCore:
             self._log_orphan(submission.accepted, now, why)
         elif submission.answered is not None:
             logger.warning(
-                "a result came and its caller had gone (%s); it is billed, do not ask for it again. Request %s: %s",
+                "a result came and its caller had gone (%s); it is paid, do not ask for it again; %s",
                 why,
-                submission.answered.request_id,
-                ", ".join(asset.url for asset in assets_of(submission.answered.result)) or "no URL in it",
+                direct.news_of_result(submission.answered),
+            )
+        elif submission.phase in {Phase.SUBMITTING, Phase.IN_DOUBT} and endpoint.is_synchronous:
+            logger.error(
+                "a request was broken off while it was out (%s); it may be billed, and there is no task by which its "
+                "result could be found. Asking again may pay twice",
+                why,
             )
         elif submission.phase in {Phase.SUBMITTING, Phase.IN_DOUBT}:
             logger.error(

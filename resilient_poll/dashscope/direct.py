@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import replace
+from hashlib import blake2b
+from typing import Any
 
+from resilient_poll.dashscope.checking import shown
 from resilient_poll.dashscope.endpoints import Endpoint
+from resilient_poll.dashscope.error_bodies import read_any_error_body, read_object, request_id_of
 from resilient_poll.dashscope.outcome import DirectOutcome
-from resilient_poll.dashscope.results import made_nothing
+from resilient_poll.dashscope.results import assets_of, made_nothing
 from resilient_poll.drive.outcome import cause_of, standing_of
 from resilient_poll.error_kinds import Classify
 from resilient_poll.errors import (
@@ -19,13 +25,31 @@ from resilient_poll.errors import (
     StillRunning,
     SubmitInDoubt,
 )
+from resilient_poll.http.messages import Answer
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Billing, Phase
-from resilient_poll.machine.observations import LostAnswer
+from resilient_poll.machine.observations import AnsweredAtOnce, LostAnswer, Observation
 from resilient_poll.machine.submission import Submission
 from resilient_poll.machine.task_record import TaskRecord
 
-__all__ = ["checked_kind", "doubt", "outcome_of", "result_at_once", "standing_of_result", "task_instead"]
+__all__ = [
+    "checked_kind",
+    "doubt",
+    "file_name_of",
+    "kept_result",
+    "news_of_result",
+    "outcome_of",
+    "result_at_once",
+    "standing_of_result",
+    "task_instead",
+]
+
+LONGEST_LOGGED = 64 * 1024
+"""A result without a URL is the thing itself: a text, a table of numbers. More than this fills a log."""
+_NO_RESULT = frozenset({"request_id", "usage", "code", "message", "error", "status_code", "output", "id", "model"})
+"""What stands beside a result, at the top of an answer."""
+_OF_A_TASK = frozenset({"task_id", "task_status", "submit_time", "scheduled_time", "end_time", "code", "message"})
+_EMPTY: tuple[object, ...] = (None, "", [], {})
 
 
 def checked_kind(endpoint: Endpoint, *, is_synchronous: bool) -> Endpoint:
@@ -45,8 +69,38 @@ def checked_kind(endpoint: Endpoint, *, is_synchronous: bool) -> Endpoint:
     return endpoint
 
 
-def outcome_of(submission: Submission) -> DirectOutcome:
+def kept_result(answer: Answer, understood: Observation) -> Observation:
+    """Return what the answer of a synchronous endpoint means: one of an unknown shape is a paid result, kept raw.
+
+    What is no JSON object, gives an error as its reason, or speaks of a task stays in doubt.
+
+    Args:
+        answer: What came.
+        understood: What it would mean where a task is made.
+    """
+    if not isinstance(understood, LostAnswer) or not 200 <= answer.status < 300:
+        return understood
+    body, error = read_object(answer.body), read_any_error_body(answer.body)
+    if body is None or error.code is not None or error.message is not None or not _holds_something(body):
+        return understood
+    return AnsweredAtOnce(request_id=request_id_of(body), result=body)
+
+
+def _holds_something(body: Mapping[str, Any]) -> bool:
+    output = body.get("output")
+    if not isinstance(output, Mapping):
+        return bool(output) or any(body[name] not in _EMPTY for name in body.keys() - _NO_RESULT)
+    if output.get("task_id") is not None:
+        return False  # Its id cannot be read, but there is a task.
+    return any(output[name] not in _EMPTY for name in output.keys() - _OF_A_TASK)
+
+
+def outcome_of(submission: Submission, endpoint: Endpoint) -> DirectOutcome:
     """Return the outcome of a submit that was answered with a result.
+
+    Args:
+        submission: The submit.
+        endpoint: Where it went.
 
     Raises:
         ValueError: It was not.
@@ -59,16 +113,28 @@ def outcome_of(submission: Submission) -> DirectOutcome:
         billing=Billing.NONE if made_nothing(result) else Billing.BILLED,
         attempts=submission.attempts,
         result=result,
+        extension=endpoint.extension,
     )
 
 
-def result_at_once(submission: Submission) -> ResultAtOnce | None:
+def news_of_result(answered: AnsweredAtOnce) -> str:
+    """Return what a log must hold of a paid result that nobody may be left to take: its URLs, or else all of it."""
+    urls = [asset.url for asset in assets_of(answered.result)]
+    try:
+        held = ", ".join(urls) if urls else json.dumps(answered.result)
+    except RecursionError:
+        held = "nested too deeply to be shown"
+    cut = held if len(held) <= LONGEST_LOGGED else f"{held[:LONGEST_LOGGED]}… (cut here)"
+    return f"request {answered.request_id or 'without an id'}: {cut}"
+
+
+def result_at_once(submission: Submission, endpoint: Endpoint) -> ResultAtOnce | None:
     """Return the error for a result where a task was asked for, or None if there is none."""
     if submission.answered is None:
         return None
     return ResultAtOnce(
         "the service made no task and answered with the result itself, which is in .outcome of this error",
-        outcome_of(submission),
+        outcome_of(submission, endpoint),
         request_id=submission.answered.request_id,
         attempts=submission.attempts,
     )
@@ -92,6 +158,20 @@ def doubt(submission: Submission, classify: Classify) -> SubmitInDoubt:
         request_id=last.request_id if last else None,
         attempts=submission.attempts,
     )
+
+
+def file_name_of(outcome: DirectOutcome) -> str:
+    """Return what the files of a result are named after: its request, or else what tells it from other results.
+
+    Raises:
+        ConfigurationError: It is no such result.
+    """
+    if not isinstance(outcome, DirectOutcome):
+        raise ConfigurationError(
+            f"what generate() returned can be saved here, not {shown(outcome)}; a task saves its own results"
+        )
+    mark = blake2b("\n".join(outcome.urls).encode(), digest_size=6).hexdigest()
+    return outcome.request_id or f"result-{mark}"
 
 
 def standing_of_result(outcome: DirectOutcome) -> Standing:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import stat
 from collections.abc import Callable, Generator, Sequence
@@ -12,15 +13,17 @@ from types import TracebackType
 from typing import BinaryIO, Self
 from urllib.parse import urljoin, urlsplit
 
+from resilient_poll.dashscope.checking import shown
 from resilient_poll.dashscope.redaction import text_without_key
 from resilient_poll.dashscope.results import Asset
-from resilient_poll.errors import DownloadFailed, Standing
+from resilient_poll.errors import ConfigurationError, DownloadFailed, Standing
 from resilient_poll.http.messages import ExchangeFailed
 from resilient_poll.http.urls import is_http_url
 
 __all__ = [
     "DownloadProblem",
     "PartialFile",
+    "Saving",
     "check_length",
     "check_time",
     "next_hop",
@@ -37,10 +40,19 @@ DOWNLOAD_S = 3600.0
 """How long a download may take in all: 4 GiB at 10 Mbit/s; slower than that, it is a drip."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _GONE = frozenset({403, 404, 410})
+_NO_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]")
+_BY_FIELD = {"video_url": "mp4", "video": "mp4", "image": "png", "transcription_url": "json"}
+"""What stands in an answer's field, where neither its URL nor its endpoint tells."""
+_MOST_NAMED = 5
+"""Of a hundred files that are missing, the first few say what went wrong."""
 
 
 class DownloadProblem(Exception):
     """Why an asset did not come to disk, in one clause."""
+
+
+class PartlySaved(DownloadProblem):
+    """Which of several assets did not come to disk, and why."""
 
 
 def next_hop(url: str, status: int, headers: dict[str, str], hops: int) -> str | None:
@@ -107,9 +119,9 @@ def check_length(headers: dict[str, str], received: int) -> None:
 
 
 def target_paths(
-    path: str | os.PathLike[str], task_id: str, assets: Sequence[Asset], default_extension: str
+    path: str | os.PathLike[str], task_id: str, assets: Sequence[Asset], default_extension: str | None
 ) -> tuple[Path, ...]:
-    """Return the files to write, one for each asset.
+    """Return the files to write, one for each asset, no two of them alike.
 
     In a folder they get the task's name. ``{task_id}``, ``{index}`` (from 1) and
     ``{extension}`` in a path are filled in. Where several assets would get one name, their
@@ -117,25 +129,81 @@ def target_paths(
 
     Args:
         path: A folder, a file or a template.
-        task_id: The service's id.
+        task_id: The service's id; of what comes from a server, only what is harmless gets into a name.
         assets: What is to be saved.
-        default_extension: For assets whose URL shows none.
+        default_extension: For assets whose URL shows none; None to go by the field of the answer.
+
+    Raises:
+        ConfigurationError: It is no path.
     """
-    name = task_id.replace(":", "_")
-    template = Path(path)
+    name = _NO_FILE_NAME.sub("_", task_id).lstrip(".") or "result"
+    folder = Path()
+    try:
+        template = Path(path)
+    except TypeError:
+        raise ConfigurationError(f"the path must be a text or a path, not {shown(path)}; nothing was sent") from None
     if os.path.isdir(template):  # noqa: PTH112  # Path.is_dir() raises on a name that no file can have
-        template = template / ("{task_id}-{index}.{extension}" if len(assets) > 1 else "{task_id}.{extension}")
+        # A folder that is there has the name that it has, braces and all.
+        folder = template
+        template = Path("{task_id}-{index}.{extension}" if len(assets) > 1 else "{task_id}.{extension}")
     elif len(assets) > 1 and "{index}" not in str(template):
         template = template.with_name(f"{template.stem}-{{index}}{template.suffix}")
     return tuple(
-        Path(
-            str(template)
-            .replace("{task_id}", name)
-            .replace("{index}", str(index))
-            .replace("{extension}", asset.extension or default_extension)
-        )
+        folder
+        / str(template)
+        .replace("{task_id}", name)
+        .replace("{index}", str(index))
+        .replace("{extension}", asset.extension or default_extension or _extension_by_field(asset))
         for index, asset in enumerate(assets, start=1)
     )
+
+
+def _extension_by_field(asset: Asset) -> str:
+    return _BY_FIELD.get(asset.place.rpartition(".")[2], "bin")
+
+
+class Saving:
+    """Which of several assets came to disk: one that does not come keeps none of the others from coming.
+
+    Args:
+        assets: What was made.
+        targets: The files, one for each.
+    """
+
+    def __init__(self, assets: Sequence[Asset], targets: Sequence[Path]) -> None:
+        self.wanted = tuple(zip(assets, targets, strict=True))
+        self._missing: list[tuple[Path, Exception]] = []
+
+    @contextmanager
+    def one(self, target: Path) -> Generator[None, None, None]:
+        """Note what becomes of one asset, whatever it is."""
+        try:
+            yield
+        except (DownloadProblem, ExchangeFailed, OSError) as problem:
+            self._missing.append((target, problem))
+
+    def finish(self) -> tuple[Path, ...]:
+        """Return the files, in the order of the results.
+
+        Raises:
+            DownloadProblem: At least one is missing; the others are on disk.
+        """
+        targets = tuple(target for _, target in self.wanted)
+        if not self._missing:
+            return targets
+        if len(targets) == 1:
+            raise self._missing[0][1]
+        gone = {target for target, _ in self._missing}
+        saved = [target.name for target in targets if target not in gone]
+        missing = _some([f"{target.name} ({problem})" for target, problem in self._missing])
+        raise PartlySaved(
+            f"{len(gone)} of {len(targets)} are missing: {missing}; on disk: {_some(saved) or 'none'}"
+        ) from self._missing[0][1]
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return ", ".join(names[:_MOST_NAMED]) + more
 
 
 @contextmanager
@@ -153,9 +221,9 @@ def telling_of_failure(standing: Callable[[], Standing], api_key: str) -> Genera
         yield
     except (DownloadProblem, ExchangeFailed, OSError) as problem:
         said = str(problem)
-        shown = text_without_key(said, api_key)
-        summary = f"succeeded, but what it made is not saved: {shown}"
-        raise DownloadFailed(summary, standing()) from (problem if shown == said else None)
+        text = text_without_key(said, api_key)
+        what = "not all of what it made is saved" if isinstance(problem, PartlySaved) else "what it made is not saved"
+        raise DownloadFailed(f"succeeded, but {what}: {text}", standing()) from (problem if text == said else None)
 
 
 class PartialFile:

@@ -101,12 +101,16 @@ def endpoint_for(endpoint: str | Endpoint, dialect: Dialect) -> Endpoint:
 
 
 def _check(endpoint: Endpoint) -> None:
-    # Types are hints at run time, and callers make endpoints of their own.
-    if not isinstance(endpoint.path, str) or not _PATH.fullmatch(endpoint.path):
+    if not _is_like(_PATH, endpoint.path):
         raise refused(f"{shown(endpoint.path)} is no path of an API: plain segments, nothing behind a ? or #")
-    if not isinstance(endpoint.extension, str) or not _EXTENSION.fullmatch(endpoint.extension):
+    if not _is_like(_EXTENSION, endpoint.extension):
         raise refused(f"{shown(endpoint.extension)} is no file extension: a few letters and digits")
     if not isinstance(endpoint.dialects, frozenset | set):
         raise refused(f"the endpoint's dialects must be a set of names, not {shown(endpoint.dialects)}")
     if not isinstance(endpoint.is_synchronous, bool):
         raise refused(f"the endpoint's is_synchronous must be True or False, not {shown(endpoint.is_synchronous)}")
+
+
+def _is_like(pattern: re.Pattern[str], value: object) -> bool:
+    # Types are hints at run time, and callers make endpoints of their own.
+    return isinstance(value, str) and pattern.fullmatch(value) is not None

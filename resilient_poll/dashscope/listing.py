@@ -12,21 +12,27 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
+from resilient_poll.dashscope.checking import checked_moment, shown
 from resilient_poll.dashscope.dialects import LIFECYCLE, Dialect
 from resilient_poll.dashscope.error_bodies import read_object, request_id_of, word_of
 from resilient_poll.dashscope.requests import checked_task_id
-from resilient_poll.errors import ConfigurationError
+from resilient_poll.errors import ConfigurationError, ListingFailed
 from resilient_poll.http.messages import Answer
 from resilient_poll.machine.lifecycle import Phase
 from resilient_poll.machine.observations import AnsweredAtOnce, Observation, Unreadable
 
-__all__ = ["ListQuestion", "ListedTask", "Page", "questions", "read_page", "understand_page"]
+__all__ = ["ListQuestion", "ListedTask", "Listing", "Page", "questions", "read_page", "understand_page"]
 
 PAGE_SIZE = 50
 """The largest page is not documented; the default is 10, and this much was always taken."""
 LARGEST_PAGE = 1_000
 LONGEST_FILTER = 200
 MOST_PAGES = 1_000
+"""Of one window; at 20 pages a second they take a minute, and more is a window that was not meant."""
+MOST_REPEATED_PAGES = 5
+"""Tasks that come while the list is read push rows to the next page, but not a whole page five times in a row."""
+MOST_PASSES = 3
+"""How often a window is read while its tasks become fewer under the reader's eyes."""
 LIST_S = 60.0
 """How long to go on asking for one page: a few attempts."""
 WIDEST_WINDOW = timedelta(hours=24)
@@ -35,7 +41,10 @@ LONGEST_SPAN = timedelta(days=8)
 _SERVICE_ZONE = timezone(timedelta(hours=8))
 _ZONE_DOUBT = timedelta(hours=8)
 """Whether the question's times are UTC or UTC+8 is not documented: both are asked for, and rows kept by their epoch."""
-_LATEST_MS = 4e12  # The year 2096: what is larger is no number of milliseconds since 1970.
+_EARLIEST_MS, _LATEST_MS = 1e12, 4e12  # The years 2001 and 2096: what lies outside is in another unit.
+_YEARS = range(2000, 2100)
+_ONE_SECOND = timedelta(seconds=1)
+"""Whether a window's ends belong to it is not documented, so each is asked for with a second more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +105,80 @@ class Page:
     """One page of the list.
 
     Attributes:
-        tasks: Its rows.
-        is_last: Whether there is none after it.
+        tasks: Its rows that can be read.
+        is_empty: Whether it has no row at all.
+        pages: How many pages there are, if it says so.
+        total: How many rows there are on all pages, if it says so.
     """
 
     tasks: tuple[ListedTask, ...]
-    is_last: bool
+    is_empty: bool
+    pages: int | None
+    total: int | None
+
+
+class Listing:
+    """Which page to ask for next, and which of its rows are news.
+
+    New tasks push rows to the next page, so rows come twice. Where there are fewer rows than
+    before, others may have moved to a page that was read already: the window is read again.
+
+    Args:
+        asked: The windows.
+    """
+
+    def __init__(self, asked: tuple[ListQuestion, ...]) -> None:
+        self._asked = list(asked)
+        self._told: set[str] = set()
+        self._passes = 0
+        self._begin_pass()
+
+    def _begin_pass(self) -> None:
+        self._number = 1
+        self._passes += 1
+        self._met: set[str] = set()
+        self._repeated = 0
+        self._total: int | None = None
+        self._has_shrunk = False
+
+    @property
+    def number(self) -> int:
+        """The number of the next page, from 1."""
+        return self._number
+
+    def next_page(self) -> dict[str, str] | None:
+        """Return the query's parameters for the next page; None if there is none."""
+        return self._asked[0].page(self._number) if self._asked else None
+
+    def receive(self, page: Page) -> tuple[ListedTask, ...]:
+        """Take in the page that was asked for, and return the rows of it that are news.
+
+        Raises:
+            ListingFailed: The list has no end, or repeats itself, so that nobody can tell whether it is whole.
+        """
+        question = self._asked[0]
+        news = {task.task_id: task for task in page.tasks if task.task_id not in self._told and question.wants(task)}
+        self._told.update(news)
+        before = len(self._met)
+        self._met.update(task.task_id for task in page.tasks)
+        self._repeated = 0 if len(self._met) > before else self._repeated + 1
+        self._has_shrunk |= page.total is not None and self._total is not None and page.total < self._total
+        self._total = page.total
+        if page.is_empty or (page.pages is not None and self._number >= page.pages):
+            self._end_pass()
+        elif self._repeated >= MOST_REPEATED_PAGES:
+            raise ListingFailed(f"the service's list repeats itself from page {self._number}, and may not be whole")
+        elif self._number >= MOST_PAGES:
+            raise ListingFailed(f"the service's list has more than {MOST_PAGES} pages: ask for less at once")
+        else:
+            self._number += 1
+        return tuple(news.values())
+
+    def _end_pass(self) -> None:
+        if not self._has_shrunk or self._passes >= MOST_PASSES:
+            del self._asked[0]
+            self._passes = 0
+        self._begin_pass()
 
 
 def questions(
@@ -130,17 +207,17 @@ def questions(
         ConfigurationError: The dialect cannot list, or the window makes no sense; nothing was sent.
     """
     dialect.list_path()
-    if not 1 <= _number(page_size, 0) <= LARGEST_PAGE:
+    if not 1 <= (_count(page_size) or 0) <= LARGEST_PAGE:
         raise ConfigurationError(
-            f"page_size must be a whole number from 1 to {LARGEST_PAGE}, not {page_size!r}; nothing was sent"
+            f"page_size must be a whole number from 1 to {LARGEST_PAGE}, not {shown(page_size)}; nothing was sent"
         )
     common = {"page_size": str(page_size)}
     for name, value in (("model_name", model), ("status", status)):
         if value is not None:
             common[name] = _checked_text(name, value)
     for name, moment in (("start", start), ("end", end)):
-        if moment is not None and moment.tzinfo is None:
-            raise ConfigurationError(f"{name} needs a time zone: a bare datetime means another moment elsewhere")
+        if moment is not None and checked_moment(name, moment).year not in _YEARS:
+            raise ConfigurationError(f"{name} lies where no task can be: {shown(moment)}; nothing was sent")
     if start is not None:
         first, last = start, end if end is not None else start + WIDEST_WINDOW
     elif end is not None:
@@ -158,12 +235,19 @@ def questions(
     )
 
 
-def understand_page(answer: Answer) -> Observation:
-    """Return what an answer of the list with a 2xx status means to a look-up."""
-    page = read_page(answer)
-    request_id = request_id_of(read_object(answer.body))
-    if page is None:
+def understand_page(answer: Answer, number: int) -> Observation:
+    """Return what an answer of the list with a 2xx status means to a look-up.
+
+    Args:
+        answer: What came.
+        number: Which page was asked for.
+    """
+    page, body = read_page(answer), read_object(answer.body)
+    request_id = request_id_of(body)
+    if page is None or body is None:
         return Unreadable(request_id=request_id, reason=f"HTTP {answer.status} without a list that can be read")
+    if (told := _count(body.get("page_no"))) and told != number:
+        return Unreadable(request_id=request_id, reason=f"page {told} of the list in the place of page {number}")
     return AnsweredAtOnce(request_id=request_id, result=page)
 
 
@@ -174,7 +258,8 @@ def read_page(answer: Answer) -> Page | None:
     if body is None or not isinstance(rows, list):
         return None
     tasks = tuple(task for row in rows if isinstance(row, dict) and (task := _read_row(row)) is not None)
-    return Page(tasks, is_last=not rows or _number(body.get("page_no"), 1) >= _number(body.get("total_page"), 1))
+    # No pages beside rows cannot be; where their number is not known, an empty page is the end.
+    return Page(tasks, not rows, _count(body.get("total_page")) or None, _count(body.get("total")))
 
 
 def _read_row(row: dict[str, Any]) -> ListedTask | None:
@@ -197,13 +282,15 @@ def _read_row(row: dict[str, Any]) -> ListedTask | None:
 
 
 def _moment(milliseconds: object) -> datetime | None:
-    if not isinstance(milliseconds, int | float) or isinstance(milliseconds, bool) or not 0 < milliseconds < _LATEST_MS:
+    if not isinstance(milliseconds, int | float) or isinstance(milliseconds, bool):
+        return None
+    if not _EARLIEST_MS < milliseconds < _LATEST_MS:
         return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
-def _number(value: object, default: int) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else default
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
 
 
 def _spelt(moment: datetime) -> str:
@@ -212,15 +299,16 @@ def _spelt(moment: datetime) -> str:
 
 def _pieces(first: datetime, last: datetime) -> Iterator[tuple[datetime, datetime]]:
     """Cut a window into such as the service takes; whole seconds, since it is asked in whole seconds."""
-    # Rounded outwards: a task of the very last half second belongs to the window.
-    begin, stop = first.replace(microsecond=0), last.replace(microsecond=0) + timedelta(seconds=last.microsecond > 0)
-    while begin < stop:
+    begin, stop = first.replace(microsecond=0) - _ONE_SECOND, last.replace(microsecond=0) + 2 * _ONE_SECOND
+    while True:
         until = min(stop, begin + WIDEST_WINDOW)
         yield begin, until
-        begin = until
+        if until == stop:
+            return
+        begin = until - _ONE_SECOND
 
 
 def _checked_text(name: str, value: object) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= LONGEST_FILTER or not value.isprintable():
-        raise ConfigurationError(f"{name} must be a short text, not {value!r:.80}; nothing was sent")
+        raise ConfigurationError(f"{name} must be a short text, not {shown(value)}; nothing was sent")
     return value

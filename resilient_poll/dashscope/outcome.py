@@ -66,9 +66,11 @@ class DirectOutcome(Made):
         billing: What is owed.
         attempts: How often it was sent; all but the last were refused, or surely did not arrive.
         result: The service's whole answer, as it came.
+        extension: The file extension of what its endpoint makes, for results whose URL shows none.
     """
 
     request_id: str | None
     billing: Billing
     attempts: int
     result: Any = field(repr=False)
+    extension: str = "bin"

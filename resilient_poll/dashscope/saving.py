@@ -39,6 +39,7 @@ class Saver:
             ExchangeFailed: It broke off.
             OSError: The disk says no.
         """
+        check_time(self._now().monotonic_s, deadline_s)
         with self._incoming(url) as incoming, PartialFile(target) as file:
             for chunk in incoming.chunks():
                 check_time(self._now().monotonic_s, deadline_s)

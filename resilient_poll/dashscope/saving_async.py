@@ -30,6 +30,7 @@ class AsyncSaver:
 
     async def save(self, url: str, target: Path, deadline_s: float) -> Path:
         """Write an asset to a file; see :meth:`.Saver.save`."""
+        check_time(self._now().monotonic_s, deadline_s)
         async with self._incoming(url) as incoming:
             with PartialFile(target) as file:
                 async for chunk in incoming.chunks():

@@ -8,8 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from resilient_poll.dashscope.checking import checked_seconds
 from resilient_poll.dashscope.client_core import Create
-from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths
+from resilient_poll.dashscope.download import DOWNLOAD_S, Saving, target_paths
 from resilient_poll.dashscope.outcome import GenerationOutcome
 from resilient_poll.dashscope.task_core import TaskCore
 from resilient_poll.drive.sync_driver import run, step
@@ -145,19 +146,22 @@ class Task(TaskCore):
             timeout: How many seconds all of them may take.
 
         Returns:
-            The files, in the order of the results. What failed inside the success has none.
+            The files, in the order of the results. What failed inside the success has none, and an
+            answer of an unknown shape may show none at all: see ``outcome.result``.
 
         Raises:
             TaskError: There is nothing to download yet.
-            DownloadFailed: At least one is not on disk; the task stays paid.
+            DownloadFailed: At least one is not on disk, and it says which; the others are. The task stays paid.
         """
         assets = self._made_or_raise().assets
         targets = target_paths(path, self.id, assets, self._default_extension())
-        deadline_s = self._now().monotonic_s + timeout
+        deadline_s = self._now().monotonic_s + checked_seconds("timeout", timeout, or_zero=True)
         with self._telling_of_failure():
-            return tuple(
-                self._saver.save(asset.url, target, deadline_s) for asset, target in zip(assets, targets, strict=True)
-            )
+            saving = Saving(assets, targets)
+            for asset, target in saving.wanted:
+                with saving.one(target):
+                    self._saver.save(asset.url, target, deadline_s)
+            return saving.finish()
 
     def iter_bytes(self) -> Iterator[bytes]:
         """Yield the bytes of what was made as they come.
@@ -173,21 +177,24 @@ class Task(TaskCore):
     def retry(self, *, accept_second_charge: bool = False, timeout: float | None = None) -> Task:
         """Create it once more, after an end that cost nothing. It makes a new task.
 
+        It does so once: who wants another after that retries the new task.
+
         Args:
-            accept_second_charge: Do it also where the first one was, or may have been, charged.
+            accept_second_charge: Do it also where the first one was, or may have been, charged,
+                or where it was created once more already.
             timeout: See :meth:`.DashScope.submit`.
 
         Returns:
             The new task; this one stays as it ended.
 
         Raises:
-            ConfigurationError: The request is not known here, only the task's id.
+            ConfigurationError: The request is not known here, only the task's id; or the call makes no sense.
             TaskError: The task is not at an end, or its charge stands in the way; nothing was sent.
             SubmitError: See :meth:`.DashScope.submit`.
         """
-        return self._client._submit(  # noqa: SLF001  # a task is a part of its client
-            self._create_for_retry(accept_second_charge=accept_second_charge), timeout
-        )
+        create = self._create_for_retry(accept_second_charge=accept_second_charge)
+        with self._retrying():
+            return self._client._submit(create, timeout)  # noqa: SLF001  # a task is a part of its client
 
     def _ask(self, command: Submit | Query) -> Observation:
         try:

@@ -12,8 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from resilient_poll.dashscope.checking import checked_seconds
 from resilient_poll.dashscope.client_core import Create
-from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths
+from resilient_poll.dashscope.download import DOWNLOAD_S, Saving, target_paths
 from resilient_poll.dashscope.outcome import GenerationOutcome
 from resilient_poll.dashscope.task_core import TaskCore
 from resilient_poll.drive.async_driver import run, step
@@ -116,13 +117,13 @@ class AsyncTask(TaskCore):
         """Write everything that was made to files, off the event loop; see :meth:`.Task.download_all`."""
         assets = self._made_or_raise().assets
         targets = target_paths(path, self.id, assets, self._default_extension())
-        deadline_s = self._now().monotonic_s + timeout
+        deadline_s = self._now().monotonic_s + checked_seconds("timeout", timeout, or_zero=True)
         with self._telling_of_failure():
-            saved = [
-                await self._saver.save(asset.url, target, deadline_s)
-                for asset, target in zip(assets, targets, strict=True)
-            ]
-        return tuple(saved)
+            saving = Saving(assets, targets)
+            for asset, target in saving.wanted:
+                with saving.one(target):
+                    await self._saver.save(asset.url, target, deadline_s)
+            return saving.finish()
 
     async def iter_bytes(self) -> AsyncIterator[bytes]:
         """Yield the bytes of what was made as they come; see :meth:`.Task.iter_bytes`."""
@@ -140,9 +141,9 @@ class AsyncTask(TaskCore):
         timeout: float | None = None,  # noqa: ASYNC109  # it bounds what starts, so no scope around it could do
     ) -> AsyncTask:
         """Create it once more, after an end that cost nothing; see :meth:`.Task.retry`."""
-        return await self._client._submit(  # noqa: SLF001  # a task is a part of its client
-            self._create_for_retry(accept_second_charge=accept_second_charge), timeout
-        )
+        create = self._create_for_retry(accept_second_charge=accept_second_charge)
+        with self._retrying():
+            return await self._client._submit(create, timeout)  # noqa: SLF001  # a task is a part of its client
 
     async def _ask(self, command: Submit | Query) -> Observation:
         try:

@@ -7,16 +7,16 @@ what to raise is decided here, once.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime
 
 from resilient_poll.dashscope import requests, translate
+from resilient_poll.dashscope.checking import checked_seconds, shown
 from resilient_poll.dashscope.client_core import ClientCore, Create
 from resilient_poll.dashscope.dialects import LIFECYCLE
 from resilient_poll.dashscope.download import telling_of_failure
-from resilient_poll.dashscope.endpoints import VIDEO
 from resilient_poll.dashscope.error_bodies import read_error_body
 from resilient_poll.dashscope.outcome import GenerationOutcome
 from resilient_poll.dashscope.redaction import text_without_key
@@ -28,6 +28,7 @@ from resilient_poll.drive.telling import logger, saying_that_it_goes_on
 from resilient_poll.errors import (
     CancelRefused,
     ConfigurationError,
+    ResilientPollError,
     Standing,
     StillGoing,
     TaskError,
@@ -72,6 +73,7 @@ class TaskCore:
             task_floor=core.floor_of(record.task_id),
         )
         self._create = create
+        self._was_retried = False
         self._began = now
         self._last_trouble: str | None = None
         self._refusal: Refused | None = None
@@ -124,7 +126,7 @@ class TaskCore:
     def _policy_for(self, timeout_s: float | None, deadline: datetime | None) -> WaitPolicy:
         policy = self._core.wait_policy
         if timeout_s is not None:
-            policy = replace(policy, timeout_s=timeout_s)
+            policy = replace(policy, timeout_s=checked_seconds("timeout", timeout_s))
         if deadline is not None:
             policy = replace(policy, deadline_wall_s=wall_s_of(deadline))
         return policy
@@ -247,9 +249,10 @@ class TaskCore:
         """
         if isinstance(what, ExchangeFailed):
             return text_without_key(what.reason, self._core.settings.api_key)
-        if 200 <= what.status < 300:
-            return None
         answer, now = self._core.scrub(what), self._now()
+        self._core.notice(answer, now)
+        if 200 <= answer.status < 300:
+            return None
         error = read_error_body(answer.body, self._core.settings.dialect)
         hint_s = read_retry_after(answer.header("retry-after"), answer.header("date"), now.wall_s).seconds
         if hint_s is not None:
@@ -276,8 +279,9 @@ class TaskCore:
             raise TaskError("there is nothing to download yet: wait for it first", self._standing())
         return outcome
 
-    def _default_extension(self) -> str:
-        return VIDEO.extension if self._create is None else self._create.endpoint.extension
+    def _default_extension(self) -> str | None:
+        # Of a task that is known by its id only, nobody knows what it makes.
+        return None if self._create is None else self._create.endpoint.extension
 
     def _single_asset(self) -> Asset:
         assets = self._made_or_raise().assets
@@ -297,10 +301,15 @@ class TaskCore:
         """Return what to create once more.
 
         Raises:
-            ConfigurationError: The request is not known here.
-            TaskError: The task is not at an end, or was or may have been charged.
+            ConfigurationError: The request is not known here, or the consent is no plain yes or no.
+            TaskError: The task is not at an end, was or may have been charged, or was created once more already.
         """
         record = self._poller.record
+        if accept_second_charge is not True and accept_second_charge is not False:
+            # The text "false" is true in an if, and would pay.
+            raise ConfigurationError(
+                f"accept_second_charge must be True or False, not {shown(accept_second_charge)}; nothing was sent"
+            )
         if self._create is None:
             raise ConfigurationError(
                 f"the request of task {record.task_id} is not known here, only its id: submit() it anew; "
@@ -308,10 +317,23 @@ class TaskCore:
             )
         if not record.is_ended:
             raise TaskError("is not known to have ended, so nothing was sent again: wait for it", self._standing())
+        if self._was_retried and not accept_second_charge:
+            said = "was created once more already, and nothing was sent again: accept_second_charge=True does it"
+            raise TaskError(said, self._standing())
         if record.billing is not Billing.NONE and not accept_second_charge:
             said = "ended, and nothing was sent again, since both may be charged: accept_second_charge=True does it"
             raise TaskError(said, self._standing())
         return self._create
+
+    @contextmanager
+    def _retrying(self) -> Generator[None, None, None]:
+        """Use up the licence to create it once more, unless surely nothing came of that."""
+        self._was_retried = True
+        try:
+            yield
+        except ResilientPollError as error:
+            self._was_retried = not error.safe_to_submit_again
+            raise
 
     def _saying_how_to_resume(self) -> AbstractContextManager[None]:
         return saying_that_it_goes_on(self.id, lambda: self.resume_token)

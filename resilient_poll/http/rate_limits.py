@@ -7,7 +7,7 @@ seconds since 1970, and the same for tokens: as several gateways send them.
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,8 +17,8 @@ __all__ = ["RateLimit", "read_rate_limit"]
 
 LONGEST_WINDOW_S = 3600.0
 """Windows are minutes; a reset that lies further ahead is a clock that is wrong."""
-_MOST = 10**12
-_LONGEST_NUMBER = 32
+_COUNT = re.compile(r"[0-9]{1,12}")
+_MOMENT = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,9})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +50,21 @@ def read_rate_limit(
     Returns:
         What they say; None if they say nothing that can be read.
     """
-    limit = _number(header(f"x-ratelimit-limit-{quota}"))
-    remaining = _number(header(f"x-ratelimit-remaining-{quota}"))
-    reset = _number(header(f"x-ratelimit-reset-{quota}"))
+    limit = _read(header(f"x-ratelimit-limit-{quota}"), _COUNT)
+    remaining = _read(header(f"x-ratelimit-remaining-{quota}"), _COUNT)
+    reset = _read(header(f"x-ratelimit-reset-{quota}"), _MOMENT)
     if limit is None and remaining is None:
         return None
     dates = header("date")
     answered_wall_s = read_date(dates[0].strip()) if len(dates) == 1 else None
     since_s = now_wall_s if answered_wall_s is None else answered_wall_s
-    resets_in_s = None if reset is None else max(0.0, reset - since_s)
+    resets_in_s = None if reset is None else max(0.0, float(reset) - since_s)
     if resets_in_s is not None and resets_in_s > LONGEST_WINDOW_S:
         resets_in_s = None
     return RateLimit(None if limit is None else int(limit), None if remaining is None else int(remaining), resets_in_s)
 
 
-def _number(values: tuple[str, ...]) -> float | None:
-    text = values[0] if values else ""
-    if not 0 < len(text) <= _LONGEST_NUMBER or not text.isascii():
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if math.isfinite(value) and 0 <= value < _MOST else None
+def _read(values: tuple[str, ...], pattern: re.Pattern[str]) -> str | None:
+    # One plain number: two that differ say nothing, and float() would read "1_0", "1e3" and "nan" too.
+    value = values[0].strip() if len(values) == 1 else ""
+    return value if pattern.fullmatch(value) else None
