@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,7 +16,7 @@ from resilient_poll.drive.telling import logger
 from resilient_poll.errors import ConfigurationError, ResilientPollError
 from resilient_poll.events import BatchProgress, Event, JobAccepted
 from resilient_poll.machine.batch import Batch
-from resilient_poll.machine.commands import Settled, Turn
+from resilient_poll.machine.commands import Settled, Submit, Turn
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Phase
 from resilient_poll.machine.observations import Observation
@@ -250,8 +249,11 @@ class ManyDesk(Generic[AnyTask]):
     def take_late(self, turn: Turn, observation: Observation, now: Instant) -> None:
         """Take in what came of a submit after the caller left; see :class:`.Desk`."""
         live = self.live.get(turn.ordinal)
-        if live is not None and live.submission is not None and live.submission.phase is Phase.SUBMITTING:
-            live.submission.receive(observation, now)
+        submission = None if live is None else live.submission
+        if submission is None or not isinstance(turn.command, Submit):
+            return
+        if submission.phase is Phase.SUBMITTING and submission.accepted is None:
+            submission.receive(observation, now)
 
     def publish(self, event: Event) -> None:
         """Tell an event."""
@@ -266,8 +268,12 @@ class ManyDesk(Generic[AnyTask]):
             self._shown = shown
             self._core.publish(BatchProgress(None, now.monotonic_s, *shown))
 
+    def hand_out(self, finished: Finished[AnyTask]) -> None:
+        """The caller has a result; see :class:`.Desk`."""
+        self.live.pop(finished.ordinal, None)
+
     def leave(self, interruption: BaseException) -> None:
-        """Say of every job that is not over what may be owed; see :class:`.Desk`."""
+        """Say of every job whose result the caller has not got what may be owed; see :class:`.Desk`."""
         now = self._now()
         self._batch.leave()
         live, self.live = self.live, {}
@@ -288,7 +294,6 @@ class ManyDesk(Generic[AnyTask]):
     def _finish(
         self, ordinal: int, live: Live[AnyTask], outcome: GenerationOutcome | None, error: Exception | None
     ) -> Finished[AnyTask]:
-        del self.live[ordinal]
         return self._over(Finished(ordinal, live.label, live.task, outcome, error))
 
     def _over(self, finished: Finished[AnyTask]) -> Finished[AnyTask]:
@@ -299,15 +304,15 @@ class ManyDesk(Generic[AnyTask]):
         if live.task is None:
             if live.submission is not None:
                 self._core.broken_off(live.submission, why, now)
-        elif not live.task._poller.record.is_ended:  # noqa: SLF001  # as above
-            logger.log(
-                logging.WARNING,
-                "the wait for task %s was left (%s); the task goes on at the service, do not submit it again. "
-                "Resume token %s",
-                live.task.id,
-                type(why).__name__,
-                live.task.resume_token,
-            )
+            return
+        is_ended = live.task._poller.record.is_ended  # noqa: SLF001  # a task is a part of its client
+        logger.warning(
+            "the wait for task %s was left (%s); the task %s, do not submit it again. Resume token %s",
+            live.task.id,
+            type(why).__name__,
+            "has ended, and its result was not handed out" if is_ended else "goes on at the service",
+            live.task.resume_token,
+        )
 
 
 def checked_workers(workers: int) -> int:

@@ -25,25 +25,24 @@ from resilient_poll.machine.observations import Observation
 __all__ = ["Crew", "Desk", "InlineCrew", "Sending", "ThreadCrew", "add", "crew_for", "finish_all", "take_in"]
 
 Result = TypeVar("Result")
-Result_co = TypeVar("Result_co", covariant=True)
 
 
-class Desk(Protocol[Result_co]):
+class Desk(Protocol[Result]):
     """Where jobs become entries of a batch, and what came of them becomes results."""
 
     def begin(self, now: Instant) -> None:
         """Put into the batch what is there from the beginning."""
         ...
 
-    def take(self, now: Instant) -> Result_co | None:
+    def take(self, now: Instant) -> Result | None:
         """Put the next job into the batch, or say that there are no more; the result of one that cannot be tried."""
         ...
 
-    def settle(self, settled: Settled, now: Instant) -> Result_co | None:
+    def settle(self, settled: Settled, now: Instant) -> Result | None:
         """Go on with an accepted job, or return what came of one."""
         ...
 
-    def lose(self, turn: Turn, error: Exception, now: Instant) -> Result_co:
+    def lose(self, turn: Turn, error: Exception, now: Instant) -> Result:
         """Return the result of a job whose request broke in a way that nobody here understands."""
         ...
 
@@ -59,8 +58,12 @@ class Desk(Protocol[Result_co]):
         """Tell where the jobs stand, if that changed."""
         ...
 
+    def hand_out(self, result: Result) -> None:
+        """The caller has a result: it is no longer looked after here."""
+        ...
+
     def leave(self, interruption: BaseException) -> None:
-        """Say of every job that is not over what may be owed, and how to go on with it."""
+        """Say of every job whose result the caller has not got what may be owed, and how to go on with it."""
         ...
 
     def end(self) -> None:
@@ -115,7 +118,7 @@ class Crew(Protocol):
         ...
 
     def bring_home(self) -> list[Sending]:
-        """Begin nothing any more, wait for submits that are out, and return all requests that are over."""
+        """Begin nothing any more, wait for submits that are out, and return what was not taken in."""
         ...
 
 
@@ -145,7 +148,7 @@ class InlineCrew:
 
     def bring_home(self) -> list[Sending]:
         """Return what was not taken in; see :class:`Crew`."""
-        return [sending for sending in self._sent if sending.is_over.is_set()]
+        return list(self._sent)
 
 
 class ThreadCrew:
@@ -196,7 +199,7 @@ class ThreadCrew:
         for sending in self._sent:
             if isinstance(sending.turn.command, Submit):
                 sending.is_over.wait()  # Bounded by the submit's own attempt time.
-        return [sending for sending in self._sent if sending.is_over.is_set()]
+        return list(self._sent)
 
     def _work(self) -> None:
         while (order := self._orders.get()) is not None:
@@ -231,7 +234,11 @@ def finish_all(
         desk.begin(clock.now())
         while _decide(batch, desk, crew, clock, send, results) is None:
             while results:
-                yield results.popleft()
+                result = results.popleft()
+                try:
+                    yield result
+                finally:
+                    desk.hand_out(result)  # Also if the generator is closed here: the caller has it.
         crew.bring_home()
         desk.end()
     except BaseException as interruption:

@@ -71,6 +71,7 @@ class AsyncFinishing(Generic[Result]):
                 self._close(interruption)
                 raise
         if self._results:
+            self._desk.hand_out(self._results[0])
             return self._results.popleft()
         if not self._is_closed:
             self._is_closed = True

@@ -21,7 +21,7 @@ from resilient_poll.machine.line import Line
 from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.policy import WaitPolicy
 from resilient_poll.machine.poller import Poller
-from resilient_poll.machine.slots import Account
+from resilient_poll.machine.slots import Account, Key
 from resilient_poll.machine.submission import Submission
 from resilient_poll.machine.watch import Watch
 
@@ -63,6 +63,7 @@ class Batch:
             account,
             creates_at_once=max(1, turns_at_once - 1),
             deadline_s=math.inf if deadline_s is None else deadline_s,
+            key=self._key,
             tell=self._tell,
         )
         self._watch = Watch(account, tell=self._tell)
@@ -134,12 +135,11 @@ class Batch:
 
     def leave(self) -> None:
         """End it all: nobody goes on with what is open, so it counts no longer."""
-        for settled in self._accepted:
-            self._account.slots.end(self._key(settled.ordinal))
         self._accepted.clear()
         self._settled.clear()
         self._line.leave()
         self._watch.leave()
+        self._account.slots.leave(self)
 
     def next_command(self, now: Instant) -> BatchCommand:
         """Return what to do next.
@@ -175,7 +175,7 @@ class Batch:
         if ordinal in self._watch:
             self._watch.receive(ordinal, observation, now)
             return
-        settled = self._line.receive(ordinal, self._key(ordinal), observation, now)
+        settled = self._line.receive(ordinal, observation, now)
         if settled is not None:
             is_accepted = settled.done.reason is DoneReason.ACCEPTED
             (self._accepted if is_accepted else self._settled).append(settled)
@@ -200,7 +200,7 @@ class Batch:
     def _is_busy(self) -> bool:
         return self._line.out + self._watch.out >= self._turns_at_once
 
-    def _key(self, ordinal: int) -> tuple[object, int]:
+    def _key(self, ordinal: int) -> Key:
         return self, ordinal
 
     def _tell(self, event: Event) -> None:

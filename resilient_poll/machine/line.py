@@ -13,7 +13,7 @@ from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Phase
 from resilient_poll.machine.observations import Accepted, Observation, SubmitStarted, Throttled
 from resilient_poll.machine.pace import Place
-from resilient_poll.machine.slots import Account
+from resilient_poll.machine.slots import Account, Key
 from resilient_poll.machine.submission import Submission
 
 __all__ = ["Line"]
@@ -39,6 +39,7 @@ class Line:
         account: What the account's tasks share.
         creates_at_once: How many submits may be out together.
         deadline_s: When no further submit begins, in monotonic seconds; infinity for never.
+        key: Returns what the account knows a task by.
         tell: Is told what happens.
 
     Attributes:
@@ -48,11 +49,18 @@ class Line:
     """
 
     def __init__(
-        self, account: Account, *, creates_at_once: int, deadline_s: float, tell: Callable[[Event], None]
+        self,
+        account: Account,
+        *,
+        creates_at_once: int,
+        deadline_s: float,
+        key: Callable[[int], Key],
+        tell: Callable[[Event], None],
     ) -> None:
         self._account = account
         self._creates_at_once = creates_at_once
         self._deadline_s = deadline_s
+        self._key = key
         self._tell = tell
         self._entries: dict[int, _Entry] = {}
         self._order: list[int] = []  # A heap of ordinals.
@@ -82,8 +90,6 @@ class Line:
     def leave(self) -> None:
         """Submit nothing any more, and forget those that are out."""
         self._place.leave()
-        for _ in range(self.out):
-            self._account.slots.drop()
         self.out = 0
         self._entries.clear()
         self._order.clear()
@@ -93,7 +99,7 @@ class Line:
         """A submit that is out broke: it is in doubt, and nobody here goes on with it."""
         del self._entries[ordinal]
         self.out -= 1
-        self._account.slots.drop()
+        self._account.slots.drop(self._key(ordinal))
 
     def next(self, now: Instant, *, is_busy: bool, mine: int) -> Take | Turn | Settled | None:
         """Return what to do next, or None.
@@ -123,19 +129,18 @@ class Line:
             return None
         return self._first(now) if self._order else Take()
 
-    def receive(self, ordinal: int, key: object, observation: Observation, now: Instant) -> Settled | None:
+    def receive(self, ordinal: int, observation: Observation, now: Instant) -> Settled | None:
         """Take in what came of a submit.
 
         Args:
             ordinal: Whose.
-            key: What the account knows its task by.
             observation: What was heard.
             now: When.
 
         Returns:
             Its end, unless it is to be sent again.
         """
-        entry, slots = self._entries[ordinal], self._account.slots
+        entry, slots, key = self._entries[ordinal], self._account.slots, self._key(ordinal)
         submission = entry.submission
         self.out -= 1
         for event in submission.receive(observation, now):
@@ -143,9 +148,9 @@ class Line:
         if isinstance(observation, Accepted):
             slots.accept(key, now.monotonic_s)
         elif isinstance(observation, Throttled):
-            entry.stood_in_line = slots.throttle(now.monotonic_s)
+            entry.stood_in_line = slots.throttle(key, now.monotonic_s)
         else:
-            slots.drop()
+            slots.drop(key)
         command = submission.next_command(now)
         if submission.phase is not Phase.NEW and isinstance(command, Done):
             del self._entries[ordinal]
@@ -173,7 +178,7 @@ class Line:
             self._tell_waiting(entry, SleepUntil(turn_s, SleepReason.LIMIT), now)
             self._stand(turn_s)
             return None
-        if not isinstance(command, Submit) or not self._account.slots.start(now.monotonic_s):
+        if not isinstance(command, Submit) or not self._account.slots.start(self._key(ordinal), now.monotonic_s):
             self._wake_at(now.monotonic_s + LOOK_AGAIN_S)  # Another batch was faster.
             return None
         self._place.go()

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from resilient_poll.machine.floor import Floor
 from resilient_poll.machine.pace import Gate
 
-__all__ = ["Account", "Slots"]
+__all__ = ["Account", "Key", "Slots"]
 
 PROBE_FIRST_S = 60.0
 """How long a learned cap is believed before one more is tried: a task's usual life.
@@ -30,6 +30,9 @@ QUEUED_AHEAD = 4
 Enough for it never to idle between two looks 3 s apart (its tasks take 20 s and more), and few
 enough for each to start well within a wait of 300 s, even one after the other. Where more run, as
 many may wait as run, so that a service of any size is filled within a few looks."""
+
+Key = tuple[object, int]
+"""What a task is known by here: who put it in, and a number of its own."""
 
 
 class Slots:
@@ -46,7 +49,6 @@ class Slots:
         guard: Held while the counts are read and changed; a lock where threads share them.
 
     Attributes:
-        out: Submits without an answer.
         learned: What the refusals say the cap is; None if there were none.
     """
 
@@ -60,12 +62,12 @@ class Slots:
     ) -> None:
         self.declared = declared
         self.refuses = refuses
-        self.out = 0
         self.learned: int | None = None
         self._side_by_side = side_by_side or declared is not None
-        self._open: dict[object, bool] = {}  # Whether it waits in the service's own queue.
+        self._out: set[Key] = set()
+        self._open: dict[Key, bool] = {}  # Whether it waits in the service's own queue.
         self._queued_there = 0
-        self._doubted: set[object] | None = None
+        self._doubted: set[Key] | None = None
         self._probe_s = -math.inf
         self._probe_gap_s = PROBE_FIRST_S
         self._guard = nullcontext() if guard is None else guard
@@ -73,22 +75,22 @@ class Slots:
     @property
     def in_flight(self) -> int:
         """Tasks that are open or may be about to be."""
-        return len(self._open) + self.out
+        return len(self._open) + len(self._out)
 
     def free_at_s(self, now_s: float) -> float:
         """Return when one more may be submitted: now, later, or never (infinity) unless one of these ends."""
         with self._guard:
             return self._free_at_s(now_s)
 
-    def start(self, now_s: float) -> bool:
+    def start(self, task: Key, now_s: float) -> bool:
         """Count a submit that leaves now; False, and nothing changes, if none may."""
         with self._guard:
             if self._free_at_s(now_s) > now_s:
                 return False
-            self.out += 1
+            self._out.add(task)
             return True
 
-    def accept(self, task: object, now_s: float) -> None:
+    def accept(self, task: Key, now_s: float) -> None:
         """The submit was accepted.
 
         That it was one more than the learned cap proves nothing yet: another of these may have
@@ -96,20 +98,20 @@ class Slots:
         """
         with self._guard:
             others = set(self._open)
-            self.out -= 1
+            self._out.discard(task)
             self._open[task] = False
             if self.learned is not None and self.in_flight > self.learned:
                 self._doubted = others
                 self._probe_s = now_s + self._probe_gap_s
 
-    def throttle(self, now_s: float) -> bool:
+    def throttle(self, task: Key, now_s: float) -> bool:
         """The submit was refused for now: the cap is what is in flight without it.
 
         Returns:
             Whether it may be our own tasks that are in its way.
         """
         with self._guard:
-            self.out -= 1
+            self._out.discard(task)
             if not self.refuses:
                 return False
             others = self.in_flight
@@ -122,17 +124,17 @@ class Slots:
             self._probe_s = now_s + self._probe_gap_s
             return others > 0
 
-    def drop(self) -> None:
+    def drop(self, task: Key) -> None:
         """The submit came to nothing, or to nothing that is known."""
         with self._guard:
-            self.out -= 1
+            self._out.discard(task)
 
-    def adopt(self, task: object) -> None:
+    def adopt(self, task: Key) -> None:
         """Count a task that was accepted elsewhere."""
         with self._guard:
             self._open.setdefault(task, False)
 
-    def saw(self, task: object, now_s: float, *, is_queued: bool) -> None:
+    def saw(self, task: Key, now_s: float, *, is_queued: bool) -> None:
         """An open task was seen open; whether it waits in the service's own queue."""
         with self._guard:
             self._queued_there += is_queued - self._open.get(task, False)
@@ -145,25 +147,35 @@ class Slots:
                     self._probe_gap_s = PROBE_FIRST_S
                     self._probe_s = now_s
 
-    def end(self, task: object) -> None:
+    def end(self, task: Key) -> None:
         """A task ended, or nobody looks at it any more."""
         with self._guard:
-            self._queued_there -= self._open.pop(task, False)
-            if self._doubted is not None and task in self._doubted:
-                self._doubted = None
+            self._end(task)
+
+    def leave(self, owner: object) -> None:
+        """Whoever put these tasks in does not look at them any more."""
+        with self._guard:
+            self._out = {task for task in self._out if task[0] is not owner}
+            for task in [task for task in self._open if task[0] is owner]:
+                self._end(task)
+
+    def _end(self, task: Key) -> None:
+        self._queued_there -= self._open.pop(task, False)
+        if self._doubted is not None and task in self._doubted:
+            self._doubted = None
 
     def _free_at_s(self, now_s: float) -> float:
         if self.declared is not None and self.in_flight >= self.declared:
             return math.inf
-        if self.out and self.learned is None and not self._side_by_side:
+        if self._out and self.learned is None and not self._side_by_side:
             return math.inf
         if not self.refuses:
             running = len(self._open) - self._queued_there
-            is_full = self.out + self._queued_there >= max(QUEUED_AHEAD, running)
+            is_full = len(self._out) + self._queued_there >= max(QUEUED_AHEAD, running)
             return math.inf if is_full and self.declared is None else now_s
         if self.learned is None or self.in_flight < self.learned:
             return now_s
-        return math.inf if self.out else max(now_s, self._probe_s)
+        return math.inf if self._out else max(now_s, self._probe_s)
 
 
 @dataclass(slots=True)

@@ -16,7 +16,7 @@ from resilient_poll.machine.observations import Observation, StatusSeen
 from resilient_poll.machine.pace import Place
 from resilient_poll.machine.policy import WaitPolicy
 from resilient_poll.machine.poller import Poller
-from resilient_poll.machine.slots import Account
+from resilient_poll.machine.slots import Account, Key
 
 __all__ = ["Watch"]
 
@@ -28,7 +28,7 @@ _HEAP_SLACK = 64
 
 @dataclass(slots=True)
 class _Entry:
-    key: object
+    key: Key
     poller: Poller
     policy: WaitPolicy
     began_s: float
@@ -71,7 +71,7 @@ class Watch:
     def __contains__(self, ordinal: int) -> bool:
         return ordinal in self._entries
 
-    def add(self, ordinal: int, key: object, poller: Poller, policy: WaitPolicy, now: Instant) -> None:
+    def add(self, ordinal: int, key: Key, poller: Poller, policy: WaitPolicy, now: Instant) -> None:
         """Wait for one more, whose wait began now; the account knows its task by the key."""
         entry = self._entries[ordinal] = _Entry(key, poller, policy, now.monotonic_s)
         if not poller.record.polls:
@@ -81,8 +81,6 @@ class Watch:
     def leave(self) -> None:
         """Wait for nothing any more."""
         self._place.leave()
-        for entry in self._entries.values():
-            self._account.slots.end(entry.key)
         self._entries.clear()
         self.settled.clear()
         self.out = 0

@@ -181,8 +181,8 @@ def test_the_checks_find_a_batch_that_loses_somebody(monkeypatch: pytest.MonkeyP
     """If a throttled submit were not put back into the line, the first property would fail."""
     receive = Line.receive
 
-    def forgetful(self, ordinal, key, observation, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # as the original
-        settled = receive(self, ordinal, key, observation, now)
+    def forgetful(self, ordinal, observation, now):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202  # as the original
+        settled = receive(self, ordinal, observation, now)
         if settled is None:
             self._order.remove(ordinal)
             del self._entries[ordinal]
