@@ -201,8 +201,13 @@ HEADERS = st.sampled_from([(KEY, ENABLE), (KEY, ENABLE), (KEY,), (KEY,), (), (("
 PLACES = st.sampled_from(
     [(dialect, endpoint) for dialect, offered in endpoints.OFFERED.items() for endpoint in offered]
 )
+SCENARIOS = {name: load_scenario(path) for name, path in shipped_scenarios().items()}
 # Scenarios that ask for something wrong on purpose say words of their own.
-HONEST = sorted(set(shipped_scenarios()) - {"unlisted-status", "bad-gateway", "demo"})
+HONEST = sorted(
+    name
+    for name, scenario in SCENARIOS.items()
+    if name != "unlisted-status" and all(answer.body is None for answer in (*scenario.create, *scenario.poll))
+)
 
 
 def check(dialect: str, kind: str, reply: Reply) -> None:
@@ -224,7 +229,7 @@ def test_the_engine_says_only_what_the_contract_holds(
 ) -> None:
     """Whatever is asked, in each dialect and at each endpoint: every key, type, status word and error code stands
     in some body."""
-    engine = Engine(load_scenario(shipped_scenarios()[name]), world="w1", started=Moment(0.0, 1.75e9))
+    engine = Engine(SCENARIOS[name], world="w1", started=Moment(0.0, 1.75e9))
     ids = ["nobody"]
     for number, ((dialect, endpoint), kind, headers, content) in enumerate(requests):
         base, tasks = bodies.BASES[dialect], TASKS[dialect]
