@@ -1,0 +1,83 @@
+"""What is owed, by model, day and currency. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from resilient_poll.ledger.entry import Entry
+from resilient_poll.machine.lifecycle import Billing, Phase
+
+__all__ = ["BillRow", "bill_of"]
+
+_MAY_YET = frozenset({Billing.NOT_YET, Billing.ON_SUCCESS, Billing.PARTIAL_POSSIBLE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BillRow:
+    """What is owed for one model, sent on one day, in one currency.
+
+    Attributes:
+        model: What ``about["model"]`` says; empty if it says nothing.
+        day: When it was sent, in UTC, as ``2026-01-31``.
+        currency: In what; empty for tasks without a known price.
+        billed: The sum of what is ``BILLED``.
+        may_yet_be_billed: The sum of ``NOT_YET``, ``ON_SUCCESS`` and ``PARTIAL_POSSIBLE``.
+        in_doubt: The sum of ``UNDETERMINED``: doubts, overruled doubts, strays, expired tasks.
+        tasks_billed, tasks_that_may_be, tasks_in_doubt: How many tasks each sum is of.
+    """
+
+    model: str
+    day: str
+    currency: str
+    billed: Decimal = Decimal(0)
+    may_yet_be_billed: Decimal = Decimal(0)
+    in_doubt: Decimal = Decimal(0)
+    tasks_billed: int = 0
+    tasks_that_may_be: int = 0
+    tasks_in_doubt: int = 0
+
+
+def bill_of(entries: Iterable[Entry], strays: Mapping[int, int]) -> tuple[BillRow, ...]:
+    """Return the bill of some entries, by day, model and currency in this order.
+
+    Args:
+        entries: What was sent.
+        strays: How many strays each entry has; each may be billed as its entry is.
+    """
+    sums: dict[tuple[str, str, str], list[Decimal]] = {}
+    for entry in entries:
+        at = entry.licensed_wall_s if entry.licensed_wall_s is not None else entry.created_wall_s
+        day = datetime.fromtimestamp(at, UTC).date().isoformat()
+        amount = Decimal(0) if entry.charge is None else entry.charge.amount
+        counts = [int(entry.billing is Billing.BILLED), int(entry.billing in _MAY_YET), _doubts(entry, strays)]
+        if not any(counts):
+            continue
+        currency = "" if entry.charge is None else entry.charge.currency
+        into = sums.setdefault((day, entry.about.get("model", ""), currency), [Decimal(0)] * 6)
+        for place, count in enumerate(counts):
+            into[place] += amount * count
+            into[place + 3] += count
+    return tuple(_row(place, sums[place]) for place in sorted(sums))
+
+
+def _row(place: tuple[str, str, str], values: list[Decimal]) -> BillRow:
+    day, model, currency = place
+    return BillRow(
+        model=model,
+        day=day,
+        currency=currency,
+        billed=values[0],
+        may_yet_be_billed=values[1],
+        in_doubt=values[2],
+        tasks_billed=int(values[3]),
+        tasks_that_may_be=int(values[4]),
+        tasks_in_doubt=int(values[5]),
+    )
+
+
+def _doubts(entry: Entry, strays: Mapping[int, int]) -> int:
+    own = entry.billing is Billing.UNDETERMINED and entry.phase is not Phase.NEW
+    return int(own) + len(entry.doubtful_sends) + strays.get(entry.entry_id, 0)

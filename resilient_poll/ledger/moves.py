@@ -1,0 +1,267 @@
+"""What an entry becomes by an act or by what was heard. Pure: no store, no clock.
+
+Two rules run through all of it. Commands are fenced: only who holds the licence of the very last
+send may give it back. Observations merge: what the world said changes the entry that it belongs
+to, or is recorded beside it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from resilient_poll.ledger.checks import fitting
+from resilient_poll.ledger.entry import Charge, Entry
+from resilient_poll.machine.lifecycle import ENDS, MOVES, Billing, Phase
+from resilient_poll.machine.task_record import join
+
+__all__ = [
+    "LONGEST_LEASE_S",
+    "LONGEST_NOT_BEFORE_S",
+    "Said",
+    "abandoned",
+    "accepted",
+    "answered",
+    "claimed",
+    "doubted",
+    "given_back",
+    "holds_licence",
+    "is_claimable",
+    "licensed",
+    "licensed_anew",
+    "observed",
+    "refused",
+    "settled",
+    "takes_what_came",
+]
+
+LONGEST_NOT_BEFORE_S = 7 * 24 * 3600.0
+"""Seconds. What lies further ahead than any hint that is honoured was written by another clock."""
+LONGEST_LEASE_S = 3600.0
+"""Seconds. A lease only says who polls, so a lost poller should not keep others away for longer."""
+
+_OUT = frozenset({Phase.SUBMITTING, Phase.IN_DOUBT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What the service said beside the main thing; what it did not say stays as it was.
+
+    Attributes:
+        status: Its own word.
+        request_id: Its id of the request.
+        code: Its error code.
+        message: Its explanation.
+        snapshot: What the machine keeps of the task, as text.
+    """
+
+    status: str | None = None
+    request_id: str | None = None
+    code: str | None = None
+    message: str | None = None
+    snapshot: str | None = None
+
+    def added_to(self, entry: Entry) -> Entry:
+        """Return an entry with what was said, cut to what can be kept."""
+        return replace(
+            entry,
+            status=entry.status if self.status is None else fitting(self.status, "status"),
+            request_id=entry.request_id if self.request_id is None else fitting(self.request_id, "request_id"),
+            code=entry.code if self.code is None else fitting(self.code, "code"),
+            message=entry.message if self.message is None else fitting(self.message, "message"),
+            snapshot=entry.snapshot if self.snapshot is None else self.snapshot,
+        )
+
+
+def licensed(entry: Entry, owner: str, now_wall_s: float) -> Entry | None:
+    """Return the entry with its licence given; None if there is none to give, or not yet."""
+    if entry.phase is not Phase.NEW:
+        return None
+    ahead_s = 0.0 if entry.not_before_wall_s is None else entry.not_before_wall_s - now_wall_s
+    if 0.0 < ahead_s <= LONGEST_NOT_BEFORE_S:
+        return None
+    return replace(
+        entry,
+        phase=Phase.SUBMITTING,
+        billing=Billing.UNDETERMINED,
+        owner=owner,
+        sends=entry.sends + 1,
+        not_before_wall_s=None,
+        licensed_wall_s=now_wall_s,
+    )
+
+
+def holds_licence(entry: Entry, licence: Entry) -> bool:
+    """Return whether a licence is the last one of an entry, and still nobody's word but its owner's.
+
+    Also in a doubt that others concluded because the owner seemed dead: who then turns out to be alive
+    knows what became of the send. An owner who doubted himself has given that up.
+
+    Args:
+        entry: The entry as it stands.
+        licence: The entry as it was when the licence was given.
+    """
+    is_mine = entry.owner is not None and (entry.owner, entry.sends) == (licence.owner, licence.sends)
+    return is_mine and entry.phase in _OUT
+
+
+def given_back(entry: Entry, licence: Entry, not_before_wall_s: float | None, said: Said, now_wall_s: float) -> Entry:
+    """Return the entry after a send that surely was not accepted and may be tried again; unchanged if it moved on."""
+    if not holds_licence(entry, licence):
+        return entry
+    until = not_before_wall_s
+    if until is not None:
+        until = max(0.0, min(until, now_wall_s + LONGEST_NOT_BEFORE_S))
+    return replace(said.added_to(entry), phase=Phase.NEW, billing=Billing.NONE, owner=None, not_before_wall_s=until)
+
+
+def refused(entry: Entry, licence: Entry, said: Said, now_wall_s: float) -> Entry:
+    """Return the entry after a send that the service declined for good; unchanged if it moved on."""
+    if not holds_licence(entry, licence):
+        return entry
+    return replace(said.added_to(entry), phase=Phase.REFUSED, billing=Billing.NONE, ended_wall_s=now_wall_s)
+
+
+def doubted(entry: Entry, licence: Entry, reason: str, said: Said) -> Entry:
+    """Return the entry after a send whose answer is lost; unchanged if it moved on."""
+    if not holds_licence(entry, licence):
+        return entry
+    told = said.added_to(entry)
+    return replace(told, phase=Phase.IN_DOUBT, owner=None, message=fitting(reason, "message"))
+
+
+def settled(entry: Entry) -> Entry:
+    """Return the entry whose owner died while its send was out."""
+    said = "the process that was sending it ended before it heard what became of it"
+    return replace(entry, phase=Phase.IN_DOUBT, message=said)
+
+
+def takes_what_came(entry: Entry, licence: Entry) -> bool:
+    """Return whether what came of a send belongs into the entry, and not beside it.
+
+    Not while a later send is out or in doubt: what may come of that one would be forgotten.
+    """
+    if entry.phase is Phase.NEW:
+        return True  # Nothing is out, and nothing needs to be sent any more.
+    return entry.phase in _OUT and entry.sends == licence.sends
+
+
+def accepted(entry: Entry, licence: Entry, task_id: str, phase: Phase, billing: Billing, said: Said) -> Entry:
+    """Return the entry with its task's id."""
+    return replace(
+        said.added_to(_without_doubt_of(entry, licence.sends)),
+        task_id=task_id,
+        phase=phase,
+        billing=billing,
+        not_before_wall_s=None,
+        owner=licence.owner,
+        code=said.code,
+        message=said.message,
+    )
+
+
+def answered(entry: Entry, licence: Entry, result: str, billing: Billing, said: Said, now_wall_s: float) -> Entry:
+    """Return the entry of a send that was answered with the result itself."""
+    return replace(
+        said.added_to(_without_doubt_of(entry, licence.sends)),
+        phase=Phase.SUCCEEDED,
+        billing=billing,
+        result=result,
+        owner=licence.owner,
+        ended_wall_s=now_wall_s,
+        not_before_wall_s=None,
+        code=said.code,
+        message=said.message,
+    )
+
+
+def _without_doubt_of(entry: Entry, send: int) -> Entry:
+    return replace(entry, doubtful_sends=tuple(one for one in entry.doubtful_sends if one != send))
+
+
+def without_doubt_of(entry: Entry, licence: Entry) -> Entry:
+    """Return the entry after one of its overruled sends turned out to have made something."""
+    return _without_doubt_of(entry, licence.sends)
+
+
+def licensed_anew(entry: Entry) -> Entry:
+    """Return the entry in doubt after somebody decided to send it again: the doubtful send stays on the bill."""
+    return replace(
+        entry,
+        phase=Phase.NEW,
+        billing=Billing.NONE,
+        owner=None,
+        not_before_wall_s=None,
+        doubtful_sends=(*entry.doubtful_sends, entry.sends),
+    )
+
+
+def abandoned(entry: Entry, reason: str, now_wall_s: float) -> Entry:
+    """Return the entry that somebody gave up: what may be owed for it stays."""
+    return replace(
+        entry,
+        phase=Phase.ABANDONED,
+        owner=None,
+        message=fitting(reason, "message") or entry.message,
+        ended_wall_s=now_wall_s,
+        delivered_wall_s=now_wall_s,  # Who gives something up knows of it.
+    )
+
+
+def observed(
+    entry: Entry,
+    phase: Phase,
+    billing: Billing,
+    said: Said,
+    *,
+    result: str | None,
+    charge: Charge | None,
+    now_wall_s: float,
+) -> Entry:
+    """Return the entry after somebody saw its task.
+
+    Several may be looking, and an old look may be written after a newer one. So an end absorbs, and after
+    one the bill may only rise; ``EXPIRED`` is reopened by an answer; an open task that ran once is not
+    cheaper because it is said to be queued.
+
+    Args:
+        entry: As it stands.
+        phase: Where the task was seen.
+        billing: What may be owed by that.
+        said: What else was said.
+        result: The raw answer, if it is worth keeping.
+        charge: A better price than the one known, if there is one.
+        now_wall_s: When it is written.
+    """
+    if entry.is_ended and phase not in MOVES[entry.phase]:
+        bill = join(entry.billing, billing) if phase in ENDS else entry.billing
+        is_poorer = phase is not entry.phase or result is None
+        kept = entry if is_poorer else replace(entry, result=result)
+        return replace(kept, billing=bill, charge=charge or kept.charge)
+    backwards = entry.phase is Phase.RUNNING and phase is Phase.QUEUED
+    is_end = phase in ENDS
+    return replace(
+        said.added_to(entry),
+        phase=phase,
+        billing=join(entry.billing, billing) if backwards else billing,
+        code=said.code,
+        message=said.message,
+        result=entry.result if result is None else result,
+        charge=charge or entry.charge,
+        ended_wall_s=now_wall_s if is_end else None,
+        # A reopened end that was handed over is a new end to hand over.
+        delivered_wall_s=None if entry.is_ended else entry.delivered_wall_s,
+        worker=None if is_end else entry.worker,
+        worker_until_wall_s=0.0 if is_end else entry.worker_until_wall_s,
+    )
+
+
+def is_claimable(entry: Entry, worker: str, now_wall_s: float) -> bool:
+    """Return whether a worker may take over the polling of an open task: it is free, its own, or its time is up."""
+    left_s = entry.worker_until_wall_s - now_wall_s
+    return entry.worker in {None, worker} or not 0.0 < left_s <= LONGEST_LEASE_S
+
+
+def claimed(entry: Entry, worker: str, for_s: float, now_wall_s: float) -> Entry:
+    """Return the entry that a worker polls for some seconds."""
+    until = now_wall_s + max(0.0, min(for_s, LONGEST_LEASE_S))
+    return replace(entry, worker=worker, worker_until_wall_s=until)
