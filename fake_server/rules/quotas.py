@@ -33,12 +33,11 @@ class Slots:
         # Settled ends, soonest first. An entry is stale once its task has left, or has a sooner end.
         self._ends: list[tuple[float, int]] = []
         self._waiting: deque[Task] = deque()
-        self._canceled_waiting = 0
 
     @property
     def are_taken(self) -> bool:
-        """Whether a further task would have to wait."""
-        return len(self._running) >= self.size or len(self._waiting) > self._canceled_waiting
+        """Whether a further task would have to wait. Nobody waits before a free slot once all is settled."""
+        return len(self._running) >= self.size
 
     def settle(self, now_s: float) -> None:
         """Bring slots up to an instant: free what ended, start what waits, in order of time."""
@@ -64,8 +63,6 @@ class Slots:
         task.canceled_s = now_s
         if task.ordinal in self._running:
             self._note_end(task)
-        elif task.started_s is None:
-            self._canceled_waiting += 1
         self.settle(now_s)
 
     def retry_after_s(self, now_s: float) -> int:
@@ -89,7 +86,6 @@ class Slots:
             if task.canceled_s is None:
                 self._start(task, start_s)
                 return
-            self._canceled_waiting -= 1
 
     def _start(self, task: Task, start_s: float) -> None:
         task.started_s = start_s

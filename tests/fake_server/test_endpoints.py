@@ -196,6 +196,51 @@ def test_how_many_images(tmp_path: Path, name: str, body: bytes, images: int) ->
     assert [row.quantity for row in hand.engine.bill(hand.now).tasks] == [images]
 
 
+WORDS = "prompt must contain words"
+FILES = "input.file_urls is not a list of 1 to 100 URLs"
+REFUSED = [
+    ("video", {"prompt": ""}, {}, WORDS),
+    ("video", {"prompt": " \n"}, {}, WORDS),
+    ("video", {"prompt": ["a cat"]}, {}, "input.prompt is not a text"),
+    ("text-to-image", {}, {}, "Field required: input.prompt"),
+    ("text-to-image", {"prompt": "x"}, {"n": 0}, "parameters.n is not a whole number from 1 to 12"),
+    ("text-to-image", {"prompt": "x"}, {"n": 13}, "parameters.n is not a whole number from 1 to 12"),
+    ("text-to-image", {"prompt": "x"}, {"n": True}, "parameters.n is not a whole number from 1 to 12"),
+    ("text-to-image", {"prompt": "x"}, {"n": "2"}, "parameters.n is not a whole number from 1 to 12"),
+    ("image-messages", {"prompt": "x"}, {}, "Field required: input.messages"),
+    ("image-messages", {"messages": []}, {}, "Field required: input.messages"),
+    ("image-messages", {"messages": ["x"]}, {}, "Field required: input.messages[].content"),
+    ("image-messages", {"messages": [{"content": "x"}]}, {}, "Field required: input.messages[].content"),
+    (SYNCHRONOUS, {"messages": [{"content": [{"text": 1}, "x", {"image": "y"}]}]}, {}, WORDS),
+    ("transcription", {}, {}, FILES),
+    ("transcription", {"file_urls": []}, {}, FILES),
+    ("transcription", {"file_urls": ["x"] * 101}, {}, FILES),
+    ("transcription", {"file_urls": [1]}, {}, "input.file_urls holds something that is no URL"),
+    ("transcription", {"file_urls": ["x" * 2_001]}, {}, "input.file_urls holds something that is no URL"),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "parameters", "sentence"), REFUSED)
+def test_what_is_missing_or_wrong_is_said(
+    tmp_path: Path, name: str, given: dict[str, Any], parameters: dict[str, Any], sentence: str
+) -> None:
+    """Each endpoint wants its own input; what is wrong with it is one sentence of a 400, and makes nothing."""
+    hand = Hand.on(lifecycle_scenario(tmp_path, "SUCCEEDED"))
+    body = json.dumps({"model": "m", "input": given, "parameters": parameters}).encode()
+    reply = create_at(hand, name, body)
+    assert isinstance(reply, Reply)
+    assert (reply.status, content(reply)["code"]) == (400, "InvalidParameter")
+    assert content(reply)["message"] == sentence
+    assert hand.engine.bill(hand.now).tasks == ()
+
+
+@pytest.mark.parametrize("name", ["video", "keyframe-video", "model-3d"])
+def test_what_is_made_of_pictures_needs_no_prompt(tmp_path: Path, name: str) -> None:
+    """Videos and 3D models are made without a prompt too."""
+    hand = Hand.on(lifecycle_scenario(tmp_path, "SUCCEEDED"))
+    answered(create_at(hand, name, b'{"model": "m", "input": {"img_url": "https://example.com/a.png"}}'))
+
+
 def test_partial_failure_is_a_success_that_costs_what_was_made(tmp_path: Path) -> None:
     """A scripted failure among the images is an item with code and message; usage, metrics, bill and assets count
     only the others."""

@@ -378,6 +378,18 @@ def test_the_list_has_a_window_of_a_day(tmp_path: Path, query: str, found: int) 
     assert hand.listed(query)["total"] == found
 
 
+def test_what_is_unknown_for_now_is_in_no_list(tmp_path: Path) -> None:
+    """A task that the service does not know yet is not listed, and is once it is known; pages and totals agree."""
+    hand = hand_on(tmp_path, "UNKNOWN 5s -> RUNNING", "RUNNING")
+    late, known = hand.created(), hand.created()
+    assert [row["task_id"] for row in hand.listed()["data"]] == [known]
+    hand.now_s = 5.0
+    assert [row["task_id"] for row in hand.listed()["data"]] == [known, late]
+    for page, task_id in ((1, known), (2, late)):
+        found = hand.listed(f"page_size=1&page_no={page}")
+        assert ([row["task_id"] for row in found["data"]], found["total"], found["total_page"]) == ([task_id], 2, 2)
+
+
 def test_the_lists_default_window_ends_a_day_ago(tmp_path: Path) -> None:
     """A task of more than 24 hours ago is not in a list without bounds."""
     hand = hand_on(tmp_path, "SUCCEEDED", extra="retention: 90d")

@@ -292,6 +292,19 @@ def test_slots_are_as_if_settled_at_every_instant(steps: list[tuple[str, int]]) 
             assert not [task for task in waiting if task.started_s is None]
 
 
+def test_a_slot_is_free_when_a_life_of_polls_is_over(tmp_path: Path) -> None:
+    """A task that ends by polls gives its slot back with the last of them, and the next one runs from then on."""
+    scenario = lifecycle_scenario(tmp_path, "RUNNING 2 polls -> SUCCEEDED", extra="quotas: {concurrent_tasks: 1}")
+    hand = Hand.on(scenario)
+    first, second = hand.created(), hand.created()
+    assert [hand.status(first), hand.status(second)] == ["RUNNING", "PENDING"]
+    hand.now_s = 7.0
+    assert hand.status(first) == "RUNNING"
+    hand.now_s = 9.0
+    assert [hand.status(first), hand.status(second)] == ["SUCCEEDED", "RUNNING"]
+    assert hand.output(second)["scheduled_time"].endswith("47.000")
+
+
 def test_a_cancelled_task_in_the_queue_takes_no_slot(tmp_path: Path) -> None:
     """Those who were cancelled while they waited are passed over when a slot is free, and are no queue."""
     scenario = lifecycle_scenario(tmp_path, "RUNNING 10s -> SUCCEEDED", extra="quotas: {concurrent_tasks: 1}")
