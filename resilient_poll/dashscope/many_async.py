@@ -36,7 +36,9 @@ def finish_many(
         ConfigurationError: The call makes no sense; nothing was sent.
     """
     core, clock = client._core, client._clock  # noqa: SLF001  # a part of the client
-    at_once = checked_workers(workers) if isinstance(clock, RealAsyncClock) else 1
+    at_once = checked_workers(workers)
+    if not isinstance(clock, RealAsyncClock):
+        at_once = 1
     batch = Batch(core.account, turns_at_once=at_once, deadline_s=waits.deadline_s(clock.now()))
     desk = ManyDesk(
         core,

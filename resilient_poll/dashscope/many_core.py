@@ -241,7 +241,7 @@ class ManyDesk(Generic[AnyTask]):
     def lose(self, turn: Turn, error: Exception, now: Instant) -> Finished[AnyTask]:
         """Return the result of a job whose request broke; see :class:`.Desk`."""
         live = self.live[turn.ordinal]
-        self._batch.forget(turn.ordinal)
+        self._batch.forget(turn.ordinal, now)
         self._failed += 1
         self._say_that_it_goes_on(live, error, now)
         return self._finish(turn.ordinal, live, None, error)
@@ -275,7 +275,7 @@ class ManyDesk(Generic[AnyTask]):
     def leave(self, interruption: BaseException) -> None:
         """Say of every job whose result the caller has not got what may be owed; see :class:`.Desk`."""
         now = self._now()
-        self._batch.leave()
+        self._batch.leave(now)
         live, self.live = self.live, {}
         for one in live.values():
             self._say_that_it_goes_on(one, interruption, now)

@@ -226,9 +226,12 @@ def submit_error(submission: Submission, done: Done, now: Instant, *, classify: 
                 attempts=attempts,
                 come_back_in_s=later_s,
             )
+        case _ if done.reason is DoneReason.DEADLINE:
+            return SubmitNotSent("its turn did not come before its time was up, nothing was sent", attempts=attempts)
         case _:
             return SubmitThrottled(
-                "the account is asked to stay away for longer than the submit's time, nothing was sent",
+                "the account is asked to stay away, or its own limits leave no turn, for longer than the submit's "
+                "time, nothing was sent",
                 attempts=attempts,
                 come_back_in_s=later_s,
             )

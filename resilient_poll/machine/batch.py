@@ -34,7 +34,7 @@ class Counts(NamedTuple):
     Attributes:
         waiting: Taken, and not sent, or told to come back.
         submitting: Sent without an answer.
-        open: Accepted, and still waited for.
+        open: Accepted, and still waited for; or over, and not handed out as settled.
     """
 
     waiting: int
@@ -78,7 +78,8 @@ class Batch:
     @property
     def counts(self) -> Counts:
         """Where the entries stand."""
-        return Counts(self._line.waiting, self._line.out, len(self._watch) + len(self._accepted))
+        settled = len(self._accepted) + len(self._settled) + len(self._watch.settled)
+        return Counts(self._line.waiting, self._line.out, len(self._watch) + settled)
 
     def take_events(self) -> tuple[Event, ...]:
         """Return what happened since this was asked last, in order."""
@@ -124,22 +125,22 @@ class Batch:
         """
         self._watch.add(ordinal, self._key(ordinal), poller, policy, now)
 
-    def forget(self, ordinal: int) -> None:
+    def forget(self, ordinal: int, now: Instant) -> None:
         """The request of an entry broke in a way that nobody here understands: it is left alone."""
         if ordinal in self._line:
             self._line.forget(ordinal)
         elif ordinal in self._watch:
-            self._watch.forget(ordinal)
+            self._watch.forget(ordinal, now)
         else:
-            self._account.slots.end(self._key(ordinal))  # Accepted, and nobody waits for it.
+            self._account.slots.look_away(self._key(ordinal), now.monotonic_s)  # Accepted, and nobody waits for it.
 
-    def leave(self) -> None:
-        """End it all: nobody goes on with what is open, so it counts no longer."""
+    def leave(self, now: Instant) -> None:
+        """End it all: nobody goes on with what is open."""
         self._accepted.clear()
         self._settled.clear()
         self._line.leave()
         self._watch.leave()
-        self._account.slots.leave(self)
+        self._account.slots.leave(self, now.monotonic_s)
 
     def next_command(self, now: Instant) -> BatchCommand:
         """Return what to do next.
@@ -160,7 +161,7 @@ class Batch:
             if (command := kind(now)) is not None:
                 return command
         if self._line.is_over and not self._watch:
-            self.leave()
+            self.leave(now)
             return Done(DoneReason.ENDED)
         return SleepUntil(min(self._line.wake_s, self._watch.wake_s), SleepReason.SCHEDULE)
 

@@ -9,6 +9,7 @@ nothing faster, and uses up the waits of those who stand in it.
 from __future__ import annotations
 
 import math
+from collections import deque
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
@@ -24,6 +25,8 @@ Whoever else used the account may have ended then. A probe that is refused costs
 a ``Retry-After`` that the next free slot would mostly have waited for as well."""
 PROBE_LONGEST_S = 600.0
 """Each refused probe doubles the pause up to ten minutes: six probes an hour for a cap that stays."""
+UNSEEN_S = 60.0
+"""How long a task that nobody looks at any more is taken to be open: a task's usual life."""
 QUEUED_AHEAD = 4
 """How many of our tasks may wait in the service's own queue while fewer than that are running.
 
@@ -38,8 +41,8 @@ Key = tuple[object, int]
 class Slots:
     """Who is open, and whether one more may be submitted.
 
-    Tasks count from the moment their submit leaves until somebody here sees their end, or stops
-    looking. A task that nobody looks at any more counts no longer, though it may still run.
+    Tasks count from the moment their submit leaves until somebody here sees their end. One that
+    nobody looks at any more goes on, so it counts for a while longer (:data:`UNSEEN_S`).
 
     Args:
         declared: How many may be open at once; None to find out.
@@ -66,6 +69,7 @@ class Slots:
         self._side_by_side = side_by_side or declared is not None
         self._out: set[Key] = set()
         self._open: dict[Key, bool] = {}  # Whether it waits in the service's own queue.
+        self._unseen_until_s: deque[float] = deque()
         self._queued_there = 0
         self._doubted: set[Key] | None = None
         self._probe_s = -math.inf
@@ -74,7 +78,7 @@ class Slots:
 
     @property
     def in_flight(self) -> int:
-        """Tasks that are open or may be about to be."""
+        """Tasks that somebody here submits or looks at."""
         return len(self._open) + len(self._out)
 
     def free_at_s(self, now_s: float) -> float:
@@ -114,7 +118,7 @@ class Slots:
             self._out.discard(task)
             if not self.refuses:
                 return False
-            others = self.in_flight
+            others = self._counted(now_s)
             if self.learned is not None and others >= self.learned:
                 self._probe_gap_s = min(2 * self._probe_gap_s, PROBE_LONGEST_S)
             else:
@@ -148,16 +152,31 @@ class Slots:
                     self._probe_s = now_s
 
     def end(self, task: Key) -> None:
-        """A task ended, or nobody looks at it any more."""
+        """A task ended."""
         with self._guard:
             self._end(task)
 
-    def leave(self, owner: object) -> None:
+    def look_away(self, task: Key, now_s: float) -> None:
+        """A task goes on, and nobody here looks at it any more."""
+        with self._guard:
+            self._look_away(task, now_s)
+
+    def leave(self, owner: object, now_s: float) -> None:
         """Whoever put these tasks in does not look at them any more."""
         with self._guard:
             self._out = {task for task in self._out if task[0] is not owner}
             for task in [task for task in self._open if task[0] is owner]:
-                self._end(task)
+                self._look_away(task, now_s)
+
+    def _look_away(self, task: Key, now_s: float) -> None:
+        if task in self._open:
+            self._unseen_until_s.append(now_s + UNSEEN_S)
+        self._end(task)
+
+    def _counted(self, now_s: float) -> int:
+        while self._unseen_until_s and self._unseen_until_s[0] <= now_s:
+            self._unseen_until_s.popleft()
+        return self.in_flight + len(self._unseen_until_s)
 
     def _end(self, task: Key) -> None:
         self._queued_there -= self._open.pop(task, False)
@@ -165,17 +184,19 @@ class Slots:
             self._doubted = None
 
     def _free_at_s(self, now_s: float) -> float:
-        if self.declared is not None and self.in_flight >= self.declared:
-            return math.inf
+        counted = self._counted(now_s)
+        end_s = self._unseen_until_s[0] if self._unseen_until_s else math.inf
+        if self.declared is not None and counted >= self.declared:
+            return end_s
         if self._out and self.learned is None and not self._side_by_side:
             return math.inf
         if not self.refuses:
             running = len(self._open) - self._queued_there
             is_full = len(self._out) + self._queued_there >= max(QUEUED_AHEAD, running)
             return math.inf if is_full and self.declared is None else now_s
-        if self.learned is None or self.in_flight < self.learned:
+        if self.learned is None or counted < self.learned:
             return now_s
-        return math.inf if self._out else max(now_s, self._probe_s)
+        return math.inf if self._out else min(end_s, max(now_s, self._probe_s))
 
 
 @dataclass(slots=True)

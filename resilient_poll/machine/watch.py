@@ -85,11 +85,11 @@ class Watch:
         self.settled.clear()
         self.out = 0
 
-    def forget(self, ordinal: int) -> None:
+    def forget(self, ordinal: int, now: Instant) -> None:
         """A query broke in a way that nobody here understands: the task is left alone."""
         entry = self._entries[ordinal]
         self.out -= entry.is_out
-        self._drop(ordinal, entry)
+        self._drop(ordinal, entry, now)
 
     def next(self, now: Instant, *, is_busy: bool) -> Turn | None:
         """Return whose turn it is, or None.
@@ -158,7 +158,7 @@ class Watch:
         """Ask an entry's poller what it wants, and put the entry where that is found again."""
         command = entry.poller.next_command(now)
         if isinstance(command, Done):
-            self._drop(ordinal, entry)
+            self._drop(ordinal, entry, now)
             self.settled.append(Settled(ordinal, command))
             return
         due_s = now.monotonic_s
@@ -184,9 +184,12 @@ class Watch:
             heappop(self._due)
         return math.inf
 
-    def _drop(self, ordinal: int, entry: _Entry) -> None:
+    def _drop(self, ordinal: int, entry: _Entry, now: Instant) -> None:
         del self._entries[ordinal]
-        self._account.slots.end(entry.key)
+        if entry.poller.record.is_ended:
+            self._account.slots.end(entry.key)
+        else:
+            self._account.slots.look_away(entry.key, now.monotonic_s)
         if len(self._limits) > 2 * len(self._entries) + _HEAP_SLACK:
             self._limits = [(entry.limit_s, ordinal) for ordinal, entry in self._entries.items()]
             heapify(self._limits)

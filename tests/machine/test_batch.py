@@ -28,7 +28,7 @@ from resilient_poll.machine import (
 from resilient_poll.machine.batch import Batch, Counts
 from resilient_poll.machine.commands import BatchCommand, Command, Settled, Take, Turn
 from resilient_poll.machine.pace import Gate, Pace
-from resilient_poll.machine.slots import Account, Slots
+from resilient_poll.machine.slots import UNSEEN_S, Account, Slots
 from tests.support.batch_world import Job, Service, run_batch
 from tests.support.machine_strategies import LIFECYCLE
 
@@ -237,8 +237,9 @@ def test_two_batches_share_the_account() -> None:
     waits = second.next_command(at(0))
     assert isinstance(waits, SleepUntil)
     assert waits.at_s == 1.0
-    first.leave()
-    assert isinstance(second.next_command(at(1)), Turn)
+    first.leave(at(1))
+    assert isinstance(second.next_command(at(2)), SleepUntil), "the other's task goes on"
+    assert isinstance(second.next_command(at(1 + UNSEEN_S)), Turn)
 
 
 def test_leaving_gives_everything_back() -> None:
@@ -253,7 +254,7 @@ def test_leaving_gives_everything_back() -> None:
     everything_now(batch, at(3))
     assert account.slots.in_flight == 3
     for one in (batch, other):
-        one.leave()
+        one.leave(at(4))
         assert one.next_command(at(4)) == Done(DoneReason.ENDED)
     assert account.slots.in_flight == 0
 
@@ -267,8 +268,8 @@ def test_a_request_that_broke_is_forgotten() -> None:
     batch.add(poller(1, policy), at(0), policy)
     batch.no_more()
     assert {type(command) for command in everything_now(batch, at(4))} == {Turn, SleepUntil}
-    batch.forget(0)
-    batch.forget(1)
+    batch.forget(0, at(4))
+    batch.forget(1, at(4))
     assert account.slots.in_flight == 0
     assert isinstance(batch.next_command(at(4)), Done)
 

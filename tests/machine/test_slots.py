@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from resilient_poll.machine.slots import PROBE_FIRST_S, PROBE_LONGEST_S, QUEUED_AHEAD, Slots
+from resilient_poll.machine.slots import PROBE_FIRST_S, PROBE_LONGEST_S, QUEUED_AHEAD, UNSEEN_S, Slots
 
 NEXT = ("somebody", -1)
 
@@ -159,7 +159,18 @@ def test_who_leaves_takes_its_own_along() -> None:
     slots = filled(Slots(5), 2)
     assert slots.start(key(7), 0.0)
     assert slots.start(NEXT, 0.0)
-    slots.leave("us")
+    slots.leave("us", 0.0)
     assert slots.in_flight == 1
-    slots.leave("somebody")
+    slots.leave("somebody", 0.0)
     assert slots.in_flight == 0
+
+
+def test_what_nobody_looks_at_any_more_counts_for_a_minute() -> None:
+    """A task that goes on without anybody looking keeps its slot for a task's usual life, and no longer."""
+    slots = filled(Slots(2), 2)
+    slots.look_away(key(0), 100.0)
+    slots.look_away(key(0), 110.0)
+    assert slots.in_flight == 1
+    assert slots.free_at_s(100.0) == 100.0 + UNSEEN_S
+    assert not slots.start(NEXT, 159.0)
+    assert slots.start(NEXT, 160.0)

@@ -232,5 +232,5 @@ def test_the_checks_find_a_batch_without_a_pace(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_checks_find_waits_that_are_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """If a task's end did not free its slot, nobody behind it would ever have a turn."""
-    monkeypatch.setattr(Watch, "_drop", lambda watch, ordinal, entry: watch._entries.pop(ordinal))  # noqa: ARG005  # the fault
+    monkeypatch.setattr(Watch, "_drop", lambda watch, ordinal, entry, now: watch._entries.pop(ordinal))  # noqa: ARG005  # the fault
     NOBODY_IS_LOST.catches_the_planted_fault()
