@@ -152,6 +152,28 @@ def test_a_body_beyond_the_limit_is_a_413(fake: Running) -> None:
 
 
 @pytest.mark.parametrize(
+    "task_id",
+    ["..%2f..%2fetc%2fpasswd", "%2e%2e/%2e%2e/x", "a%0d%0aX-Evil:%201", "%00", "x" * 10_000, "%F0%9F%90%88", "a?b=c&d"],
+)
+@pytest.mark.parametrize("dialect", ["aisa", "dashscope"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE", "PATCH"])
+def test_an_odd_id_is_answered_in_the_dialects_shape(fake: Running, dialect: str, method: str, task_id: str) -> None:
+    """Whatever stands in the place of an id, and whichever method is used, the answer is UNKNOWN or an error of the
+    dialect with a sentence, no header more and never a 500."""
+    path = {"aisa": "/apis/v1/services/aigc/tasks/", "dashscope": "/api/v1/tasks/"}[dialect] + task_id
+    answer = fake.client.request(method, path, headers={"Authorization": "Bearer sk-succeeds.odd"})
+    fake.advance("succeeds.odd", 1.0)
+    assert "x-evil" not in answer.headers
+    if answer.status_code == 200:
+        assert answer.json()["output"]["task_status"] == "UNKNOWN"
+        return
+    assert answer.status_code == 404
+    error = answer.json()["error"] if dialect == "aisa" else answer.json()
+    assert error["code"] == ("not_found" if dialect == "aisa" else "NotFound")
+    assert error["message"]
+
+
+@pytest.mark.parametrize(
     "raw",
     [
         b"GARBAGE\r\n\r\n",
