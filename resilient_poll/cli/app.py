@@ -9,6 +9,7 @@ import click
 
 from resilient_poll import __version__
 from resilient_poll.cli import listing, tasks
+from resilient_poll.cli.batch.command import batch
 from resilient_poll.cli.exit_codes import ExitCode, exit_code_help
 from resilient_poll.cli.interrupts import Interrupts
 from resilient_poll.cli.report import makes_nothing, report_of_error
@@ -73,6 +74,7 @@ for command in (
     tasks.cancel,
     tasks.download,
     listing.list_tasks,
+    batch,
 ):
     cli.add_command(command)
 

@@ -52,6 +52,16 @@ resilient-poll list --remote --since 6h --status SUCCEEDED
 resilient-poll list --remote --since 2026-11-22T08:00+01:00 --json
 """
 
+_BATCH = r"""
+echo '{"id": "cat", "input": {"prompt": "a cat"}}' > jobs.jsonl
+
+resilient-poll batch jobs.jsonl --model wan2.6-t2v --concurrent 3 -o '{id}.mp4'
+
+resilient-poll batch jobs.jsonl --model wan2.6-t2v -o . | tee results.jsonl
+
+make-jobs | resilient-poll batch - --state cats.state.jsonl -o '{line}.mp4'
+"""
+
 EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         name: tuple(text.strip().split("\n\n"))
@@ -63,6 +73,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "cancel": _CANCEL,
             "download": _DOWNLOAD,
             "list": _LIST,
+            "batch": _BATCH,
         }.items()
     }
 )

@@ -53,6 +53,7 @@ class Interrupts:
         self._is_deferring = False
         self._pending: str | None = None
         self._is_over = False
+        self._allows_another = self._has_raised = False
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
@@ -92,6 +93,18 @@ class Interrupts:
         finally:
             self._is_deferring = before
 
+    @contextmanager
+    def twice(self) -> Generator[None, None, None]:
+        """Raise a signal at once within the block, and another one, forced, while the first is being seen to.
+
+        For work that knows itself what must not be cut short.
+        """
+        self._allows_another = True
+        try:
+            yield
+        finally:
+            self._allows_another = False
+
     def finish(self) -> None:
         """Hear no more signals: the result is known, and only its report is still to come."""
         self._is_over = True
@@ -110,6 +123,11 @@ class Interrupts:
         if self._is_over:
             return
         name = signal.Signals(number).name
+        if self._allows_another:
+            is_second, self._has_raised = self._has_raised, True
+            if is_second:
+                self._raise(name, forced=True)
+            raise Interrupted(name)
         if self._is_deferring and self._pending is None:
             self._pending = name
             with suppress(Exception):

@@ -20,7 +20,9 @@ __all__ = [
     "connection_options_with",
     "create_options",
     "endpoint_option",
+    "json_object",
     "output_option",
+    "submit_timeout_option",
     "task_argument",
     "wait_options",
 ]
@@ -35,7 +37,8 @@ def _seconds(_context: click.Context, _option: click.Parameter, value: float) ->
     return value
 
 
-def _json_object(_context: click.Context, _option: click.Parameter, value: str | None) -> dict[str, Any] | None:
+def json_object(_context: click.Context, _option: click.Parameter, value: str | None) -> dict[str, Any] | None:
+    """Accept a JSON object."""
     if value is None:
         return None
     try:
@@ -96,25 +99,30 @@ def create_options(command: Command) -> Command:
         click.option(
             "--input",
             "input_",
-            callback=_json_object,
+            callback=json_object,
             metavar="JSON",
             help='More of what to make, in the service\'s words: \'{"img_url": "https://..."}\'.',
         ),
         click.option(
             "--parameters",
-            callback=_json_object,
+            callback=json_object,
             metavar="JSON",
             help='How to make it, in the service\'s words: \'{"size": "1280*720"}\'.',
         ),
-        click.option(
-            "--submit-timeout",
-            type=float,
-            callback=_seconds,
-            metavar="SECONDS",
-            default=DEFAULT_SUBMIT_S,
-            show_default=True,
-            help="Until when a create may start, while the service is too busy. One that has started is never cut.",
-        ),
+        submit_timeout_option(),
+    )
+
+
+def submit_timeout_option() -> Callable[[Command], Command]:
+    """Add how long a submit may go on."""
+    return click.option(
+        "--submit-timeout",
+        type=float,
+        callback=_seconds,
+        metavar="SECONDS",
+        default=DEFAULT_SUBMIT_S,
+        show_default=True,
+        help="Until when a create may start, while the service is too busy. One that has started is never cut.",
     )
 
 

@@ -18,7 +18,18 @@ from resilient_poll.cli.streams import PatientConsole
 from resilient_poll.dashscope.task import Task
 from resilient_poll.events import AttemptFailed, Event, HintIgnored, IllegalMove, Throttled, UnlistedStatus
 
-__all__ = ["HELD_RESULT", "HELD_TASK", "LISTING", "STATUS_STYLES", "Progress", "Story"]
+__all__ = [
+    "FRAMES",
+    "FRAMES_A_SECOND",
+    "HELD_RESULT",
+    "HELD_TASK",
+    "LISTING",
+    "STATUS_STYLES",
+    "Progress",
+    "Story",
+    "duration",
+    "trail_of",
+]
 
 LISTING = "listing"
 FRAMES_A_SECOND = 10
@@ -194,11 +205,11 @@ def _first_line(story: Story, now_s: float) -> Text:
     line = Text()
     if story.task_id is not None:
         line.append(f"{story.task_id[:SHORT_ID]}  ", style="dim")
-    line.append_text(_trail(story, now_s))
+    line.append_text(trail_of(story.trail, now_s))
     is_saving = story.doing.startswith("saving")
     if is_saving or not story.trail:
         line.append(f"{'  ' if story.trail else ''}{printable(story.doing)}", style="bold")
-    asides = [] if story.trail else [_duration(now_s - story.began_s)]
+    asides = [] if story.trail else [duration(now_s - story.began_s)]
     if story.polls:
         asides.append(f"{story.polls} poll{'' if story.polls == 1 else 's'}")
     if story.next_s is not None:
@@ -208,15 +219,15 @@ def _first_line(story: Story, now_s: float) -> Text:
     return line.append("".join(f"  · {aside}" for aside in asides), style="dim")
 
 
-def _trail(story: Story, now_s: float) -> Text:
-    """The service's words and how long each held; the last one holds until now."""
+def trail_of(words: tuple[tuple[str, float], ...], now_s: float) -> Text:
+    """Return the service's words and how long each held; the last one holds until now."""
     trail = Text()
-    for index, (word, since_s) in enumerate(story.trail):
-        is_last = index == len(story.trail) - 1
-        end_s = now_s if is_last else story.trail[index + 1][1]
+    for index, (word, since_s) in enumerate(words):
+        is_last = index == len(words) - 1
+        end_s = now_s if is_last else words[index + 1][1]
         trail.append(" → " if index else "", style="dim")
         trail.append(printable(word), style=STATUS_STYLES.get(word, "bold") if is_last else "dim")
-        trail.append(f" {_duration(end_s - since_s)}", style="" if is_last else "dim")
+        trail.append(f" {duration(end_s - since_s)}", style="" if is_last else "dim")
     return trail
 
 
@@ -225,7 +236,7 @@ def _trouble_line(story: Story, now_s: float) -> Text | None:
         return None
     what, at_s = story.trouble
     left_s = story.quiet_until_s - now_s
-    when = f"quiet for {left_s:.1f} s" if left_s > 0 else f"{_duration(now_s - at_s)} ago"
+    when = f"quiet for {left_s:.1f} s" if left_s > 0 else f"{duration(now_s - at_s)} ago"
     return Text(f"  ! {printable(what)} · {when}", style="yellow", no_wrap=True, overflow="ellipsis")
 
 
@@ -233,6 +244,7 @@ def _note_line(story: Story) -> Text | None:
     return None if story.note is None else Text(f"  ! {story.note}", style="bold yellow")
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Return a duration for people."""
     minutes, rest_s = divmod(max(0.0, seconds), 60)
     return f"{int(minutes)} min {rest_s:02.0f} s" if minutes else f"{rest_s:.1f} s"

@@ -11,7 +11,7 @@ from rich.text import Text
 
 from resilient_poll.cli.report import Report, printable
 
-__all__ = ["PatientConsole", "emit", "give_up_on", "print_lines", "print_report", "write_any_character"]
+__all__ = ["PatientConsole", "emit", "give_up_on", "print_lines", "print_report", "styled", "write_any_character"]
 
 SMALLEST_WIDTH = 20
 """rich prints nothing at all on a terminal whose width it takes for 0."""
@@ -95,7 +95,7 @@ def print_report(report: Report, *, as_json: bool) -> None:
         notes.insert(0, f"✗ stdout: {error.strerror}; the result was task {task_id} ({report.outcome})")
     console = PatientConsole(stderr=True)
     for line in notes:
-        console.print(_styled(printable(line)), soft_wrap=True)
+        console.print(styled(printable(line)), soft_wrap=True)
 
 
 def _print_result(lines: list[str], *, as_json: bool) -> None:
@@ -105,11 +105,12 @@ def _print_result(lines: list[str], *, as_json: bool) -> None:
     else:
         console = Console(highlight=False, width=max(SMALLEST_WIDTH, Console().width))
         for line in lines:
-            console.print(_styled(line), soft_wrap=True)
+            console.print(styled(line), soft_wrap=True)
     sys.stdout.flush()
 
 
-def _styled(line: str) -> Text:
+def styled(line: str) -> Text:
+    """Return a line in the colour of its mark."""
     return Text(line, next((style for mark, style in _LINE_STYLES.items() if line.startswith(mark)), ""))
 
 

@@ -1,0 +1,247 @@
+"""``resilient-poll batch FILE``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from resilient_poll.cli.accidents import report_of_interruption, report_of_surprise
+from resilient_poll.cli.batch.jobs import Defaults, JobFile, open_source, read_jobs
+from resilient_poll.cli.batch.plan import Fate, Wishes, fates_of
+from resilient_poll.cli.batch.recording import Recorder, RecordingClient
+from resilient_poll.cli.batch.results import exit_code_of, summary_of
+from resilient_poll.cli.batch.state import Owner, StateFile
+from resilient_poll.cli.batch.view import BatchView
+from resilient_poll.cli.batch.work import BatchWork, Times
+from resilient_poll.cli.examples import epilog
+from resilient_poll.cli.exit_codes import ExitCode
+from resilient_poll.cli.interrupts import Interrupted, Interrupts
+from resilient_poll.cli.options import (
+    connection_options_with,
+    endpoint_option,
+    json_object,
+    output_option,
+    submit_timeout_option,
+    wait_options,
+)
+from resilient_poll.cli.report import Report, report_of_error
+from resilient_poll.cli.saving import check_writable
+from resilient_poll.cli.session import PROGRAM
+from resilient_poll.cli.streams import PatientConsole, emit, styled
+from resilient_poll.dashscope.limits import Limits
+from resilient_poll.errors import ConfigurationError, ResilientPollError
+from resilient_poll.events import Event
+from resilient_poll.machine.policy import WaitPolicy
+from resilient_poll.machine.schedules import Fixed
+
+__all__ = ["batch"]
+
+_ONCE = frozenset({"resubmit_doubtful", "retry_failed"})
+"""Options that are a decision of one moment, and no part of the way on."""
+_pass_interrupts = click.make_pass_decorator(Interrupts)
+
+
+@click.command(epilog=epilog("batch", creates=True))
+@click.argument("file", metavar="FILE")
+@click.option("--model", metavar="MODEL", help="For lines that name none.")
+@click.option(
+    "--parameters",
+    callback=json_object,
+    metavar="JSON",
+    help="For all lines; a line's own parameters are laid over these.",
+)
+@endpoint_option()
+@output_option(
+    default=".",
+    text="For lines that name none: a folder, or a template with {id}, {line}, {task_id}, {index}, {extension}.",
+)
+@click.option("--state", metavar="PATH", help="Where the state is kept. Default: FILE.state.jsonl.")
+@click.option(
+    "--concurrent",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many tasks the account may have open at once; otherwise it is learned from refusals.",
+)
+@submit_timeout_option()
+@wait_options
+@click.option("--keep-going", is_flag=True, help="This is so anyway: one job's failure stops no other.")
+@click.option(
+    "--resubmit-doubtful",
+    is_flag=True,
+    help="Send again what was sent and never answered. It may be paid twice: look at the service first.",
+)
+@click.option("--retry-failed", is_flag=True, help="Send again what failed and cost nothing.")
+@click.option("--same-account", is_flag=True, help="The API key has changed, and is of the same account as before.")
+@connection_options_with("Print JSON lines on stdout also where that is a terminal.")
+@_pass_interrupts
+def batch(interrupts: Interrupts, /, file: str, as_json: bool, **options: Any) -> int:
+    """Make everything that a file asks for, one JSON object a line.
+
+    A line is {"input": {...}} with "model", "parameters", "endpoint", "id" and "output" if
+    the options do not say it for all. FILE may be - for standard input, with --state.
+    Results go to stdout as JSON lines, in order of completion.
+
+    What was sent, accepted and saved is kept in the state file. Run it again, after a crash
+    too, and it goes on: nothing is paid twice, tasks are waited for, what is done is
+    printed again. A line whose submit was never answered is in doubt, and not sent again.
+
+    It ends with 0 if all succeeded; else with 5, 4, 1 or 7 if that is true of any job, in
+    this order; else with 8 if any succeeded, and with 3 or 6 if none did.
+    """
+    run = _Run(file, options, as_json=as_json)
+    try:
+        return run.carry_out(interrupts)
+    except ResilientPollError as error:
+        return emit(report_of_error(error, task_id=None, creates=True, next_command=None), as_json=as_json)
+    except Interrupted as interruption:
+        verdict = (ExitCode.STILL_GOING, "interrupted")
+        said = f"nothing is lost; go on with\n  $ {_again()}" if run.has_begun else "nothing was sent."
+        if not run.has_begun:
+            verdict = (ExitCode.OTHER, "interrupted")
+        report = report_of_interruption(interruption.signal_name, verdict, said, creates=not run.has_begun)
+        return emit(report, as_json=as_json)
+    except Exception as error:  # noqa: BLE001  # the last one who can say how to go on
+        if os.environ.get("RESILIENT_POLL_TRACEBACK") == "1":
+            traceback.print_exc()
+        return emit(_surprise(error, has_begun=run.has_begun), as_json=as_json)
+    finally:
+        interrupts.finish()
+
+
+class _Run:
+    def __init__(self, file: str, options: Mapping[str, Any], *, as_json: bool) -> None:
+        self._file = file
+        self._options = options
+        self._as_json = as_json
+        self.has_begun = False
+        """Whether anything may have been sent."""
+        self._view: BatchView | None = None
+
+    def carry_out(self, interrupts: Interrupts) -> int:
+        options = self._options
+        with (
+            RecordingClient(
+                dialect=options["dialect"],
+                base_url=options["base_url"],
+                wait_policy=WaitPolicy(schedule=Fixed(options["interval"])),
+                limits=Limits(concurrent_tasks=options["concurrent"]),
+                on_event=self._show,
+            ) as client,
+            open_source(self._file) as source,
+        ):
+            defaults = Defaults(
+                model=options["model"],
+                parameters=options["parameters"] or {},
+                endpoint=options["endpoint"],
+                output=str(options["output"]),
+            )
+            jobs = read_jobs(self._file, source, defaults, client.dialect, client.check)
+            with self._state_file(client) as state:
+                wishes = Wishes(resubmit_doubtful=options["resubmit_doubtful"], retry_failed=options["retry_failed"])
+                fates = fates_of(jobs.lines, state.entries, wishes, os.path.exists)
+                _check_targets(jobs, fates)
+                labels = {line.key: line.label for line in jobs.lines}
+                view = BatchView(len(jobs.lines), labels, as_json=self._as_json)
+                self._view = view
+                known = {
+                    key: str(state.entries[key].task_id)
+                    for key, fate in fates.items()
+                    if fate in {Fate.GO_ON, Fate.FETCH}
+                }
+                client.recorder = Recorder(state, {line.key: line for line in jobs.lines}, known, view.tell)
+                times = Times(submit_s=options["submit_timeout"], wait_s=options["timeout"])
+                work = BatchWork(jobs, fates, state.entries, client, view, times)
+                self.has_begun = True
+                with view:
+                    signal_name = work.carry_out(interrupts)
+                interrupts.finish()
+                return _ended(view, len(jobs.lines), signal_name, client.recorder.trouble)
+
+    def _show(self, event: Event) -> None:
+        if self._view is not None:
+            self._view.on_event(event)
+
+    def _state_file(self, client: RecordingClient) -> StateFile:
+        path = self._options["state"]
+        if path is None and (self._file == "-" or not os.path.isfile(self._file)):  # noqa: PTH113  # never raises
+            raise ConfigurationError(
+                f"beside {self._file!r} no state can be kept, without which a crash loses what is paid: "
+                "say where with --state; nothing was sent"
+            )
+        settings = client.settings
+        owner = Owner(
+            file="-" if self._file == "-" else os.path.basename(self._file),  # noqa: PTH119  # as typed
+            dialect=settings.dialect.name,
+            service=settings.origin_mark,
+            key=settings.api_key,
+            may_have_new_key=self._options["same_account"],
+        )
+        return StateFile(Path(path or f"{self._file}.state.jsonl"), owner)
+
+
+def _ended(view: BatchView, total: int, signal_name: str | None, trouble: str | None) -> int:
+    codes = view.codes
+    code = exit_code_of(codes)
+    is_unfinished = signal_name is not None or trouble is not None or code in {4, 7, 1}
+    if signal_name is not None:
+        code = ExitCode.STILL_GOING
+    elif trouble is not None and code not in {ExitCode.IN_DOUBT, ExitCode.STILL_GOING}:
+        code = ExitCode.OTHER
+    console = PatientConsole(stderr=True)
+    head = "✓" if code is ExitCode.SUCCEEDED else "…" if is_unfinished else "!"
+    why = f"interrupted ({signal_name}); " if signal_name else ""
+    console.print(styled(f"{head} {why}{summary_of(codes, total)}"), soft_wrap=True)
+    if is_unfinished:
+        console.print(styled("  Nothing that is paid is lost. Go on with"), soft_wrap=True)
+        console.print(styled(f"  $ {_again()}"), soft_wrap=True)
+    return int(code)
+
+
+def _check_targets(jobs: JobFile, fates: Mapping[str, Fate]) -> None:
+    """Refuse to pay for results that have nowhere to go; each folder is tried once."""
+    tried: set[str] = set()
+    for line in jobs.lines:
+        if fates[line.key] in {Fate.REPEAT, Fate.DOUBT}:
+            continue
+        is_folder = os.path.isdir(line.target)  # noqa: PTH112  # Path.is_dir() raises on odd names
+        folder = line.target if is_folder else os.path.dirname(line.target)  # noqa: PTH120  # as above
+        if folder in tried and (is_folder or not os.path.lexists(line.target)):
+            continue
+        tried.add(folder)
+        try:
+            check_writable(Path(line.target))
+        except ConfigurationError as error:
+            raise ConfigurationError(f"line {line.number} of {jobs.name!r}: {error}") from None
+
+
+def _surprise(error: Exception, *, has_begun: bool) -> Report:
+    if not has_begun:
+        return report_of_surprise(error, standing=None, task_id=None, doubt=None, creates=True, next_command=None)
+    doubt = "what was sent is in the state file; go on with the command below"
+    return report_of_surprise(error, standing=None, task_id=None, doubt=doubt, creates=True, next_command=_again())
+
+
+def _again() -> str:
+    """Return what to type to go on, under the same options."""
+    context = click.get_current_context()
+    words = [PROGRAM, "batch"]
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        value = context.params.get(name)
+        if name in _ONCE or context.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
+            continue
+        if isinstance(parameter, click.Argument):
+            words.append(str(value))
+        elif isinstance(parameter, click.Option) and parameter.is_flag:
+            words.append(parameter.opts[-1])
+        else:
+            words += [parameter.opts[-1], json.dumps(value) if isinstance(value, dict) else str(value)]
+    return shlex.join(words)
