@@ -32,6 +32,7 @@ __all__ = [
     "refused",
     "settled",
     "takes_what_came",
+    "without_doubt_of",
 ]
 
 LONGEST_NOT_BEFORE_S = 7 * 24 * 3600.0
@@ -148,39 +149,35 @@ def takes_what_came(entry: Entry, licence: Entry) -> bool:
 def accepted(entry: Entry, licence: Entry, task_id: str, phase: Phase, billing: Billing, said: Said) -> Entry:
     """Return the entry with its task's id."""
     return replace(
-        said.added_to(_without_doubt_of(entry, licence.sends)),
+        said.added_to(without_doubt_of(entry, licence)),
         task_id=task_id,
         phase=phase,
         billing=billing,
         not_before_wall_s=None,
         owner=licence.owner,
-        code=said.code,
-        message=said.message,
+        code=fitting(said.code, "code"),
+        message=fitting(said.message, "message"),
     )
 
 
 def answered(entry: Entry, licence: Entry, result: str, billing: Billing, said: Said, now_wall_s: float) -> Entry:
     """Return the entry of a send that was answered with the result itself."""
     return replace(
-        said.added_to(_without_doubt_of(entry, licence.sends)),
+        said.added_to(without_doubt_of(entry, licence)),
         phase=Phase.SUCCEEDED,
         billing=billing,
         result=result,
         owner=licence.owner,
         ended_wall_s=now_wall_s,
         not_before_wall_s=None,
-        code=said.code,
-        message=said.message,
+        code=fitting(said.code, "code"),
+        message=fitting(said.message, "message"),
     )
 
 
-def _without_doubt_of(entry: Entry, send: int) -> Entry:
-    return replace(entry, doubtful_sends=tuple(one for one in entry.doubtful_sends if one != send))
-
-
 def without_doubt_of(entry: Entry, licence: Entry) -> Entry:
-    """Return the entry after one of its overruled sends turned out to have made something."""
-    return _without_doubt_of(entry, licence.sends)
+    """Return the entry after it is known what one of its overruled sends made."""
+    return replace(entry, doubtful_sends=tuple(send for send in entry.doubtful_sends if send != licence.sends))
 
 
 def licensed_anew(entry: Entry) -> Entry:
@@ -243,8 +240,8 @@ def observed(
         said.added_to(entry),
         phase=phase,
         billing=join(entry.billing, billing) if backwards else billing,
-        code=said.code,
-        message=said.message,
+        code=fitting(said.code, "code"),
+        message=fitting(said.message, "message"),
         result=entry.result if result is None else result,
         charge=charge or entry.charge,
         ended_wall_s=now_wall_s if is_end else None,
