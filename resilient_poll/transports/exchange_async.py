@@ -14,7 +14,7 @@ import anyio
 import anyio.lowlevel
 
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
-from resilient_poll.transports.library import default_library, library_of, own_clients
+from resilient_poll.transports.library import connections_of, default_library, library_of, own_clients
 from resilient_poll.transports.once_body import OnceBytes
 from resilient_poll.transports.wire import (
     AnswerReader,
@@ -76,6 +76,30 @@ class AsyncIncoming:
             await self._given_out.aclose()
 
 
+class _Turn:
+    """One place among as many requests as a client has connections.
+
+    The rest wait in line here, in order, and not in a pool that queues slowly.
+    """
+
+    __slots__ = ("_places",)
+
+    def __init__(self, places: anyio.Semaphore | None) -> None:
+        self._places = places
+
+    async def __aenter__(self) -> None:
+        if self._places is None:
+            return
+        try:
+            self._places.acquire_nowait()
+        except anyio.WouldBlock:
+            await self._places.acquire()
+
+    async def __aexit__(self, *reason: object) -> None:
+        if self._places is not None:
+            self._places.release()
+
+
 class AsyncExchange:
     """Sends requests through one library's awaiting client.
 
@@ -93,6 +117,8 @@ class AsyncExchange:
             self._owned = [self._queries, self._creates]
         else:
             self._queries = self._creates = http_client
+        most = connections_of(self._queries) if self._library.queues_slowly else None
+        self._places = None if most is None else anyio.Semaphore(most)
 
     async def query(self, request: HttpRequest, timeout_s: float) -> Answer:
         """Send a request that may be sent again, and read its answer.
@@ -104,7 +130,8 @@ class AsyncExchange:
         Raises:
             ExchangeFailed: No whole answer came in time.
         """
-        return await self._send_within(self._queries, self._builder.build(request, timeout_s), None, timeout_s)
+        built = self._builder.build(request, timeout_s)
+        return await self._send_within(self._queries, built, None, timeout_s, self._places)
 
     async def create(
         self,
@@ -173,11 +200,19 @@ class AsyncExchange:
             with anyio.CancelScope(shield=True):
                 await incoming.close()
 
-    async def _send_within(self, client: Any, built: Any, body: OnceBytes | None, timeout_s: float) -> Answer:
+    async def _send_within(
+        self,
+        client: Any,
+        built: Any,
+        body: OnceBytes | None,
+        timeout_s: float,
+        places: anyio.Semaphore | None = None,
+    ) -> Answer:
         with anyio.move_on_after(timeout_s):
             try:
-                response = await client.send(built, stream=True, auth=None, follow_redirects=False)
-                return await self._read(response)
+                async with _Turn(places):
+                    response = await client.send(built, stream=True, auth=None, follow_redirects=False)
+                    return await self._read(response)
             except ExchangeFailed:
                 raise
             except Exception as error:

@@ -33,4 +33,5 @@ LIBRARY = HttpLibrary(
     connect_timeout=httpcore2.ConnectTimeout,
     connect_error=httpcore2.ConnectError,
     write_timeout=httpcore2.WriteTimeout,
+    queues_slowly=False,
 )

@@ -33,4 +33,5 @@ LIBRARY = HttpLibrary(
     connect_timeout=httpcore.ConnectTimeout,
     connect_error=httpcore.ConnectError,
     write_timeout=httpcore.WriteTimeout,
+    queues_slowly=True,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -10,8 +11,10 @@ from typing import Any
 from resilient_poll.errors import ConfigurationError
 from resilient_poll.transports.once_body import OnceBytes
 
-__all__ = ["HttpLibrary", "default_library", "library_of", "own_clients"]
+__all__ = ["HttpLibrary", "connections_of", "default_library", "library_of", "own_clients"]
 
+_MOST_CONNECTIONS = 100
+"""What the libraries allow by default too. All are kept for the next poll; they would close all but 20."""
 _ADAPTERS = {
     "httpx": "resilient_poll.transports.httpx_library",
     "httpx2": "resilient_poll.transports.httpx2_library",
@@ -38,6 +41,8 @@ class HttpLibrary:
         connect_timeout: The same for a connect.
         connect_error: What it raises when a connect fails.
         write_timeout: The same for a write.
+        queues_slowly: Whether its pool looks at everyone who waits for a connection again and again, so that with a
+            thousand waiting most of the time goes into looking.
     """
 
     name: str
@@ -53,6 +58,7 @@ class HttpLibrary:
     connect_timeout: type[Exception]
     connect_error: type[Exception]
     write_timeout: type[Exception]
+    queues_slowly: bool
 
 
 def own_clients(make: Callable[..., Any], library: HttpLibrary) -> tuple[Any, Any]:
@@ -73,13 +79,30 @@ def own_clients(make: Callable[..., Any], library: HttpLibrary) -> tuple[Any, An
     """
     try:
         context = library.tls_context()
-        return make(verify=context), make(verify=context, limits=library.limits(max_keepalive_connections=0))
+        many = library.limits(max_connections=_MOST_CONNECTIONS, max_keepalive_connections=_MOST_CONNECTIONS)
+        return (
+            make(verify=context, limits=many),
+            make(verify=context, limits=library.limits(max_keepalive_connections=0)),
+        )
     except Exception as error:  # noqa: BLE001  # whatever the libraries make of the environment
         # Neither the error's words nor its trace: they may hold a proxy's password.
         raise ConfigurationError(
             f"the environment's proxy or certificate settings cannot be used ({type(error).__name__}): look at "
             "HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY, SSL_CERT_FILE and SSL_CERT_DIR. Nothing was sent"
         ) from None
+
+
+def connections_of(client: object) -> int | None:
+    """Return how many connections a client uses at most, or None if it cannot be told.
+
+    It is not public API of the libraries, so whoever asks must do without an answer.
+
+    Args:
+        client: A client of one of the libraries.
+    """
+    pool = getattr(getattr(client, "_transport", None), "_pool", None)
+    most = getattr(pool, "_max_connections", None)
+    return most if isinstance(most, int) and 0 < most < sys.maxsize else None
 
 
 def default_library() -> HttpLibrary:
