@@ -15,7 +15,7 @@ from resilient_poll.error_kinds import TryAgain
 from resilient_poll.machine.lifecycle import BILLING_BY_PHASE, ENDS, MOVES, OPEN, Phase
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "api.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "api.md", ROOT / "scenarios" / "README.md")
 _BLOCK = re.compile(r"(<!-- derived: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 

@@ -19,7 +19,7 @@ from tests.support.fake_process import FakeProcess, running_fake
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DERIVED = re.compile(r"<!-- derived: .*?<!-- end -->", re.DOTALL)
-PAGES = {page.name: page.read_text() for page in (ROOT / "README.md", ROOT / "docs" / "api.md")}
+PAGES = {name: (ROOT / name).read_text() for name in ("README.md", "docs/api.md", "scenarios/README.md")}
 
 
 def examples_of(page: str) -> list[str]:
@@ -75,7 +75,7 @@ def test_the_examples_run(world: FakeProcess, tmp_path: Path, capsys: pytest.Cap
     with DashScope() as client:
         names: dict[str, Any] = {"id_or_token": client.submit("wan2.5-t2v-preview", {"prompt": "x"}).resume_token}
     examples = examples_of("README.md")
-    assert len(examples) == 4
+    assert len(examples) == 5
     for number, example in enumerate(examples):
         exec(compile(example, f"README example {number}", "exec"), names)  # noqa: S102  # that is the point
     assert (tmp_path / "clip.mp4").stat().st_size > 1000
@@ -86,7 +86,7 @@ def test_the_examples_run(world: FakeProcess, tmp_path: Path, capsys: pytest.Cap
 def test_the_examples_of_the_whole_api_run(world: FakeProcess, tmp_path: Path) -> None:
     """Every Python example of docs/api.md runs, in order, against the fake, and the first leaves four images."""
     del world  # it only has to be there
-    examples = examples_of("api.md")
+    examples = examples_of("docs/api.md")
     assert examples
     for number, example in enumerate(examples):
         exec(compile(example, f"api.md example {number}", "exec"), {})  # noqa: S102  # that is the point
@@ -116,6 +116,6 @@ def test_every_command_is_documented() -> None:
 
 def test_links_lead_somewhere() -> None:
     """Every relative link of the pages leads to a file that exists."""
-    for page, folder in (("README.md", ROOT), ("api.md", ROOT / "docs")):
-        for target in re.findall(r"\]\((?!http)([^)#]+)\)", PAGES[page]):
-            assert (folder / target).exists(), target
+    for page, text in PAGES.items():
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", text):
+            assert ((ROOT / page).parent / target).exists(), target
