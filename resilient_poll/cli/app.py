@@ -10,6 +10,7 @@ import click
 from resilient_poll import __version__
 from resilient_poll.cli import listing, tasks
 from resilient_poll.cli.batch.command import batch
+from resilient_poll.cli.completion import completion, is_asked_by_a_shell
 from resilient_poll.cli.exit_codes import ExitCode, exit_code_help
 from resilient_poll.cli.interrupts import Interrupts
 from resilient_poll.cli.report import makes_nothing, report_of_error
@@ -36,7 +37,7 @@ def run(arguments: list[str], interrupts: Interrupts) -> int:
     write_any_character()
     # The client logs for programs; here its every line would double what the reports say.
     logging.getLogger("resilient_poll").addHandler(_SILENCE)
-    if not arguments:
+    if not arguments and not is_asked_by_a_shell():
         click.echo(cli.get_help(click.Context(cli, info_name=PROGRAM)), err=True)
         return int(ExitCode.USAGE)
     try:
@@ -75,6 +76,7 @@ for command in (
     tasks.download,
     listing.list_tasks,
     batch,
+    completion,
 ):
     cli.add_command(command)
 

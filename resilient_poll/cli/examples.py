@@ -55,11 +55,16 @@ resilient-poll list --remote --since 2026-11-22T08:00+01:00 --json
 _BATCH = r"""
 echo '{"id": "cat", "input": {"prompt": "a cat"}}' > jobs.jsonl
 
-resilient-poll batch jobs.jsonl --model wan2.6-t2v --concurrent 3 -o '{id}.mp4'
+resilient-poll batch jobs.jsonl --model wan2.6-t2v --concurrent 3
 
-resilient-poll batch jobs.jsonl --model wan2.6-t2v -o . | tee results.jsonl
+resilient-poll batch - --state cats.state.jsonl --model wan2.6-t2v \
+    -o '{id}.mp4' < jobs.jsonl > results.jsonl
+"""
 
-make-jobs | resilient-poll batch - --state cats.state.jsonl -o '{line}.mp4'
+_COMPLETION = r"""
+eval "$(resilient-poll completion bash)"
+
+resilient-poll completion fish > resilient-poll.fish
 """
 
 EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
@@ -74,6 +79,7 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "download": _DOWNLOAD,
             "list": _LIST,
             "batch": _BATCH,
+            "completion": _COMPLETION,
         }.items()
     }
 )

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from resilient_poll.dashscope.dialects import DIALECTS
-from resilient_poll.dashscope.endpoints import VIDEO
+from resilient_poll.dashscope.endpoints import ENDPOINTS, VIDEO
 from resilient_poll.machine.policy import DEFAULT_SUBMIT_S, DEFAULT_WAIT_S, MINIMUM_POLL_INTERVAL_S
 from resilient_poll.machine.schedules import Fixed
 
@@ -126,11 +127,18 @@ def submit_timeout_option() -> Callable[[Command], Command]:
     )
 
 
+def _endpoints(_context: click.Context, _option: click.Parameter, beginning: str) -> list[CompletionItem]:
+    return [
+        CompletionItem(name, help=endpoint.makes) for name, endpoint in ENDPOINTS.items() if name.startswith(beginning)
+    ]
+
+
 def endpoint_option() -> Callable[[Command], Command]:
     """Add what kind of thing is made."""
     return click.option(
         "--endpoint",
         metavar="NAME|PATH",
+        shell_complete=_endpoints,
         default=VIDEO.name,
         show_default=True,
         help="What to make: a name of the list below, or the path of any other endpoint below the base URL.",

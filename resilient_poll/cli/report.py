@@ -282,7 +282,7 @@ def report_of_error(
 
 def makes_nothing(words: list[str]) -> bool:
     """Tell whether a command line would make nothing, whatever becomes of it."""
-    return bool({"wait", "status", "cancel", "download", "list"} & set(words[:1]))
+    return bool({"wait", "status", "cancel", "download", "list", "completion"} & set(words[:1]))
 
 
 def printable(text: str) -> str:

@@ -13,7 +13,7 @@ from resilient_poll.cli.exit_codes import MEANINGS
 from tests.cli.command_line import MAKE, Account, here
 
 Capture = pytest.CaptureFixture[str]
-COMMANDS = ("run", "submit", "wait", "status", "cancel", "download", "list")
+COMMANDS = ("run", "submit", "wait", "status", "cancel", "download", "list", "batch", "completion")
 WRONG = [
     ((), "Commands:"),
     (("sing",), "No such command"),
@@ -41,6 +41,12 @@ WRONG = [
     (("status", "rpt1.e30"), "resume token"),
     (("download", "t1", "-o", "no/such/folder/clip.mp4"), "nothing can be saved"),
     (("cancel", "t1"), "no way to cancel"),
+    (("completion", "tcsh"), "is not one of"),
+    (("batch",), "Missing argument 'FILE'"),
+    (("batch", "no-such.jsonl"), "cannot be read from 'no-such.jsonl': No such file"),
+    (("batch", "."), "cannot be read from '.': Is a directory"),
+    (("batch", os.devnull, "--concurrent", "0"), "0 is not in the range"),
+    (("batch", os.devnull, "--model", "m"), "there is no job"),
     (("list",), "no ledger of tasks on this machine yet: add --remote"),
     (("list", "--remote"), "dialect 'aisa' documents no way to list tasks"),
     (("list", "--remote", "--since", "yesterday"), "neither a time"),
@@ -69,7 +75,7 @@ def test_nonsense_is_refused(
     assert said["outcome"] == "usage"
     assert ".;" not in said["error"]["text"]
     # Nothing was made by a wrong create; a wrong question is no reason to make the task again.
-    about_a_task = bool(arguments) and arguments[0] in COMMANDS[2:]
+    about_a_task = bool(arguments) and arguments[0] not in {"run", "submit", "batch", "sing"}
     assert said["safe_to_submit_again"] == ("no" if about_a_task else "yes")
 
 

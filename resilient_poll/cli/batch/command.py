@@ -6,6 +6,7 @@ import json
 import os
 import shlex
 import traceback
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from resilient_poll.cli.batch.jobs import Defaults, JobFile, open_source, read_j
 from resilient_poll.cli.batch.plan import Fate, Wishes, fates_of
 from resilient_poll.cli.batch.recording import Recorder, RecordingClient
 from resilient_poll.cli.batch.results import exit_code_of, summary_of
-from resilient_poll.cli.batch.state import Owner, StateFile
+from resilient_poll.cli.batch.state import Owner, StateFile, Step
 from resilient_poll.cli.batch.view import BatchView
 from resilient_poll.cli.batch.work import BatchWork, Times
 from resilient_poll.cli.examples import epilog
@@ -46,11 +47,12 @@ __all__ = ["batch"]
 
 _ONCE = frozenset({"resubmit_doubtful", "retry_failed"})
 """Options that are a decision of one moment, and no part of the way on."""
+_COME_BACK = frozenset({ExitCode.STILL_GOING, ExitCode.THROTTLED, ExitCode.OTHER})
 _pass_interrupts = click.make_pass_decorator(Interrupts)
 
 
 @click.command(epilog=epilog("batch", creates=True))
-@click.argument("file", metavar="FILE")
+@click.argument("file", type=click.Path(allow_dash=True), metavar="FILE")
 @click.option("--model", metavar="MODEL", help="For lines that name none.")
 @click.option(
     "--parameters",
@@ -63,7 +65,7 @@ _pass_interrupts = click.make_pass_decorator(Interrupts)
     default=".",
     text="For lines that name none: a folder, or a template with {id}, {line}, {task_id}, {index}, {extension}.",
 )
-@click.option("--state", metavar="PATH", help="Where the state is kept. Default: FILE.state.jsonl.")
+@click.option("--state", type=click.Path(), metavar="PATH", help="Where the state is kept. Default: FILE.state.jsonl.")
 @click.option(
     "--concurrent",
     type=click.IntRange(min=1),
@@ -72,7 +74,12 @@ _pass_interrupts = click.make_pass_decorator(Interrupts)
 )
 @submit_timeout_option()
 @wait_options
-@click.option("--keep-going", is_flag=True, help="This is so anyway: one job's failure stops no other.")
+@click.option(
+    "--keep-going/--stop-on-failure",
+    default=True,
+    show_default=True,
+    help="Whether jobs are still sent after one has failed. Those that are out are waited for anyway.",
+)
 @click.option(
     "--resubmit-doubtful",
     is_flag=True,
@@ -157,13 +164,15 @@ class _Run:
                     if fate in {Fate.GO_ON, Fate.FETCH}
                 }
                 client.recorder = Recorder(state, {line.key: line for line in jobs.lines}, known, view.tell)
-                times = Times(submit_s=options["submit_timeout"], wait_s=options["timeout"])
+                times = Times(
+                    submit_s=options["submit_timeout"], wait_s=options["timeout"], keep_going=options["keep_going"]
+                )
                 work = BatchWork(jobs, fates, state.entries, client, view, times)
                 self.has_begun = True
                 with view:
                     signal_name = work.carry_out(interrupts)
                 interrupts.finish()
-                return _ended(view, len(jobs.lines), signal_name, client.recorder.trouble)
+                return _ended(view, len(jobs.lines), _left(state, jobs, view), signal_name, client.recorder.trouble)
 
     def _show(self, event: Event) -> None:
         if self._view is not None:
@@ -187,10 +196,10 @@ class _Run:
         return StateFile(Path(path or f"{self._file}.state.jsonl"), owner)
 
 
-def _ended(view: BatchView, total: int, signal_name: str | None, trouble: str | None) -> int:
+def _ended(view: BatchView, total: int, left: str, signal_name: str | None, trouble: str | None) -> int:
     codes = view.codes
     code = exit_code_of(codes)
-    is_unfinished = signal_name is not None or trouble is not None or code in {4, 7, 1}
+    is_unfinished = signal_name is not None or trouble is not None or code in _COME_BACK or sum(codes.values()) < total
     if signal_name is not None:
         code = ExitCode.STILL_GOING
     elif trouble is not None and code not in {ExitCode.IN_DOUBT, ExitCode.STILL_GOING}:
@@ -198,11 +207,20 @@ def _ended(view: BatchView, total: int, signal_name: str | None, trouble: str | 
     console = PatientConsole(stderr=True)
     head = "✓" if code is ExitCode.SUCCEEDED else "…" if is_unfinished else "!"
     why = f"interrupted ({signal_name}); " if signal_name else ""
-    console.print(styled(f"{head} {why}{summary_of(codes, total)}"), soft_wrap=True)
+    console.print(styled(f"{head} {why}{summary_of(codes, total)}{left}"), soft_wrap=True)
     if is_unfinished:
-        console.print(styled("  Nothing that is paid is lost. Go on with"), soft_wrap=True)
+        console.print(styled("  What is paid is in the state file. Go on with"), soft_wrap=True)
         console.print(styled(f"  $ {_again()}"), soft_wrap=True)
     return int(code)
+
+
+def _left(state: StateFile, jobs: JobFile, view: BatchView) -> str:
+    """Return what is left to do, for people; empty if nothing is."""
+    left = len(jobs.lines) - sum(view.codes.values())
+    steps = Counter(entry.step for entry in state.entries.values())
+    told = [(steps[Step.ACCEPTED], "accepted and not over"), (steps[Step.SUBMITTING], "in doubt")]
+    said = ", ".join(f"{count} {word}" for count, word in told if count)
+    return f" ({said})" if left and said else ""
 
 
 def _check_targets(jobs: JobFile, fates: Mapping[str, Fate]) -> None:
@@ -241,7 +259,7 @@ def _again() -> str:
         if isinstance(parameter, click.Argument):
             words.append(str(value))
         elif isinstance(parameter, click.Option) and parameter.is_flag:
-            words.append(parameter.opts[-1])
+            words.append((parameter.opts if value else parameter.secondary_opts)[-1])
         else:
             words += [parameter.opts[-1], json.dumps(value) if isinstance(value, dict) else str(value)]
     return shlex.join(words)

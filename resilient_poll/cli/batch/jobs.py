@@ -141,17 +141,28 @@ def open_source(name: str) -> BinaryIO:
         ConfigurationError: It cannot be read; nothing was sent.
     """
     try:
-        source: BinaryIO = sys.stdin.buffer if name == "-" else Path(name).open("rb")  # noqa: SIM115  # until the end
-        if name != "-" and stat.S_ISREG(os.fstat(source.fileno()).st_mode):
+        if name == "-":
+            return _copied(sys.stdin.buffer)
+        source = Path(name).open("rb")  # noqa: SIM115  # whoever calls closes it
+        if stat.S_ISREG(os.fstat(source.fileno()).st_mode):
             return source
-        copy = tempfile.TemporaryFile()  # noqa: SIM115  # as above; it has no name, and is gone with the process
+        with source:
+            return _copied(source)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ConfigurationError(f"the jobs cannot be read from {name!r}: {why}; nothing was sent") from None
+
+
+def _copied(source: BinaryIO) -> BinaryIO:
+    copy = tempfile.TemporaryFile()  # noqa: SIM115  # as above; it has no name, and is gone with the process
+    try:
         while piece := source.readline(LONGEST_LINE_BYTES + 1):
             copy.write(piece)
             if len(piece) > LONGEST_LINE_BYTES:
                 break  # The reader of lines says so.
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise ConfigurationError(f"the jobs cannot be read from {name!r}: {why}; nothing was sent") from None
+    except BaseException:
+        copy.close()
+        raise
     return copy
 
 
@@ -336,6 +347,6 @@ def _all_mistakes(name: str, mistakes: list[tuple[int, str]], good: int) -> Conf
     told = [f"  line {number}: {text}" for number, text in mistakes[:MOST_MISTAKES_TOLD]]
     if count > MOST_MISTAKES_TOLD:
         told.append(f"  and {count - MOST_MISTAKES_TOLD} more")
-    verb = "line makes" if count == 1 else "lines make"
-    head = f"{count} {verb} no sense in {name!r}, so nothing was sent for the {good} good ones either; nothing was sent"
+    verb = "makes" if count == 1 else "make"
+    head = f"{count} of {count + good} jobs in {name!r} {verb} no sense; nothing was sent"
     return ConfigurationError("\n".join([head, *told]), safe_to_submit_again=SafeToSubmitAgain.YES)

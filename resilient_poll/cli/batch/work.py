@@ -40,20 +40,23 @@ SAVERS = 4
 """How many results are fetched at once: they come from a store that is made for more, and share one line."""
 PATIENCE_S = 5.0
 """How long an interrupted run waits for results that are being saved; the next run fetches the others."""
+_GOOD_ENDS = frozenset({ExitCode.SUCCEEDED, ExitCode.PARTLY})
 _ENDS = frozenset({ExitCode.SUCCEEDED, ExitCode.PARTLY, ExitCode.FAILED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
-    """How long things may take, in seconds.
+    """How long things may take, in seconds, and what ends it all.
 
     Attributes:
         submit_s: Each submit, from its turn.
         wait_s: Each wait, from acceptance.
+        keep_going: Whether jobs are still sent after one has failed.
     """
 
     submit_s: float
     wait_s: float
+    keep_going: bool = True
 
 
 class BatchWork:
@@ -193,6 +196,8 @@ class BatchWork:
     def _over(self, line: Line, report: Report, *, was_saving: bool = True) -> None:
         if report.exit_code in _ENDS:
             self._client.recorder.ended(line.key, report.values(), int(report.exit_code))
+        if not self._times.keep_going and report.exit_code not in _GOOD_ENDS:
+            self._client.recorder.stop()
         self._view.over(result_of(line, report), was_saving=was_saving)
 
 
