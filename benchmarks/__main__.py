@@ -13,14 +13,24 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from benchmarks import fake_throughput, imports, machine_steps, many_waits, per_poll
+from benchmarks import (
+    batch_on_a_cap,
+    fake_throughput,
+    fake_with_many_tasks,
+    imports,
+    machine_steps,
+    many_waits,
+    per_poll,
+)
 from benchmarks.figures import Row, Scale, table
 
 BENCHMARKS = {
     "per-poll": per_poll.measure,
     "many-waits": many_waits.measure,
     "machine": machine_steps.measure,
+    "batch": batch_on_a_cap.measure,
     "fake": fake_throughput.measure,
+    "fake-memory": fake_with_many_tasks.measure,
     "imports": imports.measure,
 }
 """All of them: a function from a scale to rows each. A new one is a line here."""

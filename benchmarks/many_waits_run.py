@@ -18,6 +18,7 @@ from benchmarks.timing import Stopwatch
 from resilient_poll import AsyncDashScope, Event, Fixed, Waiting, WaitPolicy
 
 ASLEEP_S = 600.0
+CONNECTIONS = 100
 _SETTLING_S = 0.2
 
 WaitFor = Callable[[str], Awaitable[int]]
@@ -54,8 +55,8 @@ async def at_full_speed(ids: list[str], wait_for: WaitFor) -> dict[str, float]:
     """Wait for all tasks at once without pauses, and return what a poll cost."""
     gc.collect()
     watch = Stopwatch()
-    polls = sum(await asyncio.gather(*(wait_for(task_id) for task_id in ids)))
-    cost = watch.cost(polls)
+    polls = await asyncio.gather(*(wait_for(task_id) for task_id in ids))
+    cost = watch.cost(sum(polls))
     return {"polls_per_s": 1e6 / cost.wall_us, "cpu_us": cost.cpu_us}
 
 
@@ -81,42 +82,49 @@ async def asleep(ids: list[str], wait_for: WaitFor, sleepers: Sleepers) -> dict[
 async def ours(library: Any, url: str, key: str, ids: list[str]) -> dict[str, float]:
     """Measure our waits."""
     sleepers = Sleepers(len(ids))
-    async with library.AsyncClient() as http_client:
 
-        def client(interval_s: float) -> AsyncDashScope:
-            schedule = Fixed(interval_s, first_s=0.0)
-            policy = WaitPolicy(schedule=schedule, minimum_interval_s=0.0, timeout_s=2 * ASLEEP_S)
-            return AsyncDashScope(
-                dialect="aisa",
-                api_key=key,
-                base_url=f"{url}/apis/v1",
-                http_client=http_client,
-                wait_policy=policy,
-                on_event=sleepers.heard,
-            )
+    def waiting_with(http_client: Any, interval_s: float) -> WaitFor:
+        policy = WaitPolicy(
+            schedule=Fixed(interval_s, first_s=0.0),
+            minimum_interval_s=0.0,
+            timeout_s=2 * ASLEEP_S,
+            attempt_timeout_s=ASLEEP_S,
+        )
+        client = AsyncDashScope(
+            dialect="aisa",
+            api_key=key,
+            base_url=f"{url}/apis/v1",
+            http_client=http_client,
+            wait_policy=policy,
+            on_event=sleepers.heard if interval_s else None,
+        )
 
-        def waiting_with(owner: AsyncDashScope) -> WaitFor:
-            async def wait_for(task_id: str) -> int:
-                return (await owner.task(task_id).wait()).polls
+        async def wait_for(task_id: str) -> int:
+            return (await client.task(task_id).wait()).polls
 
-            return wait_for
+        return wait_for
 
-        memory = await asleep(ids, waiting_with(client(ASLEEP_S)), sleepers)
-        return memory | await at_full_speed(ids, waiting_with(client(0.0)))
+    async with library.AsyncClient(limits=_limits(library)) as http_client:
+        memory = await asleep(ids, waiting_with(http_client, ASLEEP_S), sleepers)
+    async with library.AsyncClient(limits=_limits(library)) as http_client:
+        return memory | await at_full_speed(ids, waiting_with(http_client, 0.0))
+
+
+def _limits(library: Any) -> Any:
+    return library.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
 
 
 async def by_hand(library: Any, url: str, key: str, ids: list[str]) -> dict[str, float]:
     """Measure the loops that people write."""
     sleepers = Sleepers(len(ids))
-    # The same patience as ours: with the usual 5 s a thousand that share a hundred connections may fail.
-    limits = {"headers": {"Authorization": f"Bearer {key}"}, "timeout": 15.0}
-    async with library.AsyncClient(**limits, event_hooks={"response": [sleepers.polled]}) as http_client:
+    options = {"headers": {"Authorization": f"Bearer {key}"}, "timeout": None, "limits": _limits(library)}
+    async with library.AsyncClient(**options, event_hooks={"response": [sleepers.polled]}) as http_client:
         memory = await asleep(
             ids,
             lambda task_id: loops.wait_async(http_client, url + TASKS_PATH + task_id, ASLEEP_S),
             sleepers,
         )
-    async with library.AsyncClient(**limits) as http_client:
+    async with library.AsyncClient(**options) as http_client:
         speed = await at_full_speed(ids, lambda task_id: loops.wait_async(http_client, url + TASKS_PATH + task_id))
     return memory | speed
 
