@@ -15,6 +15,7 @@ from resilient_poll.ledger.errors import (
     EntryInvalid,
     IdempotencyConflict,
     LedgerError,
+    LedgerUnavailable,
     NotSaved,
 )
 from resilient_poll.ledger.guards import Guards
@@ -330,7 +331,11 @@ class Submitting(LedgerCore):
 
     def _keeping(self, work: Callable[[Rows], Entry], entry: Entry, task_id: str | None, result: str | None) -> Entry:
         try:
-            return self._store.run(work, Durability.SYNCED)
+            try:
+                return self._store.run(work, Durability.SYNCED)
+            except LedgerUnavailable:
+                # What is known only here is worth a second try, and written twice it does no harm.
+                return self._store.run(work, Durability.SYNCED)
         except (LedgerError, EntryInvalid) as error:
             raise NotSaved(entry, task_id=task_id, result=result, why=str(error)) from error
 
