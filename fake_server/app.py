@@ -46,7 +46,10 @@ class Api:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        body = await _read_body(receive)
+        try:
+            body = await _read_body(receive)
+        except _ClientLeftError:
+            return  # What never came whole was never asked: no line, no task, no scripted answer used up.
         request = _to_request(scope, body or b"", self._public_url)
         if body is None:
             message = f"The request body is larger than {LARGEST_BODY_BYTES} bytes."
@@ -109,21 +112,22 @@ def make_app(worlds: Worlds, *, public_url: str | None = None, own_hosts: frozen
     return Application(worlds, public_url, own_hosts)
 
 
+class _ClientLeftError(Exception):
+    """The connection ended before the request did."""
+
+
 async def _read_body(receive: Receive) -> bytes | None:
     """The whole body, or None if it is too large."""
-    chunks: list[bytes] = []
-    size = 0
+    body = bytearray()
     while True:
         message = await receive()
         if message["type"] != "http.request":
-            return b""  # The client left; whatever is answered reaches nobody.
-        chunk: bytes = message.get("body", b"")
-        size += len(chunk)
-        if size > LARGEST_BODY_BYTES:
+            raise _ClientLeftError
+        body += message.get("body", b"")
+        if len(body) > LARGEST_BODY_BYTES:
             return None
-        chunks.append(chunk)
         if not message.get("more_body", False):
-            return b"".join(chunks)
+            return bytes(body)
 
 
 def _to_request(scope: Scope, body: bytes, public_url: str | None) -> Request:

@@ -1,8 +1,4 @@
-"""The application on a socket: uvicorn with uvloop and httptools, and connections that can be cut.
-
-Cutting needs the transport beneath a request, which ASGI hides; a subclass of uvicorn's protocol puts it into
-the scope. That class is not public API, so the range of uvicorn is held and a test watches the cut.
-"""
+"""The application on a socket: uvicorn with uvloop and httptools, and connections of our own."""
 
 from __future__ import annotations
 
@@ -18,9 +14,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from fake_server.app import TRANSPORT, make_app
+from fake_server.app import make_app
+from fake_server.connection import Connection
 from fake_server.version import version
 
 if TYPE_CHECKING:
@@ -28,8 +24,6 @@ if TYPE_CHECKING:
 
     from fake_server.worlds import Worlds
 
-# Headers beyond this are an attack or a bug; browsers and proxies stop far below.
-LARGEST_HEAD_BYTES = 65_536
 # Waiting connections: more clients than any test starts at once.
 BACKLOG = 2048
 # How long answers in progress may take when the server is told to stop.
@@ -52,36 +46,6 @@ class Address:
         """The address as a URL that this machine can open; a wildcard is told as the loopback."""
         host = "127.0.0.1" if self.host in WILDCARDS else self.host
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
-
-
-class CuttableProtocol(HttpToolsProtocol):
-    """uvicorn's protocol; requests carry their transport, and a head without end is refused."""
-
-    _head_bytes = 0
-    _in_head = True
-
-    def data_received(self, data: bytes) -> None:
-        """Feed the parser, and give up on a head that grows beyond its limit."""
-        if self._in_head:
-            self._head_bytes += len(data)
-        super().data_received(data)
-        if self._in_head and self._head_bytes > LARGEST_HEAD_BYTES and not self.transport.is_closing():
-            self.send_400_response("Request head too large.")
-
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        super().on_message_begin()
-        self.scope["extensions"] = {TRANSPORT: self.transport}  # type: ignore[dict-item]  # ours, not ASGI's
-
-    def on_headers_complete(self) -> None:
-        """The head is whole."""
-        self._in_head = False
-        super().on_headers_complete()
-
-    def on_message_complete(self) -> None:
-        """The request is whole; the next head begins."""
-        super().on_message_complete()
-        self._in_head, self._head_bytes = True, 0
 
 
 class Server(uvicorn.Server):
@@ -156,7 +120,7 @@ def make_server(
     application: Any = make_app(worlds, public_url=public_url, own_hosts=own_hosts)
     config = uvicorn.Config(
         application,
-        http=CuttableProtocol,
+        http=Connection,
         ws="none",
         lifespan="off",
         loop="uvloop" if importlib.util.find_spec("uvloop") else "asyncio",

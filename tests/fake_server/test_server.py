@@ -25,12 +25,17 @@ BODY = b'{"model": "m", "input": {"prompt": "x"}}'
 def raw_create(fake: Running, key: str) -> socket.socket:
     """A connection on which a create was sent."""
     connection = socket.create_connection(("127.0.0.1", fake.port), timeout=10)
+    connection.sendall(raw_create_bytes(key))
+    return connection
+
+
+def raw_create_bytes(key: str) -> bytes:
+    """A create as it goes over the wire."""
     head = (
         "POST /api/v1/services/aigc/video-generation/video-synthesis HTTP/1.1\r\nHost: fake\r\n"
         f"Authorization: Bearer {key}\r\nX-DashScope-Async: enable\r\nContent-Length: {len(BODY)}\r\n\r\n"
     )
-    connection.sendall(head.encode() + BODY)
-    return connection
+    return head.encode() + BODY
 
 
 def exchange(fake: Running, raw: bytes) -> bytes:
@@ -210,6 +215,56 @@ def test_pipelined_requests_are_answered_in_order(fake: Running) -> None:
     received = exchange(fake, one + b"GET / HTTP/1.1\r\nX: " + b"y" * 400_000)
     assert received.count(b"HTTP/1.1 200") == 1
     assert received.count(b"HTTP/1.1 400") == 1
+
+
+def test_an_offer_of_another_protocol_is_passed_over(fake: Running) -> None:
+    """A create that offers HTTP/2, as Java's client makes each one, is carried out with its body, however it is cut
+    and framed, and so is what follows it on the connection."""
+    path = "/api/v1/services/aigc/video-generation/video-synthesis"
+    offer = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAEAAEAAAAIAAAAB\r\n"
+    head = f"Host: x\r\nAuthorization: Bearer sk-succeeds.java\r\nX-DashScope-Async: enable\r\n{offer}"
+    sized = f"POST {path} HTTP/1.1\r\n{head}Content-Length: {len(BODY)}\r\n\r\n".encode()
+    chunked = f"POST {path} HTTP/1.1\r\n{head}Transfer-Encoding: chunked\r\n\r\n".encode()
+    pieces = b"5\r\n" + BODY[:5] + b"\r\n%x\r\n" % len(BODY[5:]) + BODY[5:] + b"\r\n0\r\n\r\n"
+    poll = f"GET /api/v1/tasks/nobody HTTP/1.1\r\n{head}\r\n".encode()
+    stream = sized + BODY + chunked + pieces + poll + poll + sized + BODY
+    for step in (len(stream), 7, 1):
+        with socket.create_connection(("127.0.0.1", fake.port), timeout=2) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            received = b""
+            for start in range(0, len(stream), step):
+                connection.sendall(stream[start : start + step])
+            while received.count(b"HTTP/1.1 ") < 5 or not received.endswith(b"}"):
+                chunk = connection.recv(65_536)
+                assert chunk, received
+                received += chunk
+        assert received.count(b"HTTP/1.1 200") == 5, received
+    assert len(fake.admin("/worlds/succeeds.java/bill")["tasks"]) == 9
+
+
+def test_a_request_that_never_came_whole_is_none(fake: Running) -> None:
+    """A client that leaves within the body of a create has asked for nothing: no task, no line, no scripted answer."""
+    key = "sk-server-error-after-commit.half"
+    head, _, _ = raw_create_bytes(key).partition(BODY)
+    with socket.create_connection(("127.0.0.1", fake.port), timeout=2) as connection:
+        connection.sendall(head + BODY[:10])
+    fake.client.get("/__admin/health")
+    fake.create(key)
+    journal = fake.admin("/worlds/server-error-after-commit.half/journal")
+    assert [entry["fault"] is not None for entry in journal["entries"]] == [True]
+    assert journal["counters"]["create_requests"] == 1
+
+
+def test_what_follows_a_body_is_bounded_and_is_no_head(fake: Running) -> None:
+    """Trailers are no headers, and neither they nor an endless chunk extension fill the memory: they are cut off."""
+    head = b"POST /api/v1/tasks/x/cancel HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
+    trailer = b"0\r\nAuthorization: Bearer sk-succeeds\r\nConnection: close\r\n\r\n"
+    assert exchange(fake, head + trailer).startswith(b"HTTP/1.1 401")
+    for start, endless in ((b"0\r\n", b"X: y\r\n"), (b"0\r\nX: ", b"y"), (b"1;a=", b"y")):
+        with socket.create_connection(("127.0.0.1", fake.port), timeout=5) as connection:
+            connection.sendall(head + start)
+            with pytest.raises(ConnectionError):
+                connection.sendall(endless * 20_000_000)
 
 
 # The admin pages

@@ -1,0 +1,151 @@
+"""One connection: uvicorn's HTTP protocol, made fit for clients of every kind.
+
+It differs in three ways: a request carries its transport, so that it can be cut; what is neither a body nor a head
+of bearable size ends the connection; and an offer of another protocol is passed over. These classes of uvicorn are
+not public API, so its range is held and tests watch each of the three.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from fake_server.app import TRANSPORT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Heads and trailers beyond this are an attack or a bug; browsers and proxies stop far below.
+LARGEST_HEAD_BYTES = 65_536
+
+
+class PatientParser:
+    """httptools' parser, which goes on where a request offers another protocol.
+
+    The parser takes such a request to end with its head, and uvicorn throws away what follows. But who speaks only
+    HTTP/1.1 shall ignore the offer and read the request as it is (RFC 9110, 7.8); Java's own client makes it with every
+    request, bodies and all.
+
+    Args:
+        callbacks: Who is told what was parsed.
+        skipped_body: Asked after such a head; returns the header lines that frame its body, or nothing.
+    """
+
+    def __init__(self, callbacks: object, skipped_body: Callable[[], bytes]) -> None:
+        self._callbacks = callbacks
+        self._skipped_body = skipped_body
+        self._parser: Any = self._new()
+
+    def _new(self) -> Any:
+        parser: Any = httptools.HttpRequestParser(self._callbacks)
+        # As uvicorn does: the answer to a request that closes is sent although something follows it.
+        parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return parser
+
+    def feed_data(self, data: bytes) -> None:
+        """Parse a piece of the connection."""
+        while data:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as offer:
+                data = data[offer.args[0] :]
+                framing = self._skipped_body()
+                if framing:
+                    # A fresh parser is brought to where this one should be: behind a head of this framing.
+                    self._parser = self._new()
+                    self._parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n")
+            else:
+                return
+
+    def should_upgrade(self) -> bool:
+        """Never: nothing but HTTP/1.1 is spoken here."""
+        return False
+
+    def offers_upgrade(self) -> bool:
+        """Whether the request that was just parsed offers another protocol."""
+        return bool(self._parser.should_upgrade())
+
+    def should_keep_alive(self) -> bool:
+        """Whether the connection may be used again after this request."""
+        return bool(self._parser.should_keep_alive())
+
+    def get_http_version(self) -> str:
+        """The version of this request, such as `1.1`."""
+        return str(self._parser.get_http_version())
+
+    def get_method(self) -> bytes:
+        """The verb of this request."""
+        return bytes(self._parser.get_method())
+
+
+class Connection(HttpToolsProtocol):
+    """uvicorn's protocol with the differences that this module names."""
+
+    # Bytes since the last piece of a body or the last whole head or request: a head, a trailer, a chunk's extension.
+    _framing_bytes = 0
+    _in_head = True
+    _framing_of_skipped_body = b""
+    _replays_head = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.parser: Any = PatientParser(self, self._take_skipped_body)
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, and give up on what only frames and grows beyond its limit."""
+        self._framing_bytes += len(data)
+        super().data_received(data)
+        if self._framing_bytes > LARGEST_HEAD_BYTES and not self.transport.is_closing():
+            self.send_400_response("Request head too large.")
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        if self._replays_head:
+            return
+        self._in_head = True
+        super().on_message_begin()
+        self.scope["extensions"] = {TRANSPORT: self.transport}  # type: ignore[dict-item]  # ours, not ASGI's
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the target."""
+        if not self._replays_head:
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header. Trailers come this way too, and are no headers: they stand behind what was checked."""
+        if self._in_head:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        if self._replays_head:
+            self._replays_head = False
+            return
+        self._in_head, self._framing_bytes = False, 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._framing_bytes = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole, unless the parser only believes so."""
+        self._framing_bytes = 0
+        self._framing_of_skipped_body = self._framing() if self.parser.offers_upgrade() else b""
+        if not self._framing_of_skipped_body:
+            super().on_message_complete()
+
+    def _framing(self) -> bytes:
+        """The header lines that frame this request's body; nothing where it has none."""
+        for name, value in self.headers:
+            if name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0 \t")):
+                return name + b": " + value + b"\r\n"
+        return b""
+
+    def _take_skipped_body(self) -> bytes:
+        framing, self._framing_of_skipped_body = self._framing_of_skipped_body, b""
+        self._replays_head = bool(framing)
+        return framing
