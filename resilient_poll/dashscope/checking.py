@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import operator
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from resilient_poll.drive.clocks import RealClock, VirtualClock
 from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain
 from resilient_poll.machine.policy import LONGEST_S, SubmitPolicy, WaitPolicy
 
@@ -72,7 +74,14 @@ def checked_moment(name: str, value: object) -> datetime:
 
 
 def checked_options(
-    *, dialect: object, headers: object, wait_policy: object, submit_policy: object, clock: object, on_event: object
+    *,
+    dialect: object,
+    headers: object,
+    wait_policy: object,
+    submit_policy: object,
+    clock: object,
+    on_event: object,
+    is_async: bool,
 ) -> None:
     """Check the kinds of a client's options, before a task is paid that could then not be waited for.
 
@@ -83,6 +92,7 @@ def checked_options(
         submit_policy: A policy or None.
         clock: Something with ``now`` and ``sleep``, or None.
         on_event: A function or None.
+        is_async: Whether the client awaits, and so its clock's sleep.
 
     Raises:
         ConfigurationError: One is of another kind.
@@ -98,5 +108,12 @@ def checked_options(
             raise ConfigurationError(f"{name} must be {what}, not {shown(value)}; nothing was sent")
     if clock is not None and not all(callable(getattr(clock, name, None)) for name in ("now", "sleep")):
         raise ConfigurationError(f"clock must be able to say now() and to sleep(), not {shown(clock)}")
+    if clock is not None and (isinstance(clock, RealClock | VirtualClock) if is_async else _awaits(clock)):
+        kind = "blocks" if is_async else "is awaited"
+        raise ConfigurationError(f"clock is of the other kind of client: its sleep() {kind}; nothing was sent")
     if on_event is not None and not callable(on_event):
         raise ConfigurationError(f"on_event must be a function of one event, not {shown(on_event)}")
+
+
+def _awaits(clock: Any) -> bool:
+    return inspect.iscoroutinefunction(clock.sleep)

@@ -88,6 +88,7 @@ class AsyncDashScope:
             submit_policy=submit_policy,
             clock=clock,
             on_event=on_event,
+            is_async=True,
         )
         settings = resolve_settings(
             dialect=dialect, api_key=api_key, base_url=base_url, headers=headers, environ=os.environ

@@ -349,7 +349,7 @@ class ClientCore:
             ConfigurationError: It is no task id.
             SnapshotError: It is a token that cannot be used here.
         """
-        text = str(token_or_id).strip()
-        if text.startswith(PREFIX):
-            return read_token(text, self.settings, now)
+        text: object = token_or_id  # Types are hints at run time: numbers and None are passed too.
+        if isinstance(text, str) and text.strip().startswith(PREFIX):
+            return read_token(text.strip(), self.settings, now)
         return TaskRecord.known_by_id(requests.checked_task_id(token_or_id), now)

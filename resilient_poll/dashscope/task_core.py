@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from resilient_poll.dashscope import requests, translate
-from resilient_poll.dashscope.checking import checked_seconds, shown
+from resilient_poll.dashscope.checking import checked_moment, checked_seconds, shown
 from resilient_poll.dashscope.client_core import ClientCore, Create
 from resilient_poll.dashscope.dialects import LIFECYCLE
 from resilient_poll.dashscope.download import telling_of_failure
@@ -343,11 +343,9 @@ def wall_s_of(deadline: datetime) -> float:
     """Return a deadline in seconds since 1970.
 
     Raises:
-        ConfigurationError: It has no time zone.
+        ConfigurationError: It is no moment, or has no time zone.
     """
-    if deadline.tzinfo is None:
-        raise ConfigurationError("the deadline needs a time zone: a bare datetime means another moment elsewhere")
-    return deadline.timestamp()
+    return checked_moment("deadline", deadline).timestamp()
 
 
 def _trouble(observation: Observation) -> str | None:
