@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from resilient_poll.ledger.errors import LedgerError, LedgerForked, LedgerUnavailable, LedgerUnusable
 from resilient_poll.ledger.logic import LedgerLogic
-from resilient_poll.ledger.places import check_place, make_file
+from resilient_poll.ledger.places import check_place, make_file, sync_folder
 from resilient_poll.ledger.rows import Durability, Rows, Value
 from resilient_poll.ledger.schema import STEPS, WORDS_SQLITE, statements
 from resilient_poll.ledger.sql import SqlRows
@@ -186,6 +186,9 @@ class SqliteStore:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+        # Making the file left a journal that SQLite removed without syncing the folder: if that came back after
+        # a power cut, it would undo the making, and with it all that was written since.
+        sync_folder(self._path.parent)
 
 
 class _SqliteRows(SqlRows):
