@@ -271,7 +271,7 @@ class Engine:
 
     def _query(self, call: Call) -> Answer:
         task_id = call.route.task_id or ""
-        task = self._remembered(task_id, call.now)
+        task = self._remembered(task_id, call)
         self._manners.saw_poll(task_id, task, call.now.monotonic_s)
         refused = self._gate.over_query_rate(call)
         if refused is not None:
@@ -300,7 +300,7 @@ class Engine:
         wanted = read_list_query(call.request.query, call.now.wall_s)
         if isinstance(wanted, str):
             return error(call, 400, None, wanted)
-        known = (task for task in reversed(self._tasks.values()) if self._remembers(task, call.now))
+        known = (task for task in reversed(self._tasks.values()) if self._remembers(task, call))
         rows, total = list_page(known, wanted, call.now.monotonic_s)
         body = bodies.task_list(call.request_id, rows, total, wanted.page, wanted.page_size)
         return Answer(json_reply(call, 200, body))
@@ -310,7 +310,7 @@ class Engine:
         if refused is not None:
             return refused
         self.journal.counters["cancel_requests"] += 1
-        task = self._remembered(call.route.task_id or "", call.now)
+        task = self._remembered(call.route.task_id or "", call)
         status = task.view(call.now.monotonic_s).status if task else bodies.UNKNOWN
         if task is not None and status == bodies.PENDING:
             self._limits.slots_of(task).cancel(task, call.now.monotonic_s)
@@ -338,13 +338,15 @@ class Engine:
         message = f"nothing answers {call.request.method[:20]} here; expected one of: {'; '.join(known)}"
         return error(call, 404, None, message)
 
-    def _remembered(self, task_id: str, now: Moment) -> Task | None:
+    def _remembered(self, task_id: str, call: Call) -> Task | None:
         """A task, unless the service has never known it or forgotten it by now."""
         task = self._tasks.get(task_id)
-        return task if task and self._remembers(task, now) else None
+        return task if task and self._remembers(task, call) else None
 
-    def _remembers(self, task: Task, now: Moment) -> bool:
-        return now.monotonic_s - task.submitted.monotonic_s < self.scenario.retention_s
+    def _remembers(self, task: Task, call: Call) -> bool:
+        """Whether the service that is asked knows a task: the gateway and the vendor are two."""
+        age_s = call.now.monotonic_s - task.submitted.monotonic_s
+        return task.dialect == call.dialect and age_s < self.scenario.retention_s
 
     # Refusing
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from typing import TYPE_CHECKING, Literal
 
 from fake_server.wire import bodies
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from fake_server.wire.endpoints import ResultForm
 
 Unit = Literal["second", "image", "model"]
+
+# A price and a share have up to 16 and 10 digits, units and tasks 9 more: nothing is ever rounded.
+_EXACT_DIGITS = 50
 
 # Invented prices of a unit, in no currency: what a test needs is that they differ and are exact.
 PRICES: dict[str, Decimal] = {
@@ -141,8 +144,9 @@ def make_bill(tasks: Iterable[Task], prices: Mapping[str, Decimal], now_s: float
     """
     rows: deque[BillRow] = deque(maxlen=most_rows)
     count, billed, total = 0, 0, Decimal(0)
-    for task in tasks:
-        row = bill_row(task, prices, now_s)
-        rows.append(row)
-        count, billed, total = count + 1, billed + row.billed, total + row.amount
+    with localcontext(prec=_EXACT_DIGITS):
+        for task in tasks:
+            row = bill_row(task, prices, now_s)
+            rows.append(row)
+            count, billed, total = count + 1, billed + row.billed, total + row.amount
     return Bill(tuple(rows), count - len(rows), billed, total)

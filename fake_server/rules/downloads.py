@@ -12,7 +12,7 @@ from fake_server.wire.messages import Reply, Request
 
 _FOLDER = Path(__file__).resolve().parents[1] / "assets"
 TYPES = {"mp4": "video/mp4", "png": "image/png", "glb": "model/gltf-binary"}
-_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,8 @@ def serve(asset: Asset, request: Request, date: str) -> Reply:
 def _wanted(request: Request, etag: str, size: int) -> range | None:
     """The bytes asked for; an empty range cannot be satisfied; None asks for everything."""
     value = request.header("range")
-    if value is None or request.header("if-range") not in (None, etag):
+    # Only a GET has ranges (RFC 9110, 14.2).
+    if value is None or request.method != "GET" or request.header("if-range") not in (None, etag):
         return None
     match = _RANGE.fullmatch(value.strip())
     if match is None or (not match[1] and not match[2]):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fake_server.rules.quotas import RateWindow, Slots
+from fake_server.wire.bodies import DIALECTS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -80,18 +81,20 @@ class Limits:
         per_minute = quotas.requests_per_minute
         self.requests = RateWindow(per_minute, MINUTE_S) if per_minute else None
         self._by_model = quotas.by_model
-        self._slots = Slots(quotas.concurrent_tasks)
+        # The gateway and the vendor are two services: a task of one takes no room in the other.
+        self._slots: dict[Dialect, Slots] = {dialect: Slots(quotas.concurrent_tasks) for dialect in DIALECTS}
         self._models: dict[str, tuple[RateWindow, Slots]] = {}
 
     def settle(self, now_s: float) -> None:
         """Bring all slots up to an instant (monotonic seconds)."""
-        self._slots.settle(now_s)
+        for slots in self._slots.values():
+            slots.settle(now_s)
         for _, slots in self._models.values():
             slots.settle(now_s)
 
     def slots(self, dialect: Dialect, model: str) -> Slots:
         """The slots that tasks of a model compete for."""
-        return self._of(model)[1] if self._by_model and dialect == "dashscope" else self._slots
+        return self._of(model)[1] if self._by_model and dialect == "dashscope" else self._slots[dialect]
 
     def slots_of(self, task: Task) -> Slots:
         """The slots that a task competes for."""

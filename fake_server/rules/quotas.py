@@ -68,7 +68,11 @@ class Slots:
     def retry_after_s(self, now_s: float) -> int:
         """Whole seconds until the first slot is free, at least one."""
         end_s = self._next_end_s()
-        return UNKNOWN_WAIT_S if end_s is None else max(1, math.ceil(end_s - now_s - ROUNDING_S))
+        if end_s is None:
+            return UNKNOWN_WAIT_S
+        wait_s = max(1, math.ceil(end_s - now_s - ROUNDING_S))
+        # A slot is free at its very instant and no sooner, whatever these floats add up to.
+        return wait_s if now_s + wait_s >= end_s else wait_s + 1
 
     def _next_end_s(self) -> float | None:
         """The soonest settled end of a task that runs."""

@@ -86,7 +86,7 @@ def read_submission(body: bytes, endpoint: Endpoint = VIDEO) -> Submission | str
 
 def _read(body: bytes, endpoint: Endpoint) -> Submission | str:
     try:
-        data: Any = json.loads(body)
+        data: Any = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return "the body is not JSON"
     if not isinstance(data, dict):
@@ -118,6 +118,11 @@ def _read(body: bytes, endpoint: Endpoint) -> Submission | str:
 
 
 _remembered = functools.lru_cache(maxsize=512)(_read)
+
+
+def _refuse_constant(name: str) -> Any:
+    """NaN and Infinity are no JSON (RFC 8259, 6), although Python's reader takes them."""
+    raise ValueError(name)
 
 
 @dataclass(frozen=True, slots=True)

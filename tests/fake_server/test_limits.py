@@ -72,6 +72,26 @@ def test_who_waits_as_told_is_admitted(most: int, instants: list[float]) -> None
 
 
 @UNTIMED
+@given(
+    st.sampled_from([(0.1, 0.2), (0.7, 3.0), (1.1, 2.2, 3.3), (20.0,)]),
+    st.sampled_from([1.0, 3.0, 7.0, 60.0]),
+    st.lists(st.sampled_from([0.0, 0.1, 0.25, 0.3, 1 / 3, 15.2]), max_size=40),
+)
+def test_who_waits_for_a_slot_as_told_gets_it(lengths: tuple[float, ...], speed: float, pauses: list[float]) -> None:
+    """After exactly the seconds that a refusal over the cap names, a create passes, whatever floats add up to."""
+    life = Lifecycle((*(Step("RUNNING", lasts_s=length) for length in lengths), Step("SUCCEEDED")))
+    quotas = Quotas(concurrent_tasks=2)
+    hand = Hand.on(Scenario("drawn", "Drawn.", (life,), STAYS.expect, quotas=quotas), "aisa", speed=speed)
+    for pause_s in pauses:
+        hand.now_s += pause_s
+        reply = hand.create()
+        assert isinstance(reply, Reply)
+        if reply.status == 429:
+            hand.now_s += int(header(reply, "retry-after") or 0)
+            assert hand.created()
+
+
+@UNTIMED
 @given(st.integers(1, 8), INSTANTS, st.data())
 def test_the_headers_agree_with_what_is_refused(most: int, instants: list[float], data: st.DataObject) -> None:
     """`Remaining` is never negative, falls by one with each admitted request, is zero on a 429, and a request that is

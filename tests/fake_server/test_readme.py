@@ -74,6 +74,7 @@ def test_the_curl_lines_work_as_written(fake: Running) -> None:
     gateway = re.search(r"`(/apis/v1/\S+)TASK_ID`", PAGE)
     assert gateway
     headers = {"Authorization": "Bearer sk-succeeds.mine"}
+    task_id = fake.create("sk-succeeds.mine", "aisa").json()["output"]["task_id"]
     assert fake.client.get(gateway[1] + task_id, headers=headers).json()["output"]["task_status"] == "PENDING"
 
 
