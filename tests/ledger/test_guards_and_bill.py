@@ -1,0 +1,158 @@
+"""What is counted against a limit, and what is on the bill: the tables, and that they never say too little."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import strategies as st
+
+from resilient_poll.errors import ConfigurationError, ErrorKind, TryAgain
+from resilient_poll.ledger.entry import Charge, Namespace
+from resilient_poll.ledger.errors import GuardRefused
+from resilient_poll.ledger.guards import FRESH_INTENT_S, Guards, SpendLimit
+from resilient_poll.ledger.memory import MemoryLedger
+from resilient_poll.machine.lifecycle import Billing, Phase
+from tests.support.properties import Property
+
+HERE = Namespace("https://api.test/v1", "generic", "main")
+PRICE = Charge(Decimal("0.10"), "USD")
+NOW_S = 1_000_000.0
+ENDINGS = {
+    "being sent": Billing.UNDETERMINED,
+    "doubt": Billing.UNDETERMINED,
+    "open": Billing.NOT_YET,
+    "running": Billing.ON_SUCCESS,
+    "paid": Billing.BILLED,
+    "failed": Billing.NONE,
+    "canceled": Billing.PARTIAL_POSSIBLE,
+    "refused": Billing.NONE,
+    "given back": Billing.NONE,
+    "abandoned": Billing.UNDETERMINED,
+}
+
+
+def submitted(ledger: MemoryLedger, key: str, how: str) -> None:
+    """Bring an entry to where a word says."""
+    owner = ledger.open_owner()
+    entry = ledger.begin(HERE, key, "digest", {"model": "m"}, charge=PRICE, now_wall_s=NOW_S)
+    licence = ledger.license(entry, owner, now_wall_s=NOW_S)
+    assert licence is not None
+    if how in {"doubt", "abandoned"}:
+        doubt = ledger.doubt(licence, "?", now_wall_s=NOW_S)
+        if how == "abandoned":
+            ledger.abandon(doubt, now_wall_s=NOW_S)
+    elif how == "refused":
+        ledger.refuse(licence, now_wall_s=NOW_S)
+    elif how == "given back":
+        ledger.give_back(licence, now_wall_s=NOW_S)
+    elif how != "being sent":
+        seen = {"running": Phase.RUNNING, "paid": Phase.SUCCEEDED, "failed": Phase.FAILED, "canceled": Phase.CANCELED}
+        task = ledger.accept(licence, f"task-{key}", now_wall_s=NOW_S)
+        if how in seen:
+            ledger.observe(task, phase=seen[how], billing=ENDINGS[how], now_wall_s=NOW_S)
+
+
+def never_too_little(hows: list[str], overrules: int) -> None:
+    """Compare bill and limit with a sum over what was done."""
+    ledger = MemoryLedger()
+    for number, how in enumerate(hows):
+        submitted(ledger, f"key-{number}", how)
+    doubts = list(ledger.entries(phases=[Phase.IN_DOUBT]))[:overrules]
+    for entry in doubts:
+        ledger.license_resubmit(entry, now_wall_s=NOW_S)
+    owed = sum(PRICE.amount for how in hows if ENDINGS[how] is not Billing.NONE)
+    rows = ledger.bill().rows
+    assert sum(row.billed + row.may_yet_be_billed + row.in_doubt for row in rows) == owed
+    assert sum(row.billed for row in rows) == PRICE.amount * hows.count("paid")
+    # An intent that is new again holds a place for a while; an hour later it was given up.
+    later_s = NOW_S + 3600
+    assert fits(ledger, owed + PRICE.amount, later_s)
+    assert not fits(ledger, owed + PRICE.amount - Decimal("0.01"), later_s)
+
+
+def fits(ledger: MemoryLedger, room: Decimal, now_s: float) -> bool:
+    """Return whether one more task fits under a limit."""
+    guards = Guards(max_spend=(SpendLimit(room, "USD"),))
+    try:
+        more = ledger.begin(HERE, f"more-{room}", "digest", charge=PRICE, guards=guards, now_wall_s=now_s)
+    except GuardRefused:
+        return False
+    ledger.abandon(more, now_wall_s=now_s)
+    return True
+
+
+def test_bill_and_limit_agree() -> None:
+    """Whatever became of the sends, bill and spending limit count what may be owed: no cent less, none more."""
+    Property(
+        never_too_little,
+        hows=st.lists(st.sampled_from(sorted(ENDINGS)), max_size=8),
+        overrules=st.integers(0, 3),
+        examples=60,
+    ).holds()
+
+
+def test_a_stray_is_on_the_bill() -> None:
+    """A task that no entry holds is counted beside its entry."""
+    ledger = MemoryLedger()
+    owner = ledger.open_owner()
+    first = ledger.license(ledger.begin(HERE, "key", "digest", charge=PRICE, now_wall_s=NOW_S), owner, now_wall_s=NOW_S)
+    assert first is not None
+    again = ledger.license_resubmit(ledger.doubt(first, "?", now_wall_s=NOW_S), now_wall_s=NOW_S)
+    second = ledger.license(again, owner, now_wall_s=NOW_S)
+    assert second is not None
+    ledger.accept(second, "task-2", now_wall_s=NOW_S)
+    assert [(row.may_yet_be_billed, row.in_doubt) for row in ledger.bill().rows] == [(PRICE.amount, PRICE.amount)]
+    ledger.accept(first, "task-1", now_wall_s=NOW_S)
+    assert [(row.may_yet_be_billed, row.in_doubt) for row in ledger.bill().rows] == [(PRICE.amount, PRICE.amount)]
+    guards = Guards(max_spend=(SpendLimit(Decimal("0.29"), "USD"),))
+    with pytest.raises(GuardRefused, match=r"used 0\.20 USD"):
+        ledger.begin(HERE, "more", "digest", charge=PRICE, guards=guards, now_wall_s=NOW_S)
+
+
+def test_an_intent_holds_a_place_for_a_while() -> None:
+    """An intent that nobody sent counts while a submit may still be waiting, and then no more until it is sent."""
+    ledger, guards = MemoryLedger(), Guards(max_open_tasks=1)
+    old = ledger.begin(HERE, "old", "digest", guards=guards, now_wall_s=NOW_S)
+    with pytest.raises(GuardRefused) as caught:
+        ledger.begin(HERE, "new", "digest", guards=guards, now_wall_s=NOW_S + FRESH_INTENT_S - 1)
+    assert (caught.value.kind, caught.value.try_again) == (ErrorKind.QUOTA, TryAgain.LATER)
+    assert caught.value.safe_to_submit_again
+    late_s = NOW_S + FRESH_INTENT_S
+    new = ledger.begin(HERE, "new", "digest", guards=guards, now_wall_s=late_s)
+    with ledger.open_owner() as owner:
+        assert ledger.license(new, owner, guards=guards, now_wall_s=late_s)
+        with pytest.raises(GuardRefused):
+            ledger.license(old, owner, guards=guards, now_wall_s=late_s)
+
+
+def test_a_limit_that_nothing_fits_is_not_worth_waiting_for() -> None:
+    """Where no time frees a limit, the error says that something has to be changed."""
+    ledger, dear = MemoryLedger(), Charge(Decimal(9), "USD")
+    for guards in (
+        Guards(max_open_tasks=0),
+        Guards(max_tasks_per_day=0),
+        Guards(max_spend=(SpendLimit(Decimal(8), "USD"),)),
+    ):
+        with pytest.raises(GuardRefused) as caught:
+            ledger.begin(HERE, "key", "digest", charge=dear, guards=guards, now_wall_s=NOW_S)
+        assert caught.value.try_again is TryAgain.AFTER_A_CHANGE
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        {"max_open_tasks": -1},
+        {"max_open_tasks": True},
+        {"max_tasks_per_day": 1.5},
+        {"max_spend": (SpendLimit(Decimal(-1), "USD"),)},
+        {"max_spend": (SpendLimit(Decimal("nan"), "USD"),)},
+        {"max_spend": (SpendLimit(0.5, "USD"),)},  # type: ignore[arg-type]  # floats are no money
+        {"max_spend": (SpendLimit(Decimal(1), ""),)},
+        {"max_spend": (SpendLimit(Decimal(1), "USD", 0.0),)},
+    ],
+)
+def test_a_limit_that_makes_no_sense_is_refused(limits: dict[str, object]) -> None:
+    """A limit that cannot be kept is an error when it is set, not when it is reached."""
+    with pytest.raises(ConfigurationError):
+        Guards(**limits)  # type: ignore[arg-type]  # on purpose
