@@ -109,11 +109,15 @@ def entries(lifecycle: Lifecycle, started_s: float, polls: Mapping[int, Sequence
 
 def position(lifecycle: Lifecycle, instants: Sequence[float], now_s: float) -> Position:
     """Where a script stands at `now_s`, given the instants of :func:`entries`."""
-    index = max(number for number, instant in enumerate(instants) if number == 0 or instant <= now_s)
-    running = next(
-        (instants[number] for number in range(index + 1) if lifecycle.steps[number].status == bodies.RUNNING),
-        None,
-    )
+    # Loops rather than generators: this is asked twice for every poll.
+    index = len(instants) - 1
+    while index and instants[index] > now_s:
+        index -= 1
+    running = None
+    for number in range(index + 1):
+        if lifecycle.steps[number].status == bodies.RUNNING:
+            running = instants[number]
+            break
     return Position(index, lifecycle.steps[index], instants[index], running)
 
 
