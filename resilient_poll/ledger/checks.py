@@ -13,7 +13,17 @@ from resilient_poll.ledger.errors import EntryCorrupt, EntryInvalid
 from resilient_poll.ledger.rows import ENTRY_COLUMNS, STRAY_COLUMNS, Column, Row, Value
 from resilient_poll.machine.lifecycle import ENDS, OPEN, Billing, Phase
 
-__all__ = ["changes_of", "charge_of", "entry_of", "fitting", "is_keepable", "row_of", "stray_of", "stray_row_of"]
+__all__ = [
+    "changes_of",
+    "charge_of",
+    "entry_of",
+    "fitting",
+    "is_keepable",
+    "row_of",
+    "sends_of",
+    "stray_of",
+    "stray_row_of",
+]
 
 _LARGEST_NUMBER = 1e15  # Seconds: thirty million years.
 _LARGEST_WHOLE_NUMBER = 2**63 - 1
@@ -244,7 +254,12 @@ def _about(text: Value) -> dict[str, str]:
     return found
 
 
-def _sends(text: Value) -> tuple[int, ...]:
+def sends_of(text: Value) -> tuple[int, ...]:
+    """Return the numbers that a column holds.
+
+    Raises:
+        ValueError, TypeError: It holds none.
+    """
     found = _json(text)
     if not isinstance(found, list) or not all(isinstance(send, int) and send > 0 for send in found):
         raise ValueError("a list")
@@ -297,7 +312,7 @@ _READERS: tuple[tuple[str, Callable[[Value], object], str], ...] = (
     ("about", _about, f"a mapping of at most {_MOST_ABOUT} short texts"),
     ("phase", lambda value: Phase(str(value)), "the name of a phase"),
     ("billing", lambda value: Billing(str(value)), "a word for the bill"),
-    ("doubtful_sends", _sends, "a list of numbers"),
+    ("doubtful_sends", sends_of, "a list of numbers"),
     ("task_id", _task_id, "a text of visible characters"),
     ("snapshot", _snapshot, "a snapshot"),
     ("charge", charge_of, "an amount from 0 to 10^15 with 9 decimals at most, a currency, a unit and units"),

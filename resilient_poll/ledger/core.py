@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from resilient_poll.ledger.checks import changes_of, entry_of, is_keepable, stray_row_of
+from resilient_poll.ledger.counting import figures_of
 from resilient_poll.ledger.entry import Charge, Entry, Listing, Namespace, Stray
 from resilient_poll.ledger.errors import ActRefused, EntryCorrupt
-from resilient_poll.ledger.guards import COUNTED_COLUMNS, FRESH_INTENT_S, Guards, refusal
+from resilient_poll.ledger.guards import Guards, refusal
 from resilient_poll.ledger.rows import (
     ENTRIES,
     ENTRY_COLUMNS,
@@ -20,7 +21,6 @@ from resilient_poll.ledger.rows import (
     RowStore,
     Where,
 )
-from resilient_poll.machine.lifecycle import ENDS, Phase
 
 __all__ = ["WITHOUT_RESULT", "LedgerCore", "listing_of", "within"]
 
@@ -111,7 +111,7 @@ class LedgerCore:
         charge: Charge | None,
         now_wall_s: float,
         *,
-        apart_from: int | None = None,
+        asking: Entry | None = None,
         are_intents_counted: bool = True,
     ) -> None:
         """Do nothing if the limits allow one more task.
@@ -121,20 +121,9 @@ class LedgerCore:
         """
         if guards is None or guards == Guards():
             return
-        mine = within(namespace)
-        since_s = now_wall_s - guards.longest_period_s
-        unended = tuple(phase.value for phase in Phase if phase not in ENDS and phase is not Phase.NEW)
-        fresh = [Where("phase", "=", "NEW"), Where("created_wall_s", ">", now_wall_s - FRESH_INTENT_S)]
-        found: dict[int, Row] = {}
-        for more in ([Where("phase", "in", unended)], [Where("licensed_wall_s", ">", since_s)], fresh):
-            for row in rows.select(ENTRIES, [*mine, *more], columns=COUNTED_COLUMNS):
-                found[int(row["row_id"] or 0)] = row
-        if apart_from is not None:
-            found.pop(apart_from, None)
-        strays: dict[int, int] = {}
-        for row in rows.select(STRAYS, mine, columns=("row_id", "entry_id")):
-            entry_id = int(row["entry_id"] or 0)
-            strays[entry_id] = strays.get(entry_id, 0) + 1
-        error = refusal(guards, charge, found.values(), strays, now_wall_s, are_intents_counted=are_intents_counted)
+        figures = figures_of(
+            rows, guards, within(namespace), now_wall_s, asking=asking, are_intents_counted=are_intents_counted
+        )
+        error = refusal(guards, charge, figures)
         if error is not None:
             raise error

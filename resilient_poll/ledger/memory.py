@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -84,6 +85,11 @@ class _MemoryRows:
         numbers = sorted(self._candidates(table, wheres), reverse=newest_first)
         found = [rows[number] for number in numbers if all(_holds(where, rows[number]) for where in wheres)]
         return [dict(row) if columns is None else {name: row[name] for name in columns} for row in found[:limit]]
+
+    def tally(self, table: str, wheres: Sequence[Where], columns: Sequence[str]) -> list[tuple[Row, int]]:
+        found = self.select(table, wheres, columns=columns)
+        counted = Counter(tuple(row.values()) for row in found)
+        return [(dict(zip(columns, values, strict=True)), count) for values, count in counted.items()]
 
     def insert(self, table: str, row: Mapping[str, Value]) -> int:
         self._last[table] += 1

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from resilient_poll.ledger.checks import fitting
 from resilient_poll.ledger.entry import Charge, Entry
+from resilient_poll.ledger.rows import Row
 from resilient_poll.machine.lifecycle import ENDS, MOVES, Billing, Phase
 from resilient_poll.machine.task_record import join
 
@@ -26,6 +27,7 @@ __all__ = [
     "given_back",
     "holds_licence",
     "is_claimable",
+    "lease_end",
     "licensed",
     "licensed_anew",
     "observed",
@@ -252,10 +254,16 @@ def observed(
     )
 
 
-def is_claimable(entry: Entry, worker: str, now_wall_s: float) -> bool:
+def lease_end(row: Row) -> float:
+    """Return until when a row is leased, 0 where it does not say."""
+    until = row["worker_until_wall_s"]
+    return float(until) if isinstance(until, int | float) else 0.0
+
+
+def is_claimable(row: Row, worker: str, now_wall_s: float) -> bool:
     """Return whether a worker may take over the polling of an open task: it is free, its own, or its time is up."""
-    left_s = entry.worker_until_wall_s - now_wall_s
-    return entry.worker in {None, worker} or not 0.0 < left_s <= LONGEST_LEASE_S
+    left_s = lease_end(row) - now_wall_s
+    return row["worker"] in {None, worker} or not 0.0 < left_s <= LONGEST_LEASE_S
 
 
 def claimed(entry: Entry, worker: str, for_s: float, now_wall_s: float) -> Entry:

@@ -105,9 +105,8 @@ class Reading(LedgerCore):
 
         def work(rows: Rows) -> Mapping[Phase, int]:
             wheres = [*within(namespace), Where("archived_wall_s", "null")]
-            found = rows.select(ENTRIES, wheres, columns=("row_id", "phase"))
-            words = [row["phase"] for row in found]
-            return MappingProxyType({phase: count for phase in Phase if (count := words.count(phase.value))})
+            found = {row["phase"]: count for row, count in rows.tally(ENTRIES, wheres, ("phase",))}
+            return MappingProxyType({phase: found[phase.value] for phase in Phase if phase.value in found})
 
         return self._store.read(work)
 

@@ -165,6 +165,16 @@ class Rows(Protocol):
         """
         ...
 
+    def tally(self, table: str, wheres: Sequence[Where], columns: Sequence[str]) -> list[tuple[Row, int]]:
+        """Return which values of some columns occur together in the rows for which all conditions hold, and how often.
+
+        Args:
+            table: Where.
+            wheres: The conditions.
+            columns: Which columns.
+        """
+        ...
+
     def insert(self, table: str, row: Mapping[str, Value]) -> int:
         """Add a row without a number, and return the number it got: larger than any before."""
         ...

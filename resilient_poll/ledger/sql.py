@@ -44,22 +44,23 @@ class SqlRows:
         limit: int | None = None,
     ) -> list[Row]:
         """See :class:`.Rows`."""
-        conditions: list[str] = []
-        values: list[Value] = []
-        for where in wheres:
-            text, more = self._condition(where)
-            conditions.append(text)
-            values.extend(more)
+        condition, values = self._all_of(wheres)
         what = "*" if columns is None else ", ".join(f'"{name}"' for name in columns)
-        text = f"SELECT {what} FROM {self._prefix}{table}"  # noqa: S608  # names of our own
-        if conditions:
-            text += f" WHERE {' AND '.join(conditions)}"
+        text = f"SELECT {what} FROM {self._prefix}{table}{condition}"  # noqa: S608  # names of our own
         text += f" ORDER BY row_id {'DESC' if newest_first else 'ASC'}"
         if limit is not None:
             text += f" LIMIT {self._mark}"
             values.append(limit)
         names, rows = self._execute(text, values)
         return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def tally(self, table: str, wheres: Sequence[Where], columns: Sequence[str]) -> list[tuple[Row, int]]:
+        """See :class:`.Rows`."""
+        condition, values = self._all_of(wheres)
+        what = ", ".join(f'"{name}"' for name in columns)
+        text = f"SELECT {what}, count(*) FROM {self._prefix}{table}{condition} GROUP BY {what}"  # noqa: S608  # names of our own
+        _, rows = self._execute(text, values)
+        return [(dict(zip(columns, row, strict=False)), int(row[-1] or 0)) for row in rows]
 
     def insert(self, table: str, row: Mapping[str, Value]) -> int:
         """See :class:`.Rows`."""
@@ -93,6 +94,15 @@ class SqlRows:
             "ON CONFLICT (name) DO UPDATE SET value = excluded.value"
         )
         self._execute(text, [name, value])
+
+    def _all_of(self, wheres: Sequence[Where]) -> tuple[str, list[Value]]:
+        conditions: list[str] = []
+        values: list[Value] = []
+        for where in wheres:
+            text, more = self._condition(where)
+            conditions.append(text)
+            values.extend(more)
+        return f" WHERE {' AND '.join(conditions)}" if conditions else "", values
 
     def _condition(self, where: Where) -> tuple[str, list[Value]]:
         column = f'"{where.column}"'

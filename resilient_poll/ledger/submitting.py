@@ -60,7 +60,7 @@ class Submitting(LedgerCore):
             if latest.phase is not Phase.NEW:
                 return latest
             priced = replace(latest, charge=charge or latest.charge)
-            self._guard(rows, guards, namespace, priced.charge, now_wall_s, apart_from=latest.entry_id)
+            self._guard(rows, guards, namespace, priced.charge, now_wall_s, asking=priced)
             return self._save(rows, latest, priced, now_wall_s)
 
         return self._store.run(work, Durability.SYNCED)
@@ -115,7 +115,7 @@ class Submitting(LedgerCore):
                 stands.namespace,
                 stands.charge,
                 now_wall_s,
-                apart_from=stands.entry_id,
+                asking=stands,
                 are_intents_counted=False,
             )
             return self._save(rows, stands, given, now_wall_s)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from resilient_poll.ledger import moves
-from resilient_poll.ledger.core import WITHOUT_RESULT, LedgerCore, listing_of, within
+from resilient_poll.ledger.core import LedgerCore, listing_of, within
 from resilient_poll.ledger.entry import Charge, Entry, Listing, Namespace, SavedFile
-from resilient_poll.ledger.errors import ActRefused, EntryInvalid
+from resilient_poll.ledger.errors import ActRefused, EntryCorrupt, EntryInvalid
 from resilient_poll.ledger.moves import Said
 from resilient_poll.ledger.rows import ENTRIES, Durability, Rows, Where
 from resilient_poll.machine.lifecycle import ENDS, OPEN, Billing, Phase
@@ -54,12 +54,22 @@ class Tasks(LedgerCore):
         wheres = [*within(namespace), Where("phase", "in", _OPEN_WORDS)]
 
         def work(rows: Rows) -> Listing:
-            found = listing_of(rows.select(ENTRIES, wheres, columns=WITHOUT_RESULT))
-            free = [entry for entry in found if moves.is_claimable(entry, worker, now_wall_s)]
+            found = rows.select(ENTRIES, wheres, columns=("row_id", "worker", "worker_until_wall_s"))
+            free = [row for row in found if moves.is_claimable(row, worker, now_wall_s)]
             # Whom nobody looked at for longest comes first.
-            free.sort(key=lambda entry: (entry.worker_until_wall_s, entry.entry_id))
-            taken = [self._lease(rows, entry, worker, for_s, now_wall_s) for entry in free[:limit]]
-            return Listing(tuple(taken), found.corrupt)
+            free.sort(key=lambda row: (moves.lease_end(row), row["row_id"]))
+            taken: list[Entry] = []
+            corrupt: list[EntryCorrupt] = []
+            for row in free:
+                if len(taken) == limit:
+                    break
+                try:
+                    entry = self._load(rows, int(row["row_id"] or 0))
+                except EntryCorrupt as error:
+                    corrupt.append(error)
+                else:
+                    taken.append(self._lease(rows, entry, worker, for_s, now_wall_s))
+            return Listing(tuple(taken), tuple(corrupt))
 
         return self._store.run(work, Durability.QUICK)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from resilient_poll.errors import ConfigurationError, ErrorKind, TryAgain
 from resilient_poll.ledger.entry import Charge, Namespace
-from resilient_poll.ledger.errors import GuardRefused
+from resilient_poll.ledger.errors import EntryCorrupt, GuardRefused
 from resilient_poll.ledger.guards import FRESH_INTENT_S, Guards, SpendLimit
 from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.machine.lifecycle import Billing, Phase
@@ -107,6 +107,32 @@ def test_a_stray_is_on_the_bill() -> None:
     assert [(row.may_yet_be_billed, row.in_doubt) for row in ledger.bill().rows] == [(PRICE.amount, PRICE.amount)]
     guards = Guards(max_spend=(SpendLimit(Decimal("0.29"), "USD"),))
     with pytest.raises(GuardRefused, match=r"used 0\.20 USD"):
+        ledger.begin(HERE, "more", "digest", charge=PRICE, guards=guards, now_wall_s=NOW_S)
+
+
+def test_an_overruled_doubt_is_spent() -> None:
+    """What is sent again after a doubt is counted beside the doubt, when it is begun again and when it is licensed."""
+    ledger = MemoryLedger()
+    owner = ledger.open_owner()
+    first = ledger.license(ledger.begin(HERE, "key", "digest", charge=PRICE, now_wall_s=NOW_S), owner, now_wall_s=NOW_S)
+    assert first is not None
+    again = ledger.license_resubmit(ledger.doubt(first, "?", now_wall_s=NOW_S), now_wall_s=NOW_S)
+    little = Guards(max_spend=(SpendLimit(Decimal("0.19"), "USD"),))
+    with pytest.raises(GuardRefused, match=r"used 0\.10 USD"):
+        ledger.begin(HERE, "key", "digest", charge=PRICE, guards=little, now_wall_s=NOW_S)
+    with pytest.raises(GuardRefused, match=r"used 0\.10 USD"):
+        ledger.license(again, owner, guards=little, now_wall_s=NOW_S)
+    enough = Guards(max_spend=(SpendLimit(Decimal("0.20"), "USD"),))
+    assert ledger.license(again, owner, guards=enough, now_wall_s=NOW_S)
+
+
+def test_a_damaged_row_closes_the_limit() -> None:
+    """A row that cannot be counted is an error with its number: nobody can say that there is room."""
+    ledger = MemoryLedger()
+    submitted(ledger, "key", "paid")
+    ledger._store.run(lambda rows: rows.update("entries", 1, {"charge": "[1]"}), "synced")  # type: ignore[arg-type]  # a word is enough
+    guards = Guards(max_spend=(SpendLimit(Decimal(9), "USD"),))
+    with pytest.raises(EntryCorrupt, match="entry 1 of the ledger is damaged"):
         ledger.begin(HERE, "more", "digest", charge=PRICE, guards=guards, now_wall_s=NOW_S)
 
 
