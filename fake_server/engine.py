@@ -6,9 +6,9 @@ answer before the commit, then the commit, then the scripted answer after it, th
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
+from collections import deque
 from typing import TYPE_CHECKING
 
 from fake_server.moment import Moment
@@ -34,10 +34,11 @@ from fake_server.rules.limits import Limits
 from fake_server.rules.listing import list_page, read_list_query
 from fake_server.rules.manners import Manners
 from fake_server.rules.rendering import Folder, asset_of, made_urls, task_body, url_lifetime_s
-from fake_server.rules.tasks import Task
+from fake_server.rules.room import Room
+from fake_server.rules.tasks import Task, make_id
 from fake_server.wire import bodies, results
 from fake_server.wire.messages import Drop, Reply, Request
-from fake_server.wire.routes import ROUTES, route
+from fake_server.wire.routes import route
 from fake_server.wire.submissions import Submission
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class Engine:
         speed: What scripted generation times are divided by; touches nothing else.
         seed: Part of every id.
         started: When the world began; journal times count from it.
+        room: What this world shares with others; by default it has its own.
 
     Raises:
         ValueError: If `speed` is not a positive number.
@@ -76,6 +78,7 @@ class Engine:
         speed: float = 1.0,
         seed: int = 0,
         started: Moment = Moment(0.0, 0.0),  # noqa: B008 - a frozen value
+        room: Room | None = None,
     ) -> None:
         if not (math.isfinite(speed) and speed > 0):
             raise ValueError(f"found speed {speed!r}, expected a number above 0")
@@ -88,6 +91,9 @@ class Engine:
         self._tasks: dict[str, Task] = {}
         # Made by synchronous creates: they are billed and have assets, and nobody can ask for them.
         self._made_at_once: dict[str, Task] = {}
+        # Those of which some may still be billed. What has ended once stays ended, so they are looked at once each.
+        self._perhaps_open: deque[Task] = deque()
+        self._room = room or Room()
         self._text_characters = 0
         # How many creates were carried out: each has the next life of the script.
         self._lives = 0
@@ -155,7 +161,18 @@ class Engine:
     def has_open_tasks(self, now: Moment) -> bool:
         """Whether anything here may still come to be billed."""
         now = self._forward(now)
-        return any(task.is_open(now.monotonic_s) for task in self._tasks.values())
+        while self._perhaps_open and not self._perhaps_open[0].is_open(now.monotonic_s):
+            self._perhaps_open.popleft()
+        return bool(self._perhaps_open)
+
+    @property
+    def holds_tasks(self) -> bool:
+        """Whether giving this world up would make room."""
+        return bool(self._tasks or self._made_at_once)
+
+    def give_up(self) -> None:
+        """Make room for other worlds; nothing may be asked of this one afterwards."""
+        self._room.give_back(len(self._tasks) + len(self._made_at_once), self._text_characters)
 
     def _receive(self, request: Request, now: Moment) -> Call:
         self._requests += 1
@@ -185,10 +202,7 @@ class Engine:
         return self._latest
 
     def _make_id(self, kind: str, ordinal: int) -> str:
-        """An id in the form of a random UUID that follows from what it is for."""
-        text = hashlib.sha256(f"{self.seed}|{self.world}|{kind}|{ordinal}".encode()).hexdigest()
-        variant = "89ab"[int(text[16], 16) & 3]
-        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
+        return make_id(f"{self.seed}|{self.world}|{kind}|{ordinal}")
 
     # Answering
 
@@ -197,7 +211,7 @@ class Engine:
             return self._asset(call)
         if call.route.kind == "unmatched":
             self.journal.counters["unmatched"] += 1
-            return self._unmatched(call)
+            return admission.unmatched(call)
         refused = (
             admission.refused_key(call)
             or self._gate.over_request_rate(call, self._tasks.get(call.route.task_id or ""))
@@ -235,6 +249,7 @@ class Engine:
         """Make a task; the answer to its create."""
         task = self._make_task(call, asked, self._make_id("task", len(self._tasks)))
         self._tasks[task.task_id] = task
+        self._perhaps_open.append(task)
         self._limits.slots_of(task).add(task, call.now.monotonic_s)
         status = task.view(call.now.monotonic_s).status
         # A create is only ever answered with one of these two (AIsa docs, async-operations).
@@ -256,6 +271,7 @@ class Engine:
 
     def _make_task(self, call: Call, asked: Submission, task_id: str) -> Task:
         self._text_characters += asked.characters
+        self._room.take(asked.characters)
         self._lives += 1
         return Task(
             ordinal=self._lives - 1,
@@ -333,11 +349,6 @@ class Engine:
             task.was_fetched = True
         return Answer(reply)
 
-    def _unmatched(self, call: Call) -> Answer:
-        known = ROUTES.get(call.dialect, ()) if call.route.dialect else (*ROUTES["dashscope"], *ROUTES["aisa"])
-        message = f"nothing answers {call.request.method[:20]} here; expected one of: {'; '.join(known)}"
-        return error(call, 404, None, message)
-
     def _remembered(self, task_id: str, call: Call) -> Task | None:
         """A task, unless the service has never known it or forgotten it by now."""
         task = self._tasks.get(task_id)
@@ -348,13 +359,13 @@ class Engine:
         age_s = call.now.monotonic_s - task.submitted.monotonic_s
         return task.dialect == call.dialect and age_s < self.scenario.retention_s
 
-    # Refusing
-
     def _is_full(self, call: Call, asked: Submission) -> Answer | None:
         if len(self._tasks) + len(self._made_at_once) >= MOST_TASKS:
             return error(call, 503, None, f"this world holds {MOST_TASKS} tasks and takes no more")
         if self._text_characters + asked.characters > MOST_TEXT_CHARACTERS:
             return error(call, 503, None, f"this world keeps {MOST_TEXT_CHARACTERS} characters and takes no more")
+        if not self._room.has_place(asked.characters):
+            return error(call, 503, None, "all worlds together hold as many tasks as they may; reset one")
         return None
 
     def _strike(self, call: Call, struck: ScriptedAnswer, task_id: str | None) -> Answer:

@@ -16,17 +16,18 @@ from typing import TYPE_CHECKING
 
 from fake_server.clock import ManualClock, RealClock
 from fake_server.engine import INVALID_KEY, Engine
+from fake_server.rules.room import Room
 from fake_server.scenario.library import load_scenario
 from fake_server.scenario.yaml_nodes import ScenarioErrors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from fake_server.moment import Moment
     from fake_server.scenario.model import Scenario
 
-# With every world's journal full this is some hundred megabytes at most.
+# With every world's journal full of usual requests this is some hundred megabytes; of the longest ones, 2 GB.
 MOST_WORLDS = 1_000
 # Decisions about keys that are remembered; each costs a hundred bytes, and is made again if forgotten.
 MOST_REMEMBERED_KEYS = 10_000
@@ -136,6 +137,7 @@ class Worlds:
         self._told = 0
         self._loaded: dict[str, Scenario] = {}
         self._worlds: OrderedDict[str, World] = OrderedDict()
+        self._room = Room(make_room=self._make_room)
         self._choices: OrderedDict[str, Choice | Refusal] = OrderedDict()
 
     def load(self, name: str) -> Scenario:
@@ -183,7 +185,9 @@ class Worlds:
     def reset(self, world: World) -> World:
         """Begin a world anew, under its name and with its clock; ids given out before are unknown then."""
         old = world.engine
-        world.engine = Engine(old.scenario, old.world, old.speed, seed=old.seed + 1, started=world.now())
+        old.give_up()
+        seed, started = old.seed + 1, world.now()
+        world.engine = Engine(old.scenario, old.world, old.speed, seed=seed, started=started, room=self._room)
         return world
 
     def _tell_of(self, choice: Choice) -> None:
@@ -201,15 +205,24 @@ class Worlds:
 
     def _make(self, choice: Choice, scenario: Scenario) -> World:
         clock = self.new_clock()
-        engine = Engine(scenario, world=choice.world, speed=self._speed, started=clock.now())
+        engine = Engine(scenario, world=choice.world, speed=self._speed, started=clock.now(), room=self._room)
         world = self._worlds[choice.world] = World(choice.world, engine, clock)
         return world
 
     def _drop_oldest(self) -> bool:
         """Drop the world that was idle longest and owes nothing; whether there was one."""
-        for name, world in self._worlds.items():
+        return self._drop_one_of(self._worlds.values())
+
+    def _make_room(self) -> bool:
+        """The same for one that holds tasks, and is not the one that was asked last: it is being asked."""
+        others = list(self._worlds.values())[:-1]
+        return self._drop_one_of([world for world in others if world.engine.holds_tasks])
+
+    def _drop_one_of(self, worlds: Iterable[World]) -> bool:
+        for world in worlds:
             if not world.engine.has_open_tasks(world.now()):
-                del self._worlds[name]
+                world.engine.give_up()
+                del self._worlds[world.name]
                 self.dropped += 1
                 return True
         return False

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fake_server.rules.answers import error
 from fake_server.rules.limits import is_known
 from fake_server.wire import bodies, errors
+from fake_server.wire.routes import ROUTES
 from fake_server.wire.submissions import Submission, read_submission
 
 if TYPE_CHECKING:
@@ -28,6 +29,13 @@ def refused_key(call: Call) -> Answer | None:
     if key.strip() == INVALID_KEY:
         return error(call, 401, None, "Invalid API-key provided.")
     return None
+
+
+def unmatched(call: Call) -> Answer:
+    """The answer to a request that fits nothing: what would."""
+    known = ROUTES.get(call.dialect, ()) if call.route.dialect else (*ROUTES["dashscope"], *ROUTES["aisa"])
+    message = f"nothing answers {call.request.method[:20]} here; expected one of: {'; '.join(known)}"
+    return error(call, 404, None, message)
 
 
 def refused_dialect(call: Call, scenario: Scenario) -> Answer | None:

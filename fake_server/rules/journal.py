@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # Lines per world: a test's whole story, and with every world full still a bearable amount of memory.
 MOST_ENTRIES = 1_000
+# The same for their text: some 500 a line, which is twice the usual.
+MOST_CHARACTERS = 500_000
 # Longer paths, and more header names than any client sends, are cut: a line must stay a line.
 LONGEST_TEXT = 300
 MOST_HEADER_NAMES = 64
@@ -74,7 +76,9 @@ class Journal:
     """
 
     def __init__(self, most_entries: int = MOST_ENTRIES) -> None:
-        self._entries: deque[Entry] = deque(maxlen=most_entries)
+        self._entries: deque[Entry] = deque()
+        self._most_entries = most_entries
+        self._characters = 0
         self.counters: Counter[str] = Counter()
 
     @property
@@ -117,7 +121,20 @@ class Journal:
             carried_secret=carried_secret,
         )
         self._entries.append(entry)
+        self._characters += _size(entry)
+        while len(self._entries) > self._most_entries or self._characters > MOST_CHARACTERS:
+            self._characters -= _size(self._entries.popleft())
         return entry
+
+
+def _size(entry: Entry) -> int:
+    """How much text a line holds."""
+    return len(entry.path) + len(entry.query) + len(entry.task_id or "") + _names_size(entry.header_names)
+
+
+@functools.lru_cache(maxsize=256)
+def _names_size(names: tuple[str, ...]) -> int:
+    return sum(map(len, names))
 
 
 @functools.lru_cache(maxsize=256)  # a client sends the same headers with every request

@@ -37,8 +37,8 @@ class Manners:
         self._create = _NotBefore()
         self._poll = _NotBefore()
         self._request = _NotBefore()
-        # By id, known or not, the one asked for longest ago first.
-        self._last_poll_s: OrderedDict[str, float] = OrderedDict()
+        # By the hash of an id, known or not, as ids may be long; the one asked for longest ago first.
+        self._last_poll_s: OrderedDict[int, float] = OrderedDict()
 
     def saw_request(self, whom: str, now_s: float) -> None:
         """Any request arrived that counts towards a limit on all of them."""
@@ -77,8 +77,9 @@ class Manners:
 
     def _follows_too_soon(self, task_id: str, now_s: float) -> bool:
         """Whether this id was asked for a moment ago; it now was."""
-        last_s = self._last_poll_s.pop(task_id, None)
-        self._last_poll_s[task_id] = now_s
+        mark = hash(task_id)
+        last_s = self._last_poll_s.pop(mark, None)
+        self._last_poll_s[mark] = now_s
         if len(self._last_poll_s) > MOST_REMEMBERED_IDS:
             self._last_poll_s.popitem(last=False)
         return last_s is not None and now_s - last_s < SHORTEST_POLL_GAP_S - POLL_GAP_MARGIN_S

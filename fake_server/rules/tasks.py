@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 # Seconds of speech in every file, as every transcription is of the same few words.
 SPOKEN_S = 4
 _NO_POLLS: dict[int, list[float]] = {}
+
+
+def make_id(purpose: str) -> str:
+    """An id in the form of a random UUID that follows from what it is for."""
+    text = hashlib.sha256(purpose.encode()).hexdigest()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from fake_server.engine import Reply, Request
 from fake_server.rules.downloads import sample, serve
+from fake_server.rules.journal import MOST_CHARACTERS, Journal
 from fake_server.scenario import Expect, Scenario
 from fake_server.scenario.lifecycles import Lifecycle, Step
 from tests.fake_server.driving import KEY, UNTIMED, Hand, header, lifecycle_scenario
@@ -166,3 +167,16 @@ def test_a_line_of_the_journal_is_bounded(headers: list[tuple[str, str]], text: 
 def lifecycle_scenario_once() -> Scenario:
     """A scenario without a file."""
     return Scenario("drawn", "Drawn.", (Lifecycle((Step("SUCCEEDED"),)),), Expect(("SUCCEEDED",)))
+
+
+def test_the_text_of_a_journal_is_bounded() -> None:
+    """Whatever long names a client invents, the lines of a world hold so much text and no more, the latest ones."""
+    journal = Journal()
+    for number in range(200):
+        headers = tuple((f"{number}-{name}-" + "x" * 300, "") for name in range(64))
+        request = Request("GET", "/" + "y" * 300, "", headers, b"", "")
+        journal.add(request, at_s=0, route="query", task_id=None, status=200, fault=None, retry_after=None)
+    text = sum(len(entry.path) + sum(map(len, entry.header_names)) for entry in journal.entries)
+    assert 400_000 < text <= MOST_CHARACTERS
+    assert journal.entries[-1].ordinal == 200
+    assert journal.forgotten == 200 - len(journal.entries)

@@ -207,3 +207,34 @@ def test_a_scenario_that_breaks_after_the_start_is_told_to_its_users(tmp_path: P
     assert refusal.status == 400
     assert "broken.yaml:1:" in refusal.message
     assert isinstance(worlds.for_key("sk-succeeds"), World)
+
+
+def test_all_worlds_share_one_room() -> None:
+    """However many worlds a client makes, they hold so many tasks and so much text together: one that owes something
+    stays and a new task is a 503, an idle one that owes nothing goes for it, and a reset gives its room back."""
+    worlds = Worlds(NAMES, "succeeds", manual=True)
+    worlds._room.most_tasks, worlds._room._most_characters = 4, 40
+
+    def status(tail: str, prompt: str = "x") -> int:
+        world = worlds.for_key(f"sk-stuck-running.{tail}")
+        assert isinstance(world, World)
+        body = f'{{"model": "m", "input": {{"prompt": "{prompt}"}}}}'.encode()
+        request = Request("POST", f"/api/v1{VIDEO}", "", (KEY, ASYNC), body, "http://fake.test")
+        reply = world.engine.handle(request, world.now())
+        assert isinstance(reply, Reply)
+        return reply.status
+
+    assert [status(tail) for tail in "aabbc"] == [200, 200, 200, 200, 503]
+    first = worlds.named("stuck-running.a")
+    assert first is not None
+    assert first.engine.has_open_tasks(first.now())
+    worlds.reset(first)
+    assert [status("c", "y" * length) for length in (20, 19, 18)] == [200, 503, 200]
+    assert [status("c"), worlds.dropped] == [503, 0]
+    third = worlds.named("stuck-running.c")
+    assert third is not None
+    for row in third.engine.bill(third.now()).tasks:
+        third.engine.handle(Request("GET", f"/api/v1/tasks/{row.task_id}", "", (KEY,), b"", ""), third.now())
+    assert not third.engine.has_open_tasks(third.now()), "running for ever is never billed"
+    assert [status("d"), worlds.dropped] == [200, 1]
+    assert worlds.named("stuck-running.c") is None
