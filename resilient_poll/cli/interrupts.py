@@ -43,8 +43,8 @@ class Interrupts:
             only replace the exit code.
 
     Attributes:
-        on_deferred: Called, from the signal handler, when a signal has to wait. What it raises is dropped: it would
-            break off the create.
+        on_deferred: Called, from the signal handler, when a signal has to wait, or what it ends
+            has to. What it raises is dropped: it would break off the create.
     """
 
     def __init__(self, *, until_exit: bool = False) -> None:
@@ -127,6 +127,8 @@ class Interrupts:
             is_second, self._has_raised = self._has_raised, True
             if is_second:
                 self._raise(name, forced=True)
+            with suppress(Exception):
+                self.on_deferred()
             raise Interrupted(name)
         if self._is_deferring and self._pending is None:
             self._pending = name

@@ -14,6 +14,8 @@ SCENARIOS = {
     "at-once": "tasks: [SUCCEEDED]",
     "gone-at-once": "url_lifetime: 0s\ntasks: [SUCCEEDED]",
     "fails-at-once": "tasks: [FAILED DataInspectionFailed]",
+    "every-second-fails": "tasks: [SUCCEEDED, FAILED InternalError, SUCCEEDED, FAILED InternalError]",
+    "some-time": "tasks: [RUNNING 2 polls -> SUCCEEDED]",
     "goes-on": "tasks: [RUNNING]",
     "queues": "dialects: [dashscope]\ntasks: [PENDING 50 polls -> SUCCEEDED]",
     "refuses-to-say": "poll: [{status: 401, times: 100}]\ntasks: [RUNNING]",

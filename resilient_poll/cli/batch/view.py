@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
@@ -29,6 +31,7 @@ WIDEST_LABEL = 24
 SHORT_ID = 8
 LINES_AROUND_ROWS = 5
 """Of the terminal's height: the counts, pauses, notes, and the line that the shell's prompt needs."""
+HELD_BATCH = "stopping: creates that are out are awaited (60 s at most), so that no paid task is lost; again to force"
 _BAD = frozenset(ExitCode) - {ExitCode.SUCCEEDED, ExitCode.PARTLY, ExitCode.STILL_GOING}
 
 
@@ -104,6 +107,11 @@ class BatchView:
         """How many jobs ended with each exit code so far."""
         return self._counts.by_code
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is out and no task is waited for."""
+        return self._progress is not None and not (self._progress.submitting or self._progress.open)
+
     def on_event(self, event: Event) -> None:
         """Take in what the client tells."""
         with self._lock:
@@ -156,12 +164,13 @@ class BatchView:
         with self._printing:
             self._console.print(styled(printable(line)), soft_wrap=True)
 
-    def note(self, line: str) -> None:
-        """Show a line below the table from now on; without a terminal, once."""
-        if self._live is None:
-            self.tell(line)
-        else:
-            self._notes.append(line)
+    def on_signal(self) -> None:
+        """Tell that what is out is awaited. Called from a signal handler, so it takes no lock and no buffer."""
+        if self._live is not None:
+            self._notes.append(HELD_BATCH)
+            return
+        with suppress(OSError):
+            os.write(2, f"{HELD_BATCH}\n".encode())
 
     def _say_counts(self) -> None:
         """Without a terminal, tell the counts now and then."""

@@ -100,6 +100,7 @@ class BatchWork:
         Returns:
             The name of the signal that ended it, or None.
         """
+        interrupts.on_deferred = self._view.on_signal
         try:
             with interrupts.twice():
                 try:
@@ -107,7 +108,6 @@ class BatchWork:
                 except Interrupted as interruption:
                     # What was out was answered, or is in the state as sent: see the client's own leaving.
                     self._client.recorder.stop()
-                    self._view.note(f"{interruption.signal_name}: saving what is being saved; again to leave at once")
                     self._savers.end(PATIENCE_S)
                     return interruption.signal_name
         except Interrupted as interruption:
@@ -128,10 +128,15 @@ class BatchWork:
         going_on = [line for line in self._jobs.lines if self._fates[line.key] in {Fate.GO_ON, Fate.FETCH}]
         fresh = [line for line in self._jobs.lines if self._fates[line.key] is Fate.SEND]
         # First those that have a task: they hold the account's slots already.
-        for finished in self._client.submit_many(
+        results = self._client.submit_many(
             self._to_send([*going_on, *fresh]), submit_timeout=self._times.submit_s, timeout=self._times.wait_s
-        ):
+        )
+        for finished in results:
             self._begin_saving(self._lines[finished.label or ""], finished)
+            if finished.error is not None and not self._times.keep_going:
+                self._client.recorder.stop()
+            if self._client.recorder.is_stopped and self._view.is_idle:
+                break  # Whoever would still wait for a slot is not sent any more.
         for line, error in self._unreadable:
             self._over(line, report_of_error(error, task_id=None, creates=True, next_command=None), was_saving=False)
         self._savers.end(None)
@@ -265,11 +270,11 @@ def _report_of_lost_files(report: Report, entry: Entry) -> Report:
     files = ", ".join((entry.report or {}).get("files") or [])
     why = (report.error or {}).get("text") or report.outcome
     text = f"it was finished and is paid, its files are gone ({files}), and they could not be fetched again: {why}"
+    # What is heard of it now, perhaps that the service has forgotten it, changes nothing of its bill.
     return Report(
         exit_code=ExitCode.OTHER,
         outcome="download_failed",
         safe_to_submit_again=SafeToSubmitAgain.NO,
-        standing=report.standing,
         task_id=entry.task_id,
         phase=Phase.SUCCEEDED,
         billing=Billing.BILLED,
