@@ -328,11 +328,12 @@ class TaskCore:
     @contextmanager
     def _retrying(self) -> Generator[None, None, None]:
         """Use up the licence to create it once more, unless surely nothing came of that."""
-        self._was_retried = True
+        # A retry whose answer was lost is not undone by a later one that was refused.
+        before, self._was_retried = self._was_retried, True
         try:
             yield
         except ResilientPollError as error:
-            self._was_retried = not error.safe_to_submit_again
+            self._was_retried = before or not error.safe_to_submit_again
             raise
 
     def _saying_how_to_resume(self) -> AbstractContextManager[None]:
