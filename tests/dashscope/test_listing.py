@@ -163,6 +163,18 @@ def test_a_window_that_is_too_narrow_is_caught(name: str, fault: Any, monkeypatc
     WINDOWS.catches_the_planted_fault()
 
 
+@pytest.mark.parametrize("zone", [UTC, EAST])
+def test_a_task_between_two_pieces_is_listed(zone: timezone) -> None:
+    """A task of the very second in which one piece of a long window ends and the next begins belongs to one of them."""
+    window = {"start": NOW - timedelta(days=5), "end": NOW}
+    service = ListService({}, zone, has_ends=False)
+    seams = {service._read(question.parameters["end_time"]) for question in asked_for(**window)[:-1]}
+    assert len(seams) >= 4
+    service.tasks.update({f"task-{at}".translate({32: 95, 58: 95, 43: 95}): at for at in seams})
+    found = read_all(service, asked_for(**window))
+    assert sorted(found) == sorted(name for name, at in service.tasks.items() if window["start"] <= at <= NOW)
+
+
 def lists_while_it_moves(count: int, size: int, moves: list[tuple[str, int]], largest: int) -> None:
     tasks = {f"task-{n}": NOW - timedelta(minutes=n) for n in range(count)}
     service = ListService(dict(tasks), largest_page=largest)
