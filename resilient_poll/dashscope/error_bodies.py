@@ -69,6 +69,8 @@ def _cleaned(value: object, longest: int) -> str | None:
         return None
     shown = value if len(value) <= longest else value[:longest] + "…"
     # It will be logged and printed: no line of its own, no terminal's command, no half of a character.
+    if shown.isprintable():
+        return shown
     return "".join(character if character.isprintable() else " " for character in shown)
 
 
