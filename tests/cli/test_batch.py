@@ -107,15 +107,18 @@ def test_the_exit_code_is_of_all(
     assert ended.code == code
 
 
-def test_what_was_throttled_goes_again(account: Account, capfd: Capture) -> None:
-    """A job that the service was too busy for ends with 7, and the next run sends it."""
+def test_what_was_not_accepted_goes_again(account: Account, capfd: Capture) -> None:
+    """A job that the service was too busy for ends with 7, one that it refused with 6, and the next run sends both."""
     account.open("throttled-create-too-long")
     write([job(0)])
     ended = here(capfd, *BATCH, "--submit-timeout", "5")
     assert (ended.code, outcomes_of(ended)) == (7, {1: "throttled"})
-    account.open("throttled-create-too-long")
-    again = here(capfd, *BATCH, "--submit-timeout", "5")
-    assert lines_of(again)[1]["resumed"] is False
+    assert outcomes_of(here(capfd, *BATCH)) == {1: "succeeded"}
+    account.open("refused-create")
+    write([job(0)], "other.jsonl")
+    words = ("batch", "other.jsonl", "--model", "wan2.6-t2v", "--interval", "0.01")
+    assert here(capfd, *words).code == 6
+    assert here(capfd, *words).code == 0
 
 
 def test_a_doubt_is_sent_again_only_by_a_human(account: Account, capfd: Capture, fake: FakeProcess) -> None:
@@ -411,7 +414,7 @@ def test_a_file_that_changes_is_not_believed(account: Account, fake: FakeProcess
     write(job(number, input={"prompt": "cat" * 100_000}) for number in range(4))
     with started(*BATCH, "--concurrent", "1") as running:
         wait_for_state('"accepted"')
-        write(job(number + 10) for number in range(4))
+        write(job(number, input={"prompt": "dog" * 100_000}) for number in range(4))
         ended = running.end()
     assert ended.code == 8, ended
     assert "was changed while the batch ran; nothing was sent for it" in ended.stdout

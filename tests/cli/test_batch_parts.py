@@ -139,7 +139,7 @@ def test_a_state_that_was_torn_is_its_whole_lines(tmp_path: Path, cut: int) -> N
     with StateFile(path, OWNER) as state:
         state.note("a", Step.SUBMITTING, digest="d", line=1)
         state.note("a", Step.ACCEPTED, task_id="t1", resume_token="rpt1.x")
-        state.note("b", Step.SUBMITTING, digest="e", line=2)
+        state.note("b", Step.SUBMITTING, digest="e" * 500, line=2)
     whole = path.read_bytes()
     path.write_bytes(whole[:cut])
     steps = [line["step"] for line in map(json.loads, whole[:cut].split(b"\n")[1:-1])]
@@ -152,6 +152,8 @@ def test_a_state_that_was_torn_is_its_whole_lines(tmp_path: Path, cut: int) -> N
         state.note("c", Step.SUBMITTING, digest="f", line=3)
     with StateFile(path, OWNER) as state:
         assert "c" in state.entries
+    assert path.read_bytes().endswith(b"\n")
+    assert all(map(json.loads, path.read_text().splitlines()))
 
 
 @IN_ONE_FOLDER
