@@ -194,6 +194,25 @@ def test_after_a_doubt_it_is_not_created_again(colour: str, library: str) -> Non
 
 
 @in_each_way
+def test_a_refusal_after_a_doubt_gives_no_licence_back(colour: str, library: str) -> None:
+    """A doubt stays one: a later retry that was consented to and refused does not undo it."""
+    service = Service(FAILED, creates=(Broken("ReadTimeout"), Reply(400, {"code": "Arrearage", "message": "pay"})))
+
+    async def main() -> None:
+        async with a_client(colour, library, service) as client:
+            task = await ended_task(client)
+            with pytest.raises(SubmitInDoubt):
+                await got(task.retry())
+            with pytest.raises(SubmitRefused):
+                await got(task.retry(accept_second_charge=True))
+            with pytest.raises(TaskError, match="created once more already"):
+                await got(task.retry())
+
+    run_in(colour, main)
+    assert len(service.bodies) == 3
+
+
+@in_each_way
 def test_after_a_refusal_it_may_be_tried_again(colour: str, library: str) -> None:
     """A retry of which surely nothing came leaves the licence: refused, or of a call that made no sense."""
     service = Service(FAILED, MADE, creates=(Reply(400, {"code": "Arrearage", "message": "pay"}),))
