@@ -95,8 +95,7 @@ class Engine:
         self._perhaps_open: deque[Task] = deque()
         self._room = room or Room()
         self._text_characters = 0
-        # How many creates were carried out: each has the next life of the script.
-        self._lives = 0
+        self._lives = 0  # Creates that were carried out: each has the next life of the script.
         self._limits = Limits(scenario.quotas)
         self._packs_from_bytes = 0 if scenario.service.gzip == "always" else WORTH_PACKING_BYTES
         self._create_script = Script("create", scenario.create)
@@ -203,8 +202,6 @@ class Engine:
 
     def _make_id(self, kind: str, ordinal: int) -> str:
         return make_id(f"{self.seed}|{self.world}|{kind}|{ordinal}")
-
-    # Answering
 
     def _answer(self, call: Call) -> Answer:
         if call.route.kind == "asset":
@@ -316,10 +313,13 @@ class Engine:
         wanted = read_list_query(call.request.query, call.now.wall_s)
         if isinstance(wanted, str):
             return error(call, 400, None, wanted)
-        known = (task for task in reversed(self._tasks.values()) if self._remembers(task, call))
+        known = (task for task in self._newest_first(wanted.task_id) if self._remembers(task, call))
         rows, total = list_page(known, wanted, call.now.monotonic_s)
         body = bodies.task_list(call.request_id, rows, total, wanted.page, wanted.page_size)
         return Answer(json_reply(call, 200, body))
+
+    def _newest_first(self, task_id: str | None) -> Iterator[Task]:
+        return reversed(self._tasks.values()) if task_id is None else filter(None, [self._tasks.get(task_id)])
 
     def _cancel(self, call: Call) -> Answer:
         refused = self._gate.over_query_rate(call)

@@ -177,9 +177,9 @@ def plain_value(node: Node, notes: Notes) -> Any:
         words: dict[str, Any] = {"true": True, "false": False, "null": None, "": None, "~": None}
         if text in words:
             return words[text]
-        if re.fullmatch(r"-?\d{1,18}", text):
+        if re.fullmatch(r"-?[0-9]{1,18}", text):
             return int(text)
-        if re.fullmatch(r"-?\d{1,18}\.\d{1,18}", text):
+        if re.fullmatch(r"-?[0-9]{1,18}\.[0-9]{1,18}", text):
             return float(text)
     return text
 

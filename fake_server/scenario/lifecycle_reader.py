@@ -23,7 +23,7 @@ MOST_POLLS = 100_000
 
 _WORD = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,99}")
-_POLLS = re.compile(r"(\d{1,9}) polls?")
+_POLLS = re.compile(r"([0-9]{1,9}) polls?")
 # As near as RUNING is to RUNNING. A word this near to a listed one is a slip, unless the script says that
 # it means it (`unlisted: true`).
 _SLIP = 0.8
@@ -127,7 +127,7 @@ def _read_result(node: Node, notes: Notes) -> Failure | None:
 def read_decimal(node: Node, notes: Notes, largest: Decimal) -> Decimal | None:
     """A decimal number from 0 to `largest`, exactly as written (never through a binary float)."""
     text = node.value if isinstance(node, ScalarNode) else ""
-    if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", text):
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text):
         number = Decimal(text)
         if number <= largest:
             return number

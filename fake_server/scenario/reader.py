@@ -93,6 +93,10 @@ def read_scenario(root: Node, name: str, notes: Notes) -> Scenario | None:
         _check_endpoint(fields["client"][1], values, notes)
     if notes.problems:
         return None
+    if "client" in fields:
+        _check_together(fields, values, values["client"], notes)
+        if notes.problems:
+            return None
     for key in ("retention", "url_lifetime"):
         if key in values:
             values[f"{key}_s"] = values.pop(key)
@@ -232,6 +236,18 @@ def _check_endpoint(node: Node, values: dict[str, Any], notes: Notes) -> None:
         if brief.endpoint not in names:
             text = f"found the endpoint {brief.endpoint}, expected one that {dialect} has: {', '.join(names)}"
             notes.at(node, f"{text} (or dialects without {dialect})")
+
+
+def _check_together(fields: Fields, values: dict[str, Any], brief: ClientBrief, notes: Notes) -> None:
+    """Complain of what each section allows, and what its own driver can never come to."""
+    outcomes = values["expect"].outcomes
+    if len(outcomes) not in (1, brief.tasks):
+        text = f"found {len(outcomes)} outcomes for {brief.tasks} tasks, expected one for each, or one word for all"
+        notes.at(fields["expect"][1], text)
+    form = BY_NAME[brief.endpoint].form
+    if form in ("video", "model") and any(life.results is not None for life in values["tasks"]):
+        text = f"found results where client asks for {brief.endpoint}, expected an endpoint that makes several things"
+        notes.at(fields["tasks"][1], f"{text} (client: {{endpoint: text-to-image}}, say)")
 
 
 def _read_expect(node: Node, notes: Notes) -> Expect:

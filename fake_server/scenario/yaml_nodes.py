@@ -34,7 +34,7 @@ MOST_PROBLEMS = 100
 LONGEST_QUOTE = 60
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(ms|s|m|h|d)")
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)")
 # Ten years: longer steps are typing errors, and dates must stay formattable.
 LONGEST_DURATION_S = 10 * 365 * 86_400.0
 DURATION_EXPECTED = "a time such as 20s, 500ms, 5m or 24h"
@@ -166,7 +166,7 @@ class Notes:
 
     def as_integer(self, node: Node, low: int, high: int) -> int | None:
         """A whole number within bounds, both included."""
-        if isinstance(node, ScalarNode) and node.style is None and re.fullmatch(r"\d{1,12}", node.value):
+        if isinstance(node, ScalarNode) and node.style is None and re.fullmatch(r"[0-9]{1,12}", node.value):
             number = int(node.value)
             if low <= number <= high:
                 return number
