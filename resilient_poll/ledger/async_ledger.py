@@ -185,6 +185,10 @@ class AsyncLedger:
         """See :meth:`.Ledger.license_resubmit`."""
         return await self._run(partial(self.ledger.license_resubmit, entry, now_wall_s=now_wall_s))
 
+    async def dismiss_stray(self, stray: Stray) -> None:
+        """See :meth:`.Ledger.dismiss_stray`."""
+        await self._run(partial(self.ledger.dismiss_stray, stray))
+
     async def observe(
         self,
         entry: Entry,

@@ -102,7 +102,8 @@ class _MemoryRows:
 
     def delete(self, table: str, row_ids: Iterable[int]) -> None:
         for row_id in row_ids:
-            self._change(table, row_id, None)
+            if row_id in self._tables[table]:
+                self._change(table, row_id, None)
 
     def setting(self, name: str) -> str | None:
         return self._settings.get(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from resilient_poll.ledger.entry import Charge, Entry, Namespace
+from resilient_poll.ledger.entry import Charge, Entry, Namespace, Stray
 from resilient_poll.ledger.guards import Guards
 from resilient_poll.ledger.moves import Said
 from resilient_poll.ledger.rows import Owner
@@ -229,4 +229,8 @@ class SubmitLedger(Protocol):
         Raises:
             ActRefused: It is not in the doubt that was decided upon any more.
         """
+        ...
+
+    def dismiss_stray(self, stray: Stray) -> None:
+        """Forget a stray, as only a human does who has seen what became of it. It is no longer on the bill then."""
         ...

@@ -37,7 +37,7 @@ class Archived:
     Attributes:
         count: How many entries it took.
         kept: How many it left, by the reason: ``in doubt``, ``unfinished``, ``not downloaded``,
-            ``not delivered``, ``damaged``.
+            ``not delivered``, ``a stray`` (see :class:`.Stray`), ``damaged``.
     """
 
     count: int
@@ -177,16 +177,16 @@ class Reading(LedgerCore):
         def work(rows: Rows) -> Archived:
             found = listing_of(rows.select(ENTRIES, wheres, columns=WITHOUT_RESULT))
             going, kept = [], {"damaged": len(found.corrupt)} if found.corrupt else {}
+            strays = {row["entry_id"] for row in rows.select(STRAYS, (), columns=("row_id", "entry_id"))}
             for entry in found:
                 # It was archived by the same rule, which a bill or an answer since may have changed.
                 reason = _reason_to_keep(entry, including_not_downloaded=True)
+                reason = "a stray" if entry.entry_id in strays else reason
                 if reason is None:
                     going.append(entry.entry_id)
                 else:
                     kept[reason] = kept.get(reason, 0) + 1
             rows.delete(ENTRIES, going)
-            theirs = [Where("entry_id", "in", tuple(going))]
-            rows.delete(STRAYS, [int(row["row_id"] or 0) for row in rows.select(STRAYS, theirs, columns=("row_id",))])
             return Archived(len(going), kept)
 
         done = self._store.run(work, Durability.SYNCED)

@@ -295,6 +295,10 @@ class Submitting(LedgerCore):
 
         return self._store.run(work, Durability.SYNCED)
 
+    def dismiss_stray(self, stray: Stray) -> None:
+        """See :meth:`.Ledger.dismiss_stray`."""
+        self._store.run(lambda rows: rows.delete(STRAYS, [stray.stray_id]), Durability.SYNCED)
+
     def _standing(self, rows: Rows, entry: Entry) -> Entry | None:
         """Return an entry as it stands, or None if it cannot be read or is gone: what came is kept all the same."""
         try:
