@@ -8,6 +8,8 @@ __all__ = ["Answer", "ExchangeFailed", "HttpRequest"]
 
 LONGEST_ANSWER_BYTES = 4 * 1024 * 1024
 """A status answer is a few hundred bytes. More than this is not read: memory is the caller's."""
+LONGEST_PAID_ANSWER_BYTES = 64 * 1024 * 1024
+"""The answer to a create may hold what was paid for, images as text say, and giving that up loses it."""
 
 
 @dataclass(frozen=True, slots=True)

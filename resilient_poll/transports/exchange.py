@@ -25,6 +25,7 @@ from resilient_poll.transports.wire import (
     QueryBuilder,
     build_request,
     failed,
+    longest_answer,
     refuse_closed,
 )
 
@@ -145,7 +146,7 @@ class Exchange:
     def _send(self, client: Any, built: Any, body: OnceBytes | None, left_behind: threading.Event | None) -> Answer:
         try:
             response = client.send(built, stream=True, auth=None, follow_redirects=False)
-            return self._read(response, left_behind)
+            return self._read(response, left_behind, longest_answer(body))
         except ExchangeFailed:
             raise
         except Exception as error:
@@ -155,9 +156,9 @@ class Exchange:
             raise failure from error
 
     @staticmethod
-    def _read(response: Any, left_behind: threading.Event | None) -> Answer:
+    def _read(response: Any, left_behind: threading.Event | None, longest_bytes: int) -> Answer:
         try:
-            reader = AnswerReader(response)
+            reader = AnswerReader(response, longest_bytes)
             for chunk in _raw(response):
                 reader.add(chunk)
                 if left_behind is not None and left_behind.is_set():

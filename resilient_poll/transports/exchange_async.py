@@ -22,6 +22,7 @@ from resilient_poll.transports.wire import (
     QueryBuilder,
     build_request,
     failed,
+    longest_answer,
     refuse_closed,
 )
 
@@ -212,7 +213,7 @@ class AsyncExchange:
             try:
                 async with _Turn(places):
                     response = await client.send(built, stream=True, auth=None, follow_redirects=False)
-                    return await self._read(response)
+                    return await self._read(response, longest_answer(body))
             except ExchangeFailed:
                 raise
             except Exception as error:
@@ -224,11 +225,11 @@ class AsyncExchange:
         raise ExchangeFailed(f"no whole answer within {timeout_s:.1f} s", surely_not_sent=unsent)
 
     @staticmethod
-    async def _read(response: Any) -> Answer:
+    async def _read(response: Any, longest_bytes: int) -> Answer:
         chunks = _raw(response)
         is_at_its_end = False
         try:
-            reader = AnswerReader(response)
+            reader = AnswerReader(response, longest_bytes)
             async for chunk in chunks:
                 reader.add(chunk)
             is_at_its_end = True

@@ -8,12 +8,26 @@ from functools import lru_cache
 from typing import Any
 
 from resilient_poll.errors import ConfigurationError
-from resilient_poll.http.messages import LONGEST_ANSWER_BYTES, Answer, ExchangeFailed, HttpRequest
+from resilient_poll.http.messages import (
+    LONGEST_ANSWER_BYTES,
+    LONGEST_PAID_ANSWER_BYTES,
+    Answer,
+    ExchangeFailed,
+    HttpRequest,
+)
 from resilient_poll.http.sent import describe, is_library_error, surely_not_sent
 from resilient_poll.transports.library import HttpLibrary
 from resilient_poll.transports.once_body import OnceBytes
 
-__all__ = ["AnswerReader", "ContentDecoder", "QueryBuilder", "build_request", "failed", "refuse_closed"]
+__all__ = [
+    "AnswerReader",
+    "ContentDecoder",
+    "QueryBuilder",
+    "build_request",
+    "failed",
+    "longest_answer",
+    "refuse_closed",
+]
 
 CONNECT_S = 15.0
 """The longest that a create waits for a connection: nothing was sent by then, so giving up is free."""
@@ -184,17 +198,24 @@ class ContentDecoder:
             raise ExchangeFailed("the answer's gzip broke off", surely_not_sent=False)
 
 
+def longest_answer(body: OnceBytes | None) -> int:
+    """Return how many bytes the answer to a request may have: more where it may hold what was paid for."""
+    return LONGEST_ANSWER_BYTES if body is None else LONGEST_PAID_ANSWER_BYTES
+
+
 class AnswerReader:
     """Collects an answer within a limit of size.
 
     Args:
         response: The library's response, its body unread.
+        longest_bytes: The limit, after decoding.
 
     Raises:
         ExchangeFailed: It comes in an encoding that was not asked for.
     """
 
-    def __init__(self, response: Any) -> None:
+    def __init__(self, response: Any, longest_bytes: int) -> None:
+        self._longest_bytes = longest_bytes
         self._status: int = response.status_code
         self._headers = tuple(response.headers.multi_items())
         self._decoder = ContentDecoder(response)
@@ -209,8 +230,8 @@ class AnswerReader:
         """
         for piece in self._decoder.pieces(chunk):
             self._size += len(piece)
-            if self._size > LONGEST_ANSWER_BYTES:
-                raise ExchangeFailed(f"the answer is longer than {LONGEST_ANSWER_BYTES} bytes", surely_not_sent=False)
+            if self._size > self._longest_bytes:
+                raise ExchangeFailed(f"the answer is longer than {self._longest_bytes} bytes", surely_not_sent=False)
             self._pieces.append(piece)
 
     def finish(self) -> Answer:

@@ -141,6 +141,22 @@ def test_an_answer_within_the_limit_is_read(size: int) -> None:
     assert len(answer.body) == size
 
 
+@each_way
+def test_what_is_paid_may_be_longer(colour: str, library: str) -> None:
+    """The answer to a create is read also where it is longer than a status may be: it may hold images."""
+
+    async def main() -> Answer:
+        body = b"x" * (LONGEST_ANSWER_BYTES + 1)
+        with RawServer.answering(lambda _: http_answer(200, body)) as server:
+            async with exchange_of(colour, library) as exchange:
+                request = HttpRequest("POST", server.url, (), b"{}")
+                more = () if colour == "sync" else (lambda _: None,)
+                answer: Answer = await got(exchange.create(request, 10.0, *more))
+                return answer
+
+    assert len(run_in(colour, main).body) == LONGEST_ANSWER_BYTES + 1
+
+
 @pytest.mark.parametrize("layers", [1, 2])
 @each_way
 def test_a_bomb_takes_little_memory(colour: str, library: str, layers: int) -> None:
