@@ -23,9 +23,15 @@ if TYPE_CHECKING:
 TRANSPORT = "fake_server.transport"
 # A create carries a prompt and at most a few images in base64.
 LARGEST_BODY_BYTES = 10_000_000
+# All bodies that are still on their way: twenty of the largest at once, and thousands of usual ones.
+MOST_BYTES_ON_THEIR_WAY = 200_000_000
 _HOST = re.compile(r"[A-Za-z0-9._\-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 # SO_LINGER on, zero seconds: closing then sends a reset. abort() alone sends an orderly end.
 _LINGER_RESET = struct.pack("ii", 1, 0)
+
+
+class _ClientLeftError(Exception):
+    """The connection ended before the request did."""
 
 
 class Api:
@@ -39,6 +45,7 @@ class Api:
     def __init__(self, worlds: Worlds, public_url: str | None = None) -> None:
         self._worlds = worlds
         self._public_url = public_url.rstrip("/") if public_url else None
+        self._bytes_on_their_way = 0
         # Requests that belong to no world (no key, a refused key, an unknown path) are answered here.
         nothing = Scenario("lobby", "", (Lifecycle((Step("UNKNOWN"),)),), Expect(OUTCOMES[:1]))
         clock = worlds.new_clock()
@@ -47,23 +54,40 @@ class Api:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         try:
-            body = await _read_body(receive)
+            body = await self._read_body(receive)
         except _ClientLeftError:
             return  # What never came whole was never asked: no line, no task, no scripted answer used up.
-        request = _to_request(scope, body or b"", self._public_url)
-        if body is None:
-            message = f"The request body is larger than {LARGEST_BODY_BYTES} bytes."
-            reply: Reply | Drop = self._refuse(request, Refusal(413, message))
-        else:
-            reply = self._answer(request)
+        refusal = body if isinstance(body, Refusal) else None
+        request = _to_request(scope, b"" if isinstance(body, Refusal) else body, self._public_url)
+        reply = self._refuse(request, refusal) if refusal else self._answer(request)
         if isinstance(reply, Drop):
             await _cut(scope, receive, reply)
             return
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
-        if body is None:
+        if refusal:
             headers.append((b"connection", b"close"))  # The rest of the body is still on its way.
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
+
+    async def _read_body(self, receive: Receive) -> bytes | Refusal:
+        """The whole body, or why it is not taken."""
+        body = bytearray()
+        try:
+            while True:
+                message = await receive()
+                if message["type"] != "http.request":
+                    raise _ClientLeftError
+                chunk: bytes = message.get("body", b"")
+                body += chunk
+                self._bytes_on_their_way += len(chunk)
+                if len(body) > LARGEST_BODY_BYTES:
+                    return Refusal(413, f"The request body is larger than {LARGEST_BODY_BYTES} bytes.")
+                if not message.get("more_body", False):
+                    return bytes(body)
+                if self._bytes_on_their_way > MOST_BYTES_ON_THEIR_WAY:
+                    return Refusal(503, f"More than {MOST_BYTES_ON_THEIR_WAY} bytes of requests are on their way.")
+        finally:
+            self._bytes_on_their_way -= len(body)
 
     def _answer(self, request: Request) -> Reply | Drop:
         world = self._find_world(request)
@@ -110,24 +134,6 @@ class Application(Starlette):
 def make_app(worlds: Worlds, *, public_url: str | None = None, own_hosts: frozenset[str] = frozenset()) -> Application:
     """The whole application; the arguments are those of :class:`Application`."""
     return Application(worlds, public_url, own_hosts)
-
-
-class _ClientLeftError(Exception):
-    """The connection ended before the request did."""
-
-
-async def _read_body(receive: Receive) -> bytes | None:
-    """The whole body, or None if it is too large."""
-    body = bytearray()
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            raise _ClientLeftError
-        body += message.get("body", b"")
-        if len(body) > LARGEST_BODY_BYTES:
-            return None
-        if not message.get("more_body", False):
-            return bytes(body)
 
 
 def _to_request(scope: Scope, body: bytes, public_url: str | None) -> Request:

@@ -255,6 +255,24 @@ def test_a_request_that_never_came_whole_is_none(fake: Running) -> None:
     assert journal["counters"]["create_requests"] == 1
 
 
+def test_bodies_on_their_way_are_bounded_together(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many clients that never finish their requests cannot fill the memory: who is too much is a 503 in the dialect's
+    shape, and once they have left others are served as before."""
+    monkeypatch.setattr("fake_server.app.MOST_BYTES_ON_THEIR_WAY", 100_000)
+    crowded = start()
+    head, _, _ = raw_create_bytes("sk-succeeds.crowd").partition(BODY)
+    unfinished = head.replace(b"Length: %d" % len(BODY), b"Length: 90000") + b"x" * 60_000
+    with socket.create_connection(("127.0.0.1", crowded.port), timeout=5) as first:
+        first.sendall(unfinished)
+        with socket.create_connection(("127.0.0.1", crowded.port), timeout=5) as second:
+            second.sendall(unfinished)
+            refused = second.recv(65_536)
+        assert refused.startswith(b"HTTP/1.1 503"), refused
+        assert b'"code": "ModelUnavailable"' in refused
+        assert crowded.create("sk-succeeds.crowd").status_code == 200
+    assert len(crowded.admin("/worlds/succeeds.crowd/bill")["tasks"]) == 1
+
+
 def test_what_follows_a_body_is_bounded_and_is_no_head(fake: Running) -> None:
     """Trailers are no headers, and neither they nor an endless chunk extension fill the memory: they are cut off."""
     head = b"POST /api/v1/tasks/x/cancel HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
