@@ -95,9 +95,9 @@ class Interrupts:
 
     @contextmanager
     def twice(self) -> Generator[None, None, None]:
-        """Raise a signal at once within the block, and another one, forced, while the first is being seen to.
+        """Raise every signal at once within the block, all but the first as forced.
 
-        For work that knows itself what must not be cut short.
+        For work that knows itself what must not be cut short, and that sees to the first.
         """
         self._allows_another = True
         try:
@@ -124,12 +124,11 @@ class Interrupts:
             return
         name = signal.Signals(number).name
         if self._allows_another:
-            is_second, self._has_raised = self._has_raised, True
-            if is_second:
-                self._raise(name, forced=True)
-            with suppress(Exception):
-                self.on_deferred()
-            raise Interrupted(name)
+            is_first, self._has_raised = not self._has_raised, True
+            if is_first:
+                with suppress(Exception):
+                    self.on_deferred()
+            raise Interrupted(name, forced=not is_first)
         if self._is_deferring and self._pending is None:
             self._pending = name
             with suppress(Exception):

@@ -110,6 +110,8 @@ class BatchWork:
                     self._client.recorder.stop()
                     self._savers.end(PATIENCE_S)
                     return interruption.signal_name
+                finally:
+                    interrupts.finish()
         except Interrupted as interruption:
             return interruption.signal_name
         return None
