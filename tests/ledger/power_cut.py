@@ -27,7 +27,7 @@ _METHODS = (
 )
 _Sync = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
 _Open = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_int)
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(ctypes.c_int)
 )
 _FOR_EVER: list[object] = []
 """What SQLite may still call."""
@@ -69,10 +69,11 @@ def watched_disk(library: str) -> Iterator[dict[str, bytes]]:
     synced: dict[str, bytes] = {}
     paths: dict[int, str] = {}
 
-    def open_file(this: Any, name: bytes | None, file: int, flags: int, given: Any) -> int:
+    def open_file(this: Any, name: int | None, file: int, flags: int, given: Any) -> int:
+        # The name is handed on as the pointer that it is: SQLite keeps it, and finds more behind it.
         result = int(genuine_open(this, name, file, flags, given))
         if result == 0 and name is not None:
-            paths[file] = os.fsdecode(name)
+            paths[file] = os.fsdecode(ctypes.string_at(name))
             slot = ctypes.cast(file, ctypes.POINTER(ctypes.POINTER(_Methods)))
             copy = _Methods.from_buffer_copy(slot[0].contents)
             genuine_sync = _Sync(copy.xSync)
