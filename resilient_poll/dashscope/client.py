@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from resilient_poll.dashscope.checking import checked_options, checked_seconds
 from resilient_poll.dashscope.client_core import ClientCore, Create
+from resilient_poll.dashscope.creates_out import CreatesOut
 from resilient_poll.dashscope.direct import file_name_of, standing_of_result
 from resilient_poll.dashscope.download import DOWNLOAD_S, Saving, target_paths, telling_of_failure
 from resilient_poll.dashscope.endpoints import IMAGE_SYNCHRONOUS, VIDEO, Endpoint
@@ -102,6 +103,7 @@ class DashScope:
             self._core.make_seed = make_seed
         self._clock = clock or RealClock()
         self._exchange = Exchange(http_client)
+        self._creates_out = CreatesOut(self._core.submit_policy, ends=http_client is None)
         self._saver = Saver(self._exchange, self._clock.now)
 
     def __repr__(self) -> str:
@@ -316,8 +318,11 @@ class DashScope:
             return saving.finish()
 
     def close(self) -> None:
-        """Close the connections; those of your own client stay yours."""
-        self._exchange.close()
+        """Wait for creates that are out, then close the connections; those of your own client stay yours."""
+        try:
+            self._creates_out.end()
+        finally:
+            self._exchange.close()
 
     def __enter__(self) -> Self:
         return self
@@ -342,7 +347,8 @@ class DashScope:
 
     def _send_create(self, create: Create, command: Submit | Query) -> Observation:
         try:
-            answer = self._exchange.create(create.request, command.timeout_s)
+            with self._creates_out.one():
+                answer = self._exchange.create(create.request, command.timeout_s)
         except ExchangeFailed as failure:
             return self._core.failure_of_create(failure)
         return self._core.after_create(answer, self._clock.now(), create.endpoint)

@@ -16,6 +16,7 @@ import anyio
 
 from resilient_poll.dashscope.checking import checked_options, checked_seconds
 from resilient_poll.dashscope.client_core import ClientCore, Create
+from resilient_poll.dashscope.creates_out import AsyncCreatesOut
 from resilient_poll.dashscope.direct import file_name_of, standing_of_result
 from resilient_poll.dashscope.download import DOWNLOAD_S, Saving, target_paths, telling_of_failure
 from resilient_poll.dashscope.endpoints import IMAGE_SYNCHRONOUS, VIDEO, Endpoint
@@ -104,6 +105,7 @@ class AsyncDashScope:
             self._core.make_seed = make_seed
         self._clock = clock or RealAsyncClock()
         self._exchange = AsyncExchange(http_client)
+        self._creates_out = AsyncCreatesOut(self._core.submit_policy, ends=http_client is None)
         self._saver = AsyncSaver(self._exchange, self._clock.now)
 
     def __repr__(self) -> str:
@@ -161,8 +163,9 @@ class AsyncDashScope:
     ) -> AsyncFinishing[Finished[AsyncTask]]:
         """Ask for many things, and yield each as it is done; see :meth:`.DashScope.submit_many`.
 
-        Use it in ``async for``. Nothing runs between two of its steps, so leaving the loop early is
-        safe; with ``async with`` around it, the log says at once what goes on.
+        Use it in ``async for``, from one task at a time. Nothing begins between two of its steps, and what is
+        out then goes on. Left with ``async with`` around it, it waits for a create that is out, and the log says
+        at once what goes on; after a mere ``break`` :meth:`close` waits for the create.
         """
         waits = Waits(submit_timeout_s=submit_timeout, timeout_s=timeout, deadline=deadline)
         return finish_many(self, waits, workers, jobs=jobs)
@@ -217,8 +220,11 @@ class AsyncDashScope:
             return saving.finish()
 
     async def close(self) -> None:
-        """Close the connections; those of your own client stay yours."""
-        await self._exchange.close()
+        """Wait for creates that are out, then close the connections; those of your own client stay yours."""
+        try:
+            await self._creates_out.end()
+        finally:
+            await self._exchange.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -249,7 +255,8 @@ class AsyncDashScope:
             self._core.orphaned(submission, what, self._clock.now(), create.endpoint)
 
         try:
-            answer = await self._exchange.create(create.request, command.timeout_s, orphaned)
+            with self._creates_out.one():
+                answer = await self._exchange.create(create.request, command.timeout_s, orphaned)
         except ExchangeFailed as failure:
             return self._core.failure_of_create(failure)
         return self._core.after_create(answer, self._clock.now(), create.endpoint)

@@ -9,6 +9,7 @@ from resilient_poll.dashscope.many_core import Finished, Job, ManyDesk, Waits, c
 from resilient_poll.dashscope.task_async import AsyncTask
 from resilient_poll.drive.clocks import RealAsyncClock
 from resilient_poll.drive.crew_async import AsyncFinishing
+from resilient_poll.drive.crew_tasks import InlineAsyncCrew, TaskCrew
 from resilient_poll.machine.batch import Batch
 from resilient_poll.machine.commands import Turn
 from resilient_poll.machine.observations import Observation
@@ -58,4 +59,5 @@ def finish_many(
         submission, create = live.submitted(), live.asked()
         return lambda: client._send_create(submission, create, turn.command)  # noqa: SLF001  # as above
 
-    return AsyncFinishing(batch, desk, clock, send, is_inline=at_once == 1)
+    crew = InlineAsyncCrew(clock) if at_once == 1 else TaskCrew()
+    return AsyncFinishing(batch, desk, clock, crew, send)

@@ -182,6 +182,8 @@ class ManyDesk(Generic[AnyTask]):
         self._policy = waits.policy(core.wait_policy)
         waits.check(core.submit_policy)
         self.live: dict[int, Live[AnyTask]] = {}
+        self._left: dict[int, Live[AnyTask]] = {}
+        self._why_left: BaseException = GeneratorExit()
         self._fault: Exception | None = None
         self._finished = self._failed = 0
         self._shown: tuple[int, ...] = ()
@@ -228,7 +230,7 @@ class ManyDesk(Generic[AnyTask]):
         error: Exception | None = None
         try:
             if live.task is None and live.submission is not None:
-                record = self._core.accept(live.submission, settled.done, now)
+                record = self._core.accept(live.submission, settled.done, now, live.asked().endpoint)
                 self._go_on(settled.ordinal, live, self._new_task(record, live.create), now)
                 return None
             if live.task is not None:
@@ -246,14 +248,17 @@ class ManyDesk(Generic[AnyTask]):
         self._say_that_it_goes_on(live, error, now)
         return self._finish(turn.ordinal, live, None, error)
 
-    def take_late(self, turn: Turn, observation: Observation, now: Instant) -> None:
+    def take_late(self, turn: Turn, observation: Observation | None, now: Instant) -> None:
         """Take in what came of a submit after the caller left; see :class:`.Desk`."""
-        live = self.live.get(turn.ordinal)
-        submission = None if live is None else live.submission
-        if submission is None or not isinstance(turn.command, Submit):
+        live, left = self.live.get(turn.ordinal), self._left.pop(turn.ordinal, None)
+        one = left or live
+        if one is None or one.submission is None or not isinstance(turn.command, Submit):
             return
-        if submission.phase is Phase.SUBMITTING and submission.accepted is None:
+        submission = one.submission
+        if observation is not None and submission.phase is Phase.SUBMITTING and submission.accepted is None:
             submission.receive(observation, now)
+        if left is not None:
+            self._core.broken_off(submission, self._why_left, now)
 
     def publish(self, event: Event) -> None:
         """Tell an event."""
@@ -276,8 +281,10 @@ class ManyDesk(Generic[AnyTask]):
         """Say of every job whose result the caller has not got what may be owed; see :class:`.Desk`."""
         now = self._now()
         self._batch.leave(now)
-        live, self.live = self.live, {}
-        for one in live.values():
+        live, self.live, self._why_left = self.live, {}, interruption
+        for ordinal, one in live.items():
+            if one.submission is not None and one.submission.phase is Phase.SUBMITTING and not one.submission.accepted:
+                self._left[ordinal] = one  # Its answer may still come.
             self._say_that_it_goes_on(one, interruption, now)
 
     def end(self) -> None:

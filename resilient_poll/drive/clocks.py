@@ -53,7 +53,8 @@ class RealClock:
 class RealAsyncClock:
     """The event loop's clock, for asyncio and trio alike.
 
-    On trio's ``MockClock`` it follows the mock, since deadlines there do too.
+    On trio's ``MockClock`` it follows the mock, since deadlines there do too. Once its loop is over
+    it goes on with the machine's own clock: what is known of a task is asked for then too.
     """
 
     def __init__(self) -> None:
@@ -62,10 +63,17 @@ class RealAsyncClock:
 
         self._current_time = anyio.current_time
         self._sleep = anyio.sleep
+        self._ahead_s = 0.0
 
     def now(self) -> Instant:
         """Return the present instant."""
-        return Instant(self._current_time(), time.time())
+        machine_s = time.monotonic()
+        try:
+            loop_s = self._current_time()
+        except RuntimeError:  # No event loop runs here.
+            loop_s = machine_s + self._ahead_s
+        self._ahead_s = loop_s - machine_s
+        return Instant(loop_s, time.time())
 
     async def sleep(self, seconds: float) -> None:
         """Wait for some seconds, letting others run."""

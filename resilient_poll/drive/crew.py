@@ -6,19 +6,24 @@ out the requests. What it is doing when the caller leaves is brought to an end a
 
 from __future__ import annotations
 
+import atexit
 import contextvars
+import os
 import queue
 import threading
+import weakref
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Generator
+from contextlib import suppress
+from typing import Any, Protocol, TypeVar
 
 from resilient_poll.drive.clocks import LONGEST_NAP_S, Clock, RealClock
+from resilient_poll.drive.sending import Late, Sending
 from resilient_poll.drive.sync_driver import tell
+from resilient_poll.errors import ConfigurationError
 from resilient_poll.events import Event
 from resilient_poll.machine.batch import Batch
-from resilient_poll.machine.commands import Done, Settled, SleepUntil, Submit, Take, Turn
+from resilient_poll.machine.commands import Done, Settled, SleepUntil, Take, Turn
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.observations import Observation
 
@@ -46,8 +51,8 @@ class Desk(Protocol[Result]):
         """Return the result of a job whose request broke in a way that nobody here understands."""
         ...
 
-    def take_late(self, turn: Turn, observation: Observation, now: Instant) -> None:
-        """Take in what came of a request after the caller left."""
+    def take_late(self, turn: Turn, observation: Observation | None, now: Instant) -> None:
+        """Take in what came of a request after the caller left, and say it if all else was said already."""
         ...
 
     def publish(self, event: Event) -> None:
@@ -69,31 +74,6 @@ class Desk(Protocol[Result]):
     def end(self) -> None:
         """Raise what kept the list of jobs from being read to its end, if anything did."""
         ...
-
-
-@dataclass(slots=True, eq=False)
-class Sending:
-    """One request on its way.
-
-    Attributes:
-        turn: Whose.
-        observation: What was heard, once something was.
-        error: What broke instead.
-        is_over: Set once one of them is there.
-    """
-
-    turn: Turn
-    observation: Observation | None = None
-    error: Exception | None = None
-    is_over: threading.Event = field(default_factory=threading.Event)
-
-    def carry_out(self, send: Callable[[], Observation]) -> None:
-        """Send it, and note what came of it."""
-        try:
-            self.observation = send()
-        except Exception as error:  # noqa: BLE001  # handed over, whatever it is
-            self.error = error
-        self.is_over.set()
 
 
 class Crew(Protocol):
@@ -121,6 +101,10 @@ class Crew(Protocol):
         """Begin nothing any more, wait for submits that are out, and return what was not taken in."""
         ...
 
+    def leave(self, late: Late) -> None:
+        """Nobody waits any more: what is still out is told to ``late`` when it is over."""
+        ...
+
 
 class InlineCrew:
     """Carries out requests one by one in the caller's thread, and waits by the client's clock."""
@@ -135,6 +119,8 @@ class InlineCrew:
         """Carry out a request; see :class:`Crew`."""
         self._sent.append(sending)
         sending.carry_out(send)
+        if sending.error is not None and not isinstance(sending.error, Exception):
+            raise sending.error  # Ctrl-C
 
     def wait(self, seconds: float) -> list[Sending]:
         """Return the last request, or sleep; see :class:`Crew`."""
@@ -149,6 +135,9 @@ class InlineCrew:
     def bring_home(self) -> list[Sending]:
         """Return what was not taken in; see :class:`Crew`."""
         return list(self._sent)
+
+    def leave(self, late: Late) -> None:
+        """Nothing is out here; see :class:`Crew`."""
 
 
 class ThreadCrew:
@@ -167,15 +156,23 @@ class ThreadCrew:
         self._orders: queue.SimpleQueue[tuple[Sending, Callable[[], Observation]] | None] = queue.SimpleQueue()
         self._over: queue.SimpleQueue[Sending] = queue.SimpleQueue()
         self._threads = 0
+        self._late: Late | None = None
 
     def start(self, sending: Sending, send: Callable[[], Observation]) -> None:
         """Hand a request to a thread; see :class:`Crew`."""
         self._sent.add(sending)
-        if self._threads < min(self.size, len(self._sent)):
-            self._threads += 1
-            context = contextvars.copy_context()
-            threading.Thread(target=context.run, args=(self._work,), name="resilient-poll-crew", daemon=True).start()
         self._orders.put((sending, send))
+        if self._threads >= min(self.size, len(self._sent)):
+            return
+        self._threads += 1
+        context = contextvars.copy_context()
+        try:
+            threading.Thread(target=context.run, args=(self._work,), name="resilient-poll-crew", daemon=True).start()
+        except RuntimeError:  # There are no more threads to be had.
+            self._threads -= 1
+            if not self._threads:
+                sending.carry_out(send)
+                self._over.put(sending)
 
     def wait(self, seconds: float) -> list[Sending]:
         """Wait for requests; see :class:`Crew`."""
@@ -196,16 +193,27 @@ class ThreadCrew:
         for _ in range(self._threads):
             self._orders.put(None)
         self._threads = 0
-        for sending in self._sent:
-            if isinstance(sending.turn.command, Submit):
+        sent = list(self._sent)
+        for sending in sent:
+            if not sending.revoke() and sending.costs_money:
                 sending.is_over.wait()  # Bounded by the submit's own attempt time.
-        return list(self._sent)
+        return sent
+
+    def leave(self, late: Late) -> None:
+        """Tell of what is still out when it is over; see :class:`Crew`."""
+        self._late = late
+        for sending in self._sent:
+            if sending.is_over.is_set():
+                late(sending)  # It ended between the last look and now.
 
     def _work(self) -> None:
         while (order := self._orders.get()) is not None:
             sending, send = order
             sending.carry_out(send)
-            self._over.put(sending)
+            if self._late is None:
+                self._over.put(sending)
+            else:
+                self._late(sending)
 
 
 def crew_for(workers: int, clock: Clock) -> Crew:
@@ -217,9 +225,20 @@ def crew_for(workers: int, clock: Clock) -> Crew:
     return ThreadCrew(workers) if workers > 1 and isinstance(clock, RealClock) else InlineCrew(clock)
 
 
+_begun: weakref.WeakSet[Generator[Any, None, None]] = weakref.WeakSet()
+
+
+@atexit.register
+def _leave_all() -> None:
+    """Leave what is still open when the interpreter ends: after this its threads stand still."""
+    for results in list(_begun):
+        with suppress(ValueError):  # It is running, in a thread that ends with the interpreter.
+            results.close()
+
+
 def finish_all(
     batch: Batch, desk: Desk[Result], crew: Crew, clock: Clock, send: Callable[[Turn], Callable[[], Observation]]
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Carry out a batch, and yield the results as they come.
 
     Args:
@@ -229,7 +248,16 @@ def finish_all(
         clock: Says what time it is.
         send: Returns what sends a turn's request, without sending it.
     """
+    results = _finish_all(batch, desk, crew, clock, send)
+    _begun.add(results)
+    return results
+
+
+def _finish_all(
+    batch: Batch, desk: Desk[Result], crew: Crew, clock: Clock, send: Callable[[Turn], Callable[[], Observation]]
+) -> Generator[Result, None, None]:
     results: deque[Result] = deque()
+    process = os.getpid()
     try:
         desk.begin(clock.now())
         while _decide(batch, desk, crew, clock, send, results) is None:
@@ -239,17 +267,34 @@ def finish_all(
                     yield result
                 finally:
                     desk.hand_out(result)  # Also if the generator is closed here: the caller has it.
+                _refuse_in_a_fork(process)
         crew.bring_home()
         desk.end()
     except BaseException as interruption:
         # Ctrl-C, a generator that is closed early, a fault of the program.
-        try:
-            for sending in crew.bring_home():
-                if sending.observation is not None:
-                    desk.take_late(sending.turn, sending.observation, clock.now())
-        finally:
-            desk.leave(interruption)
+        if os.getpid() == process:  # In a fork there are no threads to wait for, and nothing that is its own.
+            _leave(desk, crew, clock, interruption)
         raise
+
+
+def _refuse_in_a_fork(process: int) -> None:
+    if os.getpid() != process:
+        raise ConfigurationError(
+            "these results belong to the process that this one was forked from, which goes on with them; nothing was "
+            "sent here"
+        )
+
+
+def _leave(desk: Desk[Result], crew: Crew, clock: Clock, interruption: BaseException) -> None:
+    """Bring a batch to its end as far as it costs money, and say what goes on."""
+    try:
+        for sending in crew.bring_home():
+            if sending.observation is not None:
+                desk.take_late(sending.turn, sending.observation, clock.now())
+    finally:
+        # With a second Ctrl-C something may be out.
+        desk.leave(interruption)
+        crew.leave(lambda sending: desk.take_late(sending.turn, sending.observation, clock.now()))
 
 
 def _decide(
@@ -291,6 +336,8 @@ def take_in(batch: Batch, desk: Desk[Result], sending: Sending, now: Instant) ->
     """
     if sending.observation is None:
         assert sending.error is not None  # noqa: S101  # over means one of the two
+        if not isinstance(sending.error, Exception):
+            raise sending.error  # An exit, or an outcome of a test's: it ends everything, as it does anywhere else.
         return desk.lose(sending.turn, sending.error, now)
     batch.receive(sending.turn.ordinal, sending.observation, now)
     tell(desk.publish, batch.take_events())

@@ -1,9 +1,6 @@
 """The loop for many at once, for code that awaits, on asyncio and trio.
 
-A task group may not stay open while a generator hands out a value: whoever leaves the loop
-early, or cancels it, would end the group from the wrong place. So each step of the iteration has
-a group of its own, which is over before the result is handed out: requests that are out then are
-waited for. Between two steps nothing runs, so leaving the loop leaves nothing behind.
+Line for line the blocking loop of :mod:`.crew`, but that leaving it cannot always wait.
 """
 
 from __future__ import annotations
@@ -13,10 +10,12 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, Self, TypeVar
 
 import anyio
-from anyio.abc import TaskGroup
+import anyio.lowlevel
 
-from resilient_poll.drive.clocks import LONGEST_NAP_S, AsyncClock
-from resilient_poll.drive.crew import Desk, Sending, add, take_in
+from resilient_poll.drive.clocks import AsyncClock
+from resilient_poll.drive.crew import Desk, add, take_in
+from resilient_poll.drive.crew_tasks import AsyncCrew
+from resilient_poll.drive.sending import Sending
 from resilient_poll.drive.sync_driver import tell
 from resilient_poll.machine.batch import Batch
 from resilient_poll.machine.commands import Done, Settled, SleepUntil, Take, Turn
@@ -34,29 +33,27 @@ class AsyncFinishing(Generic[Result]):
     """The results of a batch, as they come; see the module.
 
     Leave it early with ``break``, ``aclose()`` or ``async with``: what was accepted goes on at the
-    service, and the log says how to go on with it. A cancellation closes it too; a submit that is
-    out then is waited for, as it costs money.
+    service, and the log says how to go on with it. A cancellation closes it too. Closing it waits
+    for a submit that is out, as that costs money; what comes of one after a mere ``break`` is logged
+    once it is there.
 
     Args:
         batch: Decides.
         desk: Knows what the entries stand for.
         clock: Says what time it is.
+        crew: Acts.
         send: Sends.
-        is_inline: Whether requests are carried out one after the other.
     """
 
-    def __init__(
-        self, batch: Batch, desk: Desk[Result], clock: AsyncClock, send: AsyncSend, *, is_inline: bool
-    ) -> None:
+    def __init__(self, batch: Batch, desk: Desk[Result], clock: AsyncClock, crew: AsyncCrew, send: AsyncSend) -> None:
         self._batch = batch
         self._desk = desk
         self._clock = clock
+        self._crew = crew
         self._send = send
-        self._is_inline = is_inline
         self._results: deque[Result] = deque()
-        self._sent: list[Sending] = []
-        self._news = anyio.Event()
         self._has_begun = False
+        self._is_at_work = False
         self._is_done = False
         self._is_closed = False
 
@@ -64,12 +61,16 @@ class AsyncFinishing(Generic[Result]):
         return self
 
     async def __anext__(self) -> Result:
+        self._refuse_a_second()
         if not self._results and not self._is_done and not self._is_closed:
+            self._is_at_work = True
             try:
                 await self._work()
             except BaseException as interruption:
-                self._close(interruption)
+                await self._close(interruption)
                 raise
+            finally:
+                self._is_at_work = False
         if self._results:
             self._desk.hand_out(self._results[0])
             return self._results.popleft()
@@ -85,88 +86,73 @@ class AsyncFinishing(Generic[Result]):
         await self.aclose()
 
     def __del__(self) -> None:
-        self._close(GeneratorExit())
+        if not self._is_closed:
+            self._is_closed = True
+            self._take_late(self._crew.call_home(), GeneratorExit())
 
     async def aclose(self) -> None:
-        """End the iteration. Nothing runs between its steps, so there is nothing to wait for."""
-        self._close(GeneratorExit())
+        """End the iteration: wait for submits that are out, and say what goes on.
 
-    def _close(self, interruption: BaseException) -> None:
+        Raises:
+            RuntimeError: Another task is waiting for the next result.
+        """
+        self._refuse_a_second()
+        await self._close(GeneratorExit())
+
+    def _refuse_a_second(self) -> None:
+        if self._is_at_work:
+            raise RuntimeError("another task is waiting for the next of these results; only one may at a time")
+
+    async def _close(self, interruption: BaseException) -> None:
         if self._is_closed:
             return
         self._is_closed = True
+        sent: list[Sending] = []
         try:
-            for sending in self._sent:
-                if sending.observation is not None:
-                    self._desk.take_late(sending.turn, sending.observation, self._clock.now())
+            sent = await self._crew.bring_home()
         finally:
-            self._desk.leave(interruption)
+            # A second cancellation does not wait.
+            self._take_late(sent or self._crew.call_home(), interruption)
+
+    def _take_late(self, sent: list[Sending], interruption: BaseException) -> None:
+        desk, clock = self._desk, self._clock
+        self._results.clear()
+        try:
+            for sending in sent:
+                if sending.observation is not None:
+                    desk.take_late(sending.turn, sending.observation, clock.now())
+        finally:
+            desk.leave(interruption)
+            self._crew.leave(lambda sending: desk.take_late(sending.turn, sending.observation, clock.now()))
 
     async def _work(self) -> None:
         """Go on until there is a result, or nothing left to do."""
         if not self._has_begun:
             self._has_begun = True
             self._desk.begin(self._clock.now())
-        if self._is_inline:
-            while not self._results and not self._is_done:
-                await self._decide(None)
-            return
-        faults: list[Exception] = []
-        async with anyio.create_task_group() as group:
-            try:
-                while not self._results and not self._is_done:
-                    await self._decide(group)
-            except Exception as fault:  # noqa: BLE001  # raised below: the group would wrap it
-                faults.append(fault)
-        if faults:
-            raise faults[0]
-        self._take_in_all()
+        while not self._results and not self._is_done:
+            # Whoever is cancelled already asks for nothing more that costs money.
+            await anyio.lowlevel.checkpoint()
+            await self._decide()
 
-    async def _decide(self, group: TaskGroup | None) -> None:
+    async def _decide(self) -> None:
         now = self._clock.now()
         command = self._batch.next_command(now)
         tell(self._desk.publish, self._batch.take_events())
         match command:
             case Turn():
                 self._desk.show_progress(now)
-                sending = Sending(command)
-                self._sent.append(sending)
-                if group is None:
-                    await self._carry_out(sending)
-                else:
-                    group.start_soon(self._carry_out, sending)
+                await self._crew.start(Sending(command), self._send(command))
             case Take():
                 add(self._results, self._desk.take(now))
             case Settled():
                 add(self._results, self._desk.settle(command, now))
             case SleepUntil(at_s):
                 self._desk.show_progress(now)
-                await self._wait(at_s - now.monotonic_s)
-                self._take_in_all()
+                for sending in await self._crew.wait(at_s - now.monotonic_s):
+                    add(self._results, take_in(self._batch, self._desk, sending, self._clock.now()))
+                    self._crew.forget(sending)
             case Done():
                 self._is_done = True
         if self._results:
             self._desk.show_progress(now)
-
-    async def _carry_out(self, sending: Sending) -> None:
-        try:
-            sending.observation = await self._send(sending.turn)()
-        except Exception as error:  # noqa: BLE001  # handed over, whatever it is
-            sending.error = error
-        sending.is_over.set()
-        self._news.set()
-
-    async def _wait(self, seconds: float) -> None:
-        if any(sending.is_over.is_set() for sending in self._sent):
-            return
-        if self._is_inline:
-            await self._clock.sleep(seconds)
-            return
-        self._news = anyio.Event()
-        with anyio.move_on_after(max(0.0, min(seconds, LONGEST_NAP_S))):
-            await self._news.wait()
-
-    def _take_in_all(self) -> None:
-        for sending in [sending for sending in self._sent if sending.is_over.is_set()]:
-            add(self._results, take_in(self._batch, self._desk, sending, self._clock.now()))
-            self._sent.remove(sending)

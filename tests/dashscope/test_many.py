@@ -25,6 +25,7 @@ from resilient_poll import (
     JobAccepted,
     Limits,
     ResilientPollError,
+    ResultAtOnce,
     StillGoing,
     SubmitNotSent,
     SubmitRefused,
@@ -37,7 +38,7 @@ from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.events import Event
 from tests.scenarios.client_under_test import Setting, _Notes
 from tests.scenarios.generated import BASE_PATHS
-from tests.support.colours import COLOURS
+from tests.support.colours import COLOURS, run_in
 from tests.support.honest_service import Fate, HonestService
 from tests.support.in_process import ORIGIN
 from tests.support.many_world import INPUT, MODEL, ManyWorld, MockedTime, jobs
@@ -378,3 +379,30 @@ def test_events_of_many_carry_their_tasks() -> None:
             by_task.setdefault(event.task_id, []).append(event)
     assert set(by_task) == ids
     assert all(len(events) > 5 for events in by_task.values())
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_result_in_the_place_of_a_task_is_of_its_endpoint(colour: str) -> None:
+    """A job that is answered with the result itself has it in its error, as the kind that its endpoint makes."""
+    service = HonestService([Fate.ACCEPTED])
+    made = {"output": {"results": [{"url": "http://assets.test/made"}]}, "usage": {"image_count": 1}, "request_id": "r"}
+    service.answer = lambda fate, request: httpx.Response(200, json=made)  # type: ignore[method-assign]  # noqa: ARG005  # always
+    job = Job("model", {"prompt": "a cat"}, endpoint="text-to-image")
+
+    async def main() -> list[Finished[Any]]:
+        options: dict[str, Any] = {"dialect": "dashscope", "api_key": "sk-test", "base_url": "http://api.test/v1"}
+        if colour == "sync":
+            with (
+                httpx.Client(transport=service.transport()) as blocking,
+                DashScope(http_client=blocking, **options) as one,
+            ):
+                return list(one.submit_many([job], timeout=1))
+        async with (
+            httpx.AsyncClient(transport=service.transport()) as http_client,
+            AsyncDashScope(http_client=http_client, **options) as client,
+        ):
+            return [finished async for finished in client.submit_many([job], timeout=1)]
+
+    (finished,) = run_in(colour, main)
+    assert isinstance(finished.error, ResultAtOnce)
+    assert finished.error.outcome.extension == "png"
