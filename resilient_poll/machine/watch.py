@@ -12,16 +12,22 @@ from resilient_poll.events import Event, Waiting
 from resilient_poll.machine.commands import Done, Query, Settled, SleepUntil, Turn
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Phase
-from resilient_poll.machine.observations import Observation, StatusSeen
+from resilient_poll.machine.observations import Observation, StatusSeen, Throttled
 from resilient_poll.machine.pace import Place
 from resilient_poll.machine.policy import WaitPolicy
 from resilient_poll.machine.poller import Poller
+from resilient_poll.machine.schedules import backoff_s, draw
 from resilient_poll.machine.slots import Account, Key
 
 __all__ = ["Watch"]
 
-_ASK_AGAIN_S = 1.0
-"""How soon a wait that is not over at its limit is looked at again; the poller knows its limits best."""
+_ASK_AGAIN_FIRST_S = 0.01
+_ASK_AGAIN_LONGEST_S = 1.0
+"""How soon a wait that is not over at its limit is looked at again; the poller knows its limits best.
+
+Mostly its wait began a moment after it was put in here, so the first look is soon, within the margin of a
+deadline (0.25 s); each further one takes twice as long."""
+_MOST_DOUBLINGS = 7
 _HEAP_SLACK = 64
 """Limits of waits that are over are swept out when they outnumber the others by this many."""
 
@@ -32,7 +38,10 @@ class _Entry:
     poller: Poller
     policy: WaitPolicy
     began_s: float
+    deadline_s: float
     is_out: bool = False
+    asked_s: float = -math.inf
+    looks_too_soon: int = 0
     due_s: float = math.inf
     limit_s: float = math.inf
 
@@ -42,7 +51,8 @@ class Watch:
 
     Two heaps find who is to be looked at: one by due time, one by the time at which a wait may be over.
     While the account may not ask, nobody is gone through: those whose time is up are found
-    by the second.
+    by the second. A service that throttles without saying for how long is given a pause by all of
+    them, as one task gives it: otherwise each of a thousand would find out for itself.
 
     Args:
         account: What the account's tasks share.
@@ -61,6 +71,8 @@ class Watch:
         self._due: list[tuple[float, int]] = []
         self._limits: list[tuple[float, int]] = []
         self._place = Place(account.query_gate)
+        self._throttles_in_a_row = 0
+        self._pause_began_s = self._pause_until_s = -math.inf
         self.settled: deque[Settled] = deque()
         self.out = 0
         self.wake_s = math.inf
@@ -73,7 +85,11 @@ class Watch:
 
     def add(self, ordinal: int, key: Key, poller: Poller, policy: WaitPolicy, now: Instant) -> None:
         """Wait for one more, whose wait began now; the account knows its task by the key."""
-        entry = self._entries[ordinal] = _Entry(key, poller, policy, now.monotonic_s)
+        deadline_s = now.monotonic_s + policy.timeout_s
+        if policy.deadline_wall_s is not None:
+            # Now and not later: a clock that is set does not move an end that was agreed on.
+            deadline_s = min(deadline_s, now.at_wall(policy.deadline_wall_s).monotonic_s)
+        entry = self._entries[ordinal] = _Entry(key, poller, policy, now.monotonic_s, deadline_s)
         if not poller.record.polls:
             self._account.slots.saw(key, now.monotonic_s, is_queued=poller.phase is Phase.QUEUED)
         self._schedule(ordinal, entry, now)
@@ -103,7 +119,7 @@ class Watch:
             return None
         now_s = now.monotonic_s
         while (due_s := self._next_due_s()) <= now_s:
-            wait_s = self._account.query_floor.not_before_s
+            wait_s = max(self._account.query_floor.not_before_s, self._pause_until_s)
             if wait_s <= now_s:
                 wait_s = self._place.turn_s(now_s)
             if wait_s > now_s:
@@ -116,6 +132,7 @@ class Watch:
             if isinstance(command, Query):
                 self._place.go()
                 entry.is_out = True
+                entry.asked_s = now_s
                 self.out += 1
                 return Turn(ordinal, command)
             self._schedule(ordinal, entry, now)
@@ -135,6 +152,7 @@ class Watch:
         entry.is_out = False
         for event in entry.poller.receive(observation, now):
             self._tell(event)
+        self._mind_throttles(entry, observation, now.monotonic_s)
         if isinstance(observation, StatusSeen) and not entry.poller.record.is_ended:
             self._account.slots.saw(entry.key, now.monotonic_s, is_queued=entry.poller.phase is Phase.QUEUED)
         self._schedule(ordinal, entry, now)
@@ -154,6 +172,18 @@ class Watch:
             if not entry.is_out:  # Otherwise its answer is on the way, and it is looked at then.
                 self._schedule(ordinal, entry, now)
 
+    def _mind_throttles(self, entry: _Entry, observation: Observation, now_s: float) -> None:
+        """Pause where the service throttles and does not say for how long; once for all that are out together."""
+        if isinstance(observation, StatusSeen):
+            self._throttles_in_a_row = 0
+        elif isinstance(observation, Throttled) and observation.retry_after_s is None:
+            if entry.asked_s < self._pause_began_s:
+                return
+            self._throttles_in_a_row += 1
+            record = entry.poller.record
+            self._pause_began_s = now_s
+            self._pause_until_s = now_s + backoff_s(self._throttles_in_a_row, draw(record.seed, record.polls))
+
     def _schedule(self, ordinal: int, entry: _Entry, now: Instant) -> None:
         """Ask an entry's poller what it wants, and put the entry where that is found again."""
         command = entry.poller.next_command(now)
@@ -169,7 +199,12 @@ class Watch:
         if due_s != entry.due_s:
             entry.due_s = due_s
             heappush(self._due, (due_s, ordinal))
-        limit_s = _limit_s(entry, now)
+        limit_s = _limit_s(entry)
+        if limit_s <= now.monotonic_s:
+            limit_s = now.monotonic_s + min(_ASK_AGAIN_FIRST_S * 2**entry.looks_too_soon, _ASK_AGAIN_LONGEST_S)
+            entry.looks_too_soon = min(entry.looks_too_soon + 1, _MOST_DOUBLINGS)
+        else:
+            entry.looks_too_soon = 0
         if limit_s != entry.limit_s:
             entry.limit_s = limit_s
             heappush(self._limits, (limit_s, ordinal))
@@ -198,13 +233,10 @@ class Watch:
         self.wake_s = min(self.wake_s, at_s)
 
 
-def _limit_s(entry: _Entry, now: Instant) -> float:
+def _limit_s(entry: _Entry) -> float:
     """Return the earliest instant at which a wait may be over without an answer."""
-    policy, record = entry.policy, entry.poller.record
-    limit_s = entry.began_s + policy.timeout_s
-    if policy.deadline_wall_s is not None:
-        limit_s = min(limit_s, now.at_wall(policy.deadline_wall_s).monotonic_s)
-    phase_limit_s = policy.phase_limits_s.get(record.phase)
-    if phase_limit_s is not None:
-        limit_s = min(limit_s, max(record.phase_since.monotonic_s, entry.began_s) + phase_limit_s)
-    return limit_s if limit_s > now.monotonic_s else now.monotonic_s + _ASK_AGAIN_S
+    record = entry.poller.record
+    phase_limit_s = entry.policy.phase_limits_s.get(record.phase)
+    if phase_limit_s is None:
+        return entry.deadline_s
+    return min(entry.deadline_s, max(record.phase_since.monotonic_s, entry.began_s) + phase_limit_s)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import pytest
+
 from resilient_poll.events import PhaseChanged, Waiting
 from resilient_poll.machine import (
     Accepted,
@@ -23,11 +25,13 @@ from resilient_poll.machine import (
     Submit,
     SubmitPolicy,
     TaskRecord,
+    Throttled,
     WaitPolicy,
 )
 from resilient_poll.machine.batch import Batch, Counts
 from resilient_poll.machine.commands import BatchCommand, Command, Settled, Take, Turn
 from resilient_poll.machine.pace import Gate, Pace
+from resilient_poll.machine.policy import DEADLINE_MARGIN_S
 from resilient_poll.machine.slots import UNSEEN_S, Account, Slots
 from tests.support.batch_world import Job, Service, run_batch
 from tests.support.machine_strategies import LIFECYCLE
@@ -311,3 +315,76 @@ def test_a_job_that_cannot_be_tried_has_an_ordinal_too() -> None:
     batch.next_command(at(0))
     batch.receive(1, Refused(http_status=400), at(0))
     assert batch.next_command(at(0)) == Settled(1, Done(DoneReason.REFUSED))
+
+
+def without_a_turn() -> Account:
+    """Return an account whose only query of the next hour was used up."""
+    account = Account(query_gate=Gate([Pace(1, 3600.0)]))
+    assert account.query_gate.take(0.0)
+    return account
+
+
+@pytest.mark.parametrize("later_s", [0.000_1, 0.01, 0.1])
+def test_a_wait_that_began_a_moment_later_ends_in_time_too(later_s: float) -> None:
+    """A wait whose own time began after it was put in ends within the margin of its deadline, turn or no turn."""
+    account, policy = without_a_turn(), WaitPolicy(timeout_s=30.0)
+    batch = Batch(account)
+    one = poller(0, policy, account.query_floor)
+    one.begin_wait(policy, at(later_s))
+    batch.add(one, at(0), policy)
+    batch.no_more()
+    now_s = 2.0
+    while isinstance(command := batch.next_command(at(now_s)), SleepUntil):
+        assert command.at_s > now_s
+        now_s = command.at_s
+    assert command == Settled(0, Done(DoneReason.DEADLINE))
+    assert now_s <= 30.0 + later_s + DEADLINE_MARGIN_S
+
+
+@pytest.mark.parametrize("set_by_s", [-3600.0, 3600.0])
+def test_a_clock_that_is_set_moves_no_deadline(set_by_s: float) -> None:
+    """A wait until a time of day ends when that was to come as it began, whatever is done to the clock meanwhile."""
+    account = Account(query_gate=Gate([Pace(1, 3600.0)]))
+    batch = watching(1, account, WaitPolicy(timeout_s=300.0, deadline_wall_s=WALL_S + 20.0))
+    now_s, asked = 3.0, 0
+    while not isinstance(command := batch.next_command(now := Instant(now_s, WALL_S + now_s + set_by_s)), Settled):
+        if isinstance(command, Turn):
+            batch.receive(0, StatusSeen(status="working"), now)
+            continue
+        assert isinstance(command, SleepUntil)
+        now_s, asked = command.at_s, asked + 1
+    assert 20.0 <= now_s <= 20.0 + DEADLINE_MARGIN_S
+    assert asked < 10
+
+
+def storm(number: int, until_s: float, *, ends_s: float = math.inf) -> list[float]:
+    """Return when a batch asks a service that throttles every query until some time, without a hint."""
+    account, policy = Account(), WaitPolicy(timeout_s=1000.0)
+    batch, now_s, asked_s = watching(number, account, policy, turns_at_once=8), 3.0, []
+    while now_s < until_s:
+        command = batch.next_command(at(now_s))
+        turns = []
+        while isinstance(command, Turn):
+            turns.append(command.ordinal)
+            asked_s.append(now_s)
+            command = batch.next_command(at(now_s))
+        for ordinal in turns:
+            batch.receive(ordinal, StatusSeen(status="working") if now_s >= ends_s else Throttled(), at(now_s))
+        if isinstance(command, SleepUntil) and not turns:
+            now_s = command.at_s
+    return asked_s
+
+
+def test_a_storm_of_throttles_is_one_accounts() -> None:
+    """Where every query is throttled without a hint, a thousand tasks ask hardly more often than eight."""
+    few, many = storm(8, 300.0), storm(1000, 300.0)
+    assert len(many) <= 2 * len(few)
+    assert len(many) <= 8 * 16
+
+
+def test_after_a_storm_everybody_is_asked_again() -> None:
+    """Once the service answers again, the batch is back at full speed within the longest pause."""
+    asked_s = storm(1000, 160.0, ends_s=60.0)
+    back_s = next(asked for asked in asked_s if asked >= 60.0)
+    assert back_s <= 60.0 + 30.0 * 1.25
+    assert sum(back_s <= asked <= back_s + 32.0 for asked in asked_s) >= 1000
