@@ -5,30 +5,35 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from resilient_poll.dashscope.checking import checked_options, checked_seconds
-from resilient_poll.dashscope.client_core import ClientCore, Create
+from resilient_poll.dashscope.checking import checked_seconds
+from resilient_poll.dashscope.client_core import Create
 from resilient_poll.dashscope.creates_out import CreatesOut
 from resilient_poll.dashscope.direct import file_name_of, standing_of_result
-from resilient_poll.dashscope.download import DOWNLOAD_S, Saving, target_paths, telling_of_failure
+from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths, telling_of_failure
 from resilient_poll.dashscope.endpoints import IMAGE_SYNCHRONOUS, VIDEO, Endpoint
+from resilient_poll.dashscope.filing import restored
 from resilient_poll.dashscope.limits import Limits
-from resilient_poll.dashscope.listing import LIST_S, PAGE_SIZE, ListedTask, Listing, ListQuestion, Page, questions
+from resilient_poll.dashscope.listing import LIST_S, PAGE_SIZE, ListedTask, questions
+from resilient_poll.dashscope.lists import listed
 from resilient_poll.dashscope.many import finish_many
 from resilient_poll.dashscope.many_core import WORKERS, Finished, Job, Waits
+from resilient_poll.dashscope.opening import open_core
 from resilient_poll.dashscope.outcome import DirectOutcome
-from resilient_poll.dashscope.requests import list_request
+from resilient_poll.dashscope.prices import PriceTable
 from resilient_poll.dashscope.saving import Saver
-from resilient_poll.dashscope.settings import resolve_settings
 from resilient_poll.dashscope.task import Task
 from resilient_poll.drive.clocks import Clock, RealClock
 from resilient_poll.drive.sync_driver import run
 from resilient_poll.events import Event
-from resilient_poll.http.messages import ExchangeFailed, HttpRequest
+from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.http.rate_limits import RateLimit
+from resilient_poll.ledger.guards import Guards
+from resilient_poll.ledger.protocol import Ledger
 from resilient_poll.machine.commands import Done, Query, Submit
 from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
@@ -60,6 +65,10 @@ class DashScope:
         clock: What time it is, and how to sleep.
         on_event: Is told every event; its faults are logged and do not end the wait.
         make_seed: Makes the seed that spreads a submit's pauses; for tests.
+        ledger: Where intents, ids and ends survive a crash: ``SqliteLedger(path)``. It stays yours.
+        account: Your label for the account in the ledger; without one, each API key is an account.
+        guards: Your own limits on tasks and spending, counted by the ledger.
+        prices: What things cost, for the bill and for guards on spending.
 
     Raises:
         ConfigurationError: Something is missing or makes no sense; nothing was sent.
@@ -79,28 +88,28 @@ class DashScope:
         clock: Clock | None = None,
         on_event: Callable[[Event], None] | None = None,
         make_seed: Callable[[], str] | None = None,
+        ledger: Ledger | None = None,
+        account: str | None = None,
+        guards: Guards | None = None,
+        prices: PriceTable | None = None,
     ) -> None:
-        checked_options(
+        self._core = open_core(
             dialect=dialect,
+            api_key=api_key,
+            base_url=base_url,
             headers=headers,
             wait_policy=wait_policy,
             submit_policy=submit_policy,
+            limits=limits,
             clock=clock,
             on_event=on_event,
+            make_seed=make_seed,
+            ledger=ledger,
+            account=account,
+            guards=guards,
+            prices=prices,
             is_async=False,
         )
-        settings = resolve_settings(
-            dialect=dialect, api_key=api_key, base_url=base_url, headers=headers, environ=os.environ
-        )
-        self._core = ClientCore(
-            settings,
-            wait_policy or WaitPolicy(),
-            submit_policy or SubmitPolicy(),
-            on_event,
-            limits=limits or Limits(),
-        )
-        if make_seed is not None:
-            self._core.make_seed = make_seed
         self._clock = clock or RealClock()
         self._exchange = Exchange(http_client)
         self._creates_out = CreatesOut(self._core.submit_policy, ends=http_client is None)
@@ -121,6 +130,7 @@ class DashScope:
         parameters: Mapping[str, Any] | None = None,
         *,
         endpoint: str | Endpoint = VIDEO,
+        idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> Task:
         """Ask for a video, or what the endpoint makes. Returns as soon as the service has accepted it.
@@ -134,6 +144,8 @@ class DashScope:
             parameters: How to make it: ``{"size": "1280*720"}``.
             endpoint: What to make: ``"video"``, ``"text-to-image"`` or another name of
                 ``ENDPOINTS``; or the path of any other endpoint that makes tasks.
+            idempotency_key: Your own name for this one wanted result: as far as the ledger reaches,
+                at most one submit of it is ever accepted, and the same request brings the same task.
             timeout: Until when a sending may start, in seconds. A sending that has started
                 is not cut by it. 300 by default.
 
@@ -147,8 +159,12 @@ class DashScope:
             SubmitNotSent: It could not be reached until the time was up.
             SubmitInDoubt: There may be a task whose id is not known.
             ResultAtOnce: It made no task; the result itself is in the error.
+            IdempotencyConflict, GuardRefused: The key stands for another request, or a limit of
+                your own forbids it; nothing was sent.
+            LedgerError: The ledger cannot be used; it says whether anything was sent.
         """
-        return self._submit(self._core.new_create(endpoint, model, input, parameters, is_synchronous=False), timeout)
+        make = partial(self._core.new_create, is_synchronous=False, idempotency_key=idempotency_key)
+        return self._submit(make(endpoint, model, input, parameters), timeout)
 
     def generate(
         self,
@@ -157,6 +173,7 @@ class DashScope:
         parameters: Mapping[str, Any] | None = None,
         *,
         endpoint: str | Endpoint = IMAGE_SYNCHRONOUS,
+        idempotency_key: str | None = None,
         timeout: float | None = None,
     ) -> DirectOutcome:
         """Ask an endpoint that answers with the result itself. There is no task to come back to.
@@ -169,8 +186,8 @@ class DashScope:
             input: See :meth:`submit`.
             parameters: See :meth:`submit`.
             endpoint: A name of ``ENDPOINTS`` that is synchronous, or the path of any other.
-            timeout: Until when a sending may start, in seconds; 300 by default. A sending may
-                take 180 s, whatever this says: see ``SubmitPolicy``.
+            idempotency_key: See :meth:`submit`; the same request again brings the same result.
+            timeout: Until when a sending may start, in seconds, 300 by default; it may take 180 s itself.
 
         Returns:
             What was made.
@@ -180,13 +197,17 @@ class DashScope:
             SubmitError: See :meth:`submit`.
             StillGoing: The service made a task instead; wait for it.
         """
-        create = self._core.new_create(endpoint, model, input, parameters, is_synchronous=True)
+        create = self._core.new_create(
+            endpoint, model, input, parameters, is_synchronous=True, idempotency_key=idempotency_key
+        )
         submission = self._core.new_submission(timeout, self._clock.now(), create.endpoint)
         try:
             done = self._carry_out(submission, create)
-            return self._core.take_result(submission, done, self._clock.now(), create.endpoint)
+            made = self._core.take_result(submission, done, self._clock.now(), create.endpoint, create.filing)
+            self._told(submission, create, None)
+            return made
         except BaseException as interruption:
-            self._core.broken_off(submission, interruption, self._clock.now(), create.endpoint)
+            self._told(submission, create, interruption)
             raise
 
     def submit_many(
@@ -252,14 +273,24 @@ class DashScope:
     def task(self, id_or_token: str) -> Task:
         """Return a task by its id, or by the resume token of an error or log line. Sends nothing.
 
-        Args:
-            id_or_token: A task id or a resume token.
-
         Raises:
             ConfigurationError: It is neither.
             SnapshotError: It is a token that cannot be used here.
         """
         return Task(self, self._core.record_of(id_or_token, self._clock.now()))
+
+    def resume(self, key_or_token: str) -> Task:
+        """Return a task by its idempotency key or its resume token. Sends nothing.
+
+        Raises:
+            ConfigurationError: The ledger knows no task of that key.
+            SubmitInDoubt: It is in doubt whether there is one.
+            SnapshotError: It is a token that cannot be used here.
+        """
+        if self._core.is_token(key_or_token):
+            return self.task(key_or_token)
+        entry = self._core.entry_of_key(key_or_token)
+        return Task(self, restored(entry, self._clock.now()), entry=entry)
 
     def list_remote(
         self,
@@ -291,7 +322,7 @@ class DashScope:
         asked = questions(
             self._core.settings.dialect, start=start, end=end, model=model, status=status, page_size=page_size
         )
-        return self._listed(asked, checked_seconds("timeout", timeout))
+        return listed(self, asked, checked_seconds("timeout", timeout))
 
     def download_all(
         self, outcome: DirectOutcome, path: str | os.PathLike[str], *, timeout: float = DOWNLOAD_S
@@ -311,18 +342,16 @@ class DashScope:
         targets = target_paths(path, name, outcome.assets, outcome.extension)
         deadline_s = self._clock.now().monotonic_s + checked_seconds("timeout", timeout, or_zero=True)
         with telling_of_failure(lambda: standing_of_result(outcome), self._core.settings.api_key):
-            saving = Saving(outcome.assets, targets)
-            for asset, target in saving.wanted:
-                with saving.one(target):
-                    self._saver.save(asset.url, target, deadline_s)
-            return saving.finish()
+            return self._saver.save_all(outcome.assets, targets, deadline_s)
 
     def close(self) -> None:
-        """Wait for creates that are out, then close the connections; those of your own client stay yours."""
+        """Wait for creates that are out, then close the connections; your own client and ledger stay yours."""
         try:
             self._creates_out.end()
         finally:
             self._exchange.close()
+            if self._core.books is not None:
+                self._core.books.close()
 
     def __enter__(self) -> Self:
         return self
@@ -336,37 +365,36 @@ class DashScope:
         submission = self._core.new_submission(timeout_s, self._clock.now(), create.endpoint)
         try:
             done = self._carry_out(submission, create)
-            return Task(self, self._core.accept(submission, done, self._clock.now(), create.endpoint), create)
+            record = self._core.accept(submission, done, self._clock.now(), create.endpoint, create.filing)
+            return Task(self, record, create)
         except BaseException as interruption:
-            self._core.broken_off(submission, interruption, self._clock.now(), create.endpoint)
+            self._told(submission, create, interruption)
             raise
 
+    def _told(self, submission: Submission, create: Create, error: BaseException | None) -> None:
+        if error is not None:
+            self._core.broken_off(submission, error, self._clock.now(), create.endpoint)
+        if (note := self._core.note_of_end(create, error, self._clock.now())) is not None:
+            note()
+
     def _carry_out(self, submission: Submission, create: Create) -> Done:
-        machine = self._core.submit_in_turn(submission)
-        return run(machine, lambda command: self._send_create(create, command), self._clock, self._core.publish)
-
-    def _send_create(self, create: Create, command: Submit | Query) -> Observation:
-        try:
-            with self._creates_out.one():
-                answer = self._exchange.create(create.request, command.timeout_s)
-        except ExchangeFailed as failure:
-            return self._core.failure_of_create(failure)
-        return self._core.after_create(answer, self._clock.now(), create.endpoint)
-
-    def _listed(self, asked: tuple[ListQuestion, ...], timeout_s: float) -> Iterator[ListedTask]:
-        pages = Listing(asked)
-        while (parameters := pages.next_page()) is not None:
-            request = list_request(self._core.settings, parameters)
-            yield from pages.receive(self._page(request, pages.number, timeout_s))
-
-    def _page(self, request: HttpRequest, number: int, timeout_s: float) -> Page:
         def perform(command: Submit | Query) -> Observation:
-            try:
-                answer = self._exchange.query(request, command.timeout_s)
-            except ExchangeFailed as failure:
-                return self._core.failure_of_query(failure)
-            return self._core.after_listing(answer, self._clock.now(), number)
+            return self._send_create(submission, create, command)
 
-        lookup = self._core.new_lookup(timeout_s, self._clock.now())
-        done = run(self._core.query_in_turn(lookup), perform, self._clock, self._core.publish)
-        return self._core.page_of(lookup, done, self._clock.now())
+        return run(self._core.submit_in_turn(submission), perform, self._clock, self._core.publish)
+
+    def _send_create(self, submission: Submission, create: Create, command: Submit | Query) -> Observation:
+        def exchange() -> Answer | ExchangeFailed:
+            try:
+                return self._exchange.create(create.request, command.timeout_s)
+            except ExchangeFailed as failure:
+                return failure
+
+        def understand(what: Answer | ExchangeFailed) -> Observation:
+            return self._core.after_exchange(what, self._clock.now(), create.endpoint)
+
+        books, filing = self._core.books, create.filing
+        with self._creates_out.one():  # Closing waits for it, what is written down of it included.
+            if books is None or filing is None:
+                return understand(exchange())
+            return books.carry_out(filing, submission, self._clock.now, exchange, understand)

@@ -10,31 +10,41 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import anyio
+import anyio.lowlevel
+import anyio.to_thread
 
-from resilient_poll.dashscope.checking import checked_options, checked_seconds
-from resilient_poll.dashscope.client_core import ClientCore, Create
+from resilient_poll.dashscope.books import BROKEN_OFF, UNSENT
+from resilient_poll.dashscope.checking import checked_seconds
+from resilient_poll.dashscope.client_core import Create
 from resilient_poll.dashscope.creates_out import AsyncCreatesOut
 from resilient_poll.dashscope.direct import file_name_of, standing_of_result
-from resilient_poll.dashscope.download import DOWNLOAD_S, Saving, target_paths, telling_of_failure
+from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths, telling_of_failure
 from resilient_poll.dashscope.endpoints import IMAGE_SYNCHRONOUS, VIDEO, Endpoint
+from resilient_poll.dashscope.filing import restored
 from resilient_poll.dashscope.limits import Limits
-from resilient_poll.dashscope.listing import LIST_S, PAGE_SIZE, ListedTask, Listing, ListQuestion, Page, questions
+from resilient_poll.dashscope.listing import LIST_S, PAGE_SIZE, ListedTask, questions
+from resilient_poll.dashscope.lists_async import listed
 from resilient_poll.dashscope.many_async import finish_many
 from resilient_poll.dashscope.many_core import WORKERS, Finished, Job, Waits
+from resilient_poll.dashscope.opening import open_core
 from resilient_poll.dashscope.outcome import DirectOutcome
-from resilient_poll.dashscope.requests import list_request
+from resilient_poll.dashscope.prices import PriceTable
 from resilient_poll.dashscope.saving_async import AsyncSaver
-from resilient_poll.dashscope.settings import resolve_settings
 from resilient_poll.dashscope.task_async import AsyncTask
 from resilient_poll.drive.async_driver import run
 from resilient_poll.drive.clocks import AsyncClock, RealAsyncClock
 from resilient_poll.drive.crew_async import AsyncFinishing
+from resilient_poll.drive.telling import logger
+from resilient_poll.errors import ResilientPollError
 from resilient_poll.events import Event
-from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
+from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.http.rate_limits import RateLimit
+from resilient_poll.ledger.async_ledger import RunBlocking
+from resilient_poll.ledger.guards import Guards
+from resilient_poll.ledger.protocol import Ledger
 from resilient_poll.machine.commands import Done, Query, Submit
 from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
@@ -42,6 +52,8 @@ from resilient_poll.machine.submission import Submission
 from resilient_poll.transports.exchange_async import AsyncExchange
 
 __all__ = ["AsyncDashScope"]
+
+Result = TypeVar("Result")
 
 
 class AsyncDashScope:
@@ -62,6 +74,11 @@ class AsyncDashScope:
         clock: What time it is, and how to sleep.
         on_event: See :class:`.DashScope`. It is called, not awaited.
         make_seed: See :class:`.DashScope`.
+        ledger: See :class:`.DashScope`. Its calls never run on the event loop.
+        account: See :class:`.DashScope`.
+        guards: See :class:`.DashScope`.
+        prices: See :class:`.DashScope`.
+        run_blocking: Where the ledger's calls run; anyio's threads unless given.
 
     Raises:
         ConfigurationError: Something is missing or makes no sense; nothing was sent.
@@ -81,29 +98,31 @@ class AsyncDashScope:
         clock: AsyncClock | None = None,
         on_event: Callable[[Event], None] | None = None,
         make_seed: Callable[[], str] | None = None,
+        ledger: Ledger | None = None,
+        account: str | None = None,
+        guards: Guards | None = None,
+        prices: PriceTable | None = None,
+        run_blocking: RunBlocking | None = None,
     ) -> None:
-        checked_options(
+        self._core = open_core(
             dialect=dialect,
+            api_key=api_key,
+            base_url=base_url,
             headers=headers,
             wait_policy=wait_policy,
             submit_policy=submit_policy,
+            limits=limits,
             clock=clock,
             on_event=on_event,
+            make_seed=make_seed,
+            ledger=ledger,
+            account=account,
+            guards=guards,
+            prices=prices,
             is_async=True,
         )
-        settings = resolve_settings(
-            dialect=dialect, api_key=api_key, base_url=base_url, headers=headers, environ=os.environ
-        )
-        self._core = ClientCore(
-            settings,
-            wait_policy or WaitPolicy(),
-            submit_policy or SubmitPolicy(),
-            on_event,
-            limits=limits or Limits(),
-        )
-        if make_seed is not None:
-            self._core.make_seed = make_seed
         self._clock = clock or RealAsyncClock()
+        self._run_blocking = run_blocking or anyio.to_thread.run_sync
         self._exchange = AsyncExchange(http_client)
         self._creates_out = AsyncCreatesOut(self._core.submit_policy, ends=http_client is None)
         self._saver = AsyncSaver(self._exchange, self._clock.now)
@@ -123,6 +142,7 @@ class AsyncDashScope:
         parameters: Mapping[str, Any] | None = None,
         *,
         endpoint: str | Endpoint = VIDEO,
+        idempotency_key: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  # it bounds what starts, so no scope around it could do
     ) -> AsyncTask:
         """Ask for a video, or what the endpoint makes; see :meth:`.DashScope.submit`.
@@ -130,7 +150,9 @@ class AsyncDashScope:
         A cancellation while the request is out does not cut it: what came of it is logged
         with the task's id and resume token, and then the cancellation takes effect.
         """
-        create = self._core.new_create(endpoint, model, input, parameters, is_synchronous=False)
+        create = self._core.new_create(
+            endpoint, model, input, parameters, is_synchronous=False, idempotency_key=idempotency_key
+        )
         return await self._submit(create, timeout)
 
     async def generate(
@@ -140,16 +162,21 @@ class AsyncDashScope:
         parameters: Mapping[str, Any] | None = None,
         *,
         endpoint: str | Endpoint = IMAGE_SYNCHRONOUS,
+        idempotency_key: str | None = None,
         timeout: float | None = None,  # noqa: ASYNC109  # as above
     ) -> DirectOutcome:
         """Ask an endpoint that answers with the result itself; see :meth:`.DashScope.generate`."""
-        create = self._core.new_create(endpoint, model, input, parameters, is_synchronous=True)
+        create = self._core.new_create(
+            endpoint, model, input, parameters, is_synchronous=True, idempotency_key=idempotency_key
+        )
         submission = self._core.new_submission(timeout, self._clock.now(), create.endpoint)
         try:
             done = await self._carry_out(submission, create)
-            return self._core.take_result(submission, done, self._clock.now(), create.endpoint)
+            made = self._core.take_result(submission, done, self._clock.now(), create.endpoint, create.filing)
+            await self._told(submission, create, None)
+            return made
         except BaseException as interruption:
-            self._core.broken_off(submission, interruption, self._clock.now(), create.endpoint)
+            await self._told(submission, create, interruption)
             raise
 
     def submit_many(
@@ -185,6 +212,13 @@ class AsyncDashScope:
         """Return a task by its id or resume token; see :meth:`.DashScope.task`. Sends nothing."""
         return AsyncTask(self, self._core.record_of(id_or_token, self._clock.now()))
 
+    async def resume(self, key_or_token: str) -> AsyncTask:
+        """Return a task by its idempotency key or its resume token; see :meth:`.DashScope.resume`. Sends nothing."""
+        if self._core.is_token(key_or_token):
+            return self.task(key_or_token)
+        entry = await self._off_the_loop(lambda: self._core.entry_of_key(key_or_token))
+        return AsyncTask(self, restored(entry, self._clock.now()), entry=entry)
+
     def list_remote(
         self,
         *,
@@ -199,7 +233,7 @@ class AsyncDashScope:
         asked = questions(
             self._core.settings.dialect, start=start, end=end, model=model, status=status, page_size=page_size
         )
-        return self._listed(asked, checked_seconds("timeout", timeout))
+        return listed(self, asked, checked_seconds("timeout", timeout))
 
     async def download_all(
         self,
@@ -213,18 +247,16 @@ class AsyncDashScope:
         targets = target_paths(path, name, outcome.assets, outcome.extension)
         deadline_s = self._clock.now().monotonic_s + checked_seconds("timeout", timeout, or_zero=True)
         with telling_of_failure(lambda: standing_of_result(outcome), self._core.settings.api_key):
-            saving = Saving(outcome.assets, targets)
-            for asset, target in saving.wanted:
-                with saving.one(target):
-                    await self._saver.save(asset.url, target, deadline_s)
-            return saving.finish()
+            return await self._saver.save_all(outcome.assets, targets, deadline_s)
 
     async def close(self) -> None:
-        """Wait for creates that are out, then close the connections; those of your own client stay yours."""
+        """Wait for creates that are out, then close the connections; your own client and ledger stay yours."""
         try:
             await self._creates_out.end()
         finally:
             await self._exchange.close()
+            if (books := self._core.books) is not None:
+                await self._off_the_loop(books.close)
 
     async def __aenter__(self) -> Self:
         return self
@@ -239,10 +271,17 @@ class AsyncDashScope:
         submission = self._core.new_submission(timeout_s, self._clock.now(), create.endpoint)
         try:
             done = await self._carry_out(submission, create)
-            return AsyncTask(self, self._core.accept(submission, done, self._clock.now(), create.endpoint), create)
+            record = self._core.accept(submission, done, self._clock.now(), create.endpoint, create.filing)
+            return AsyncTask(self, record, create)
         except BaseException as interruption:
-            self._core.broken_off(submission, interruption, self._clock.now(), create.endpoint)
+            await self._told(submission, create, interruption)
             raise
+
+    async def _told(self, submission: Submission, create: Create, error: BaseException | None) -> None:
+        if error is not None:
+            self._core.broken_off(submission, error, self._clock.now(), create.endpoint)
+        if (note := self._core.note_of_end(create, error, self._clock.now())) is not None:
+            await self._off_the_loop(note)
 
     async def _carry_out(self, submission: Submission, create: Create) -> Done:
         async def perform(command: Submit | Query) -> Observation:
@@ -251,31 +290,72 @@ class AsyncDashScope:
         return await run(self._core.submit_in_turn(submission), perform, self._clock, self._core.publish)
 
     async def _send_create(self, submission: Submission, create: Create, command: Submit | Query) -> Observation:
-        def orphaned(what: Answer | ExchangeFailed) -> None:
-            self._core.orphaned(submission, what, self._clock.now(), create.endpoint)
+        books, filing = self._core.books, create.filing
+        if books is None or filing is None:
+            return await self._sent(submission, create, command, [])
+        came: list[Observation] = [UNSENT]
+        try:
+            instead = await self._off_the_loop(lambda: books.license(filing, self._clock.now))
+            if instead is not None:
+                return instead
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            came.append(BROKEN_OFF)
+            await self._sent(submission, create, command, came)
+        except BaseException:
+            now = self._clock.now()
+            await self._off_the_loop(lambda: books.break_off(filing, came[-1], now, submission.seed))
+            raise
+        now = self._clock.now()
+        try:
+            # Durable before anybody sees it, and before a pause.
+            await self._off_the_loop(lambda: books.write_down(filing, came[-1], now, submission.seed))
+        except ResilientPollError:
+            raise
+        except BaseException:
+            submission.receive(came[-1], now)  # So that what is logged of it names the task.
+            raise
+        return came[-1]
 
+    async def _sent(
+        self, submission: Submission, create: Create, command: Submit | Query, came: list[Observation]
+    ) -> Observation:
+        def orphaned(what: Answer | ExchangeFailed) -> None:
+            came.append(self._core.orphaned(submission, what, self._clock.now(), create.endpoint))
+
+        what: Answer | ExchangeFailed
         try:
             with self._creates_out.one():
-                answer = await self._exchange.create(create.request, command.timeout_s, orphaned)
+                what = await self._exchange.create(create.request, command.timeout_s, orphaned)
         except ExchangeFailed as failure:
-            return self._core.failure_of_create(failure)
-        return self._core.after_create(answer, self._clock.now(), create.endpoint)
+            what = failure
+        except Exception:
+            came.append(UNSENT)  # Once its body was read, every fault of the wire is an ExchangeFailed.
+            raise
+        came.append(self._core.after_exchange(what, self._clock.now(), create.endpoint))
+        return came[-1]
 
-    async def _listed(self, asked: tuple[ListQuestion, ...], timeout_s: float) -> AsyncIterator[ListedTask]:
-        pages = Listing(asked)
-        while (parameters := pages.next_page()) is not None:
-            request = list_request(self._core.settings, parameters)
-            for task in pages.receive(await self._page(request, pages.number, timeout_s)):
-                yield task
+    async def _off_the_loop(self, work: Callable[[], Result]) -> Result:
+        """Do what may wait for a disk, and finish it also if the caller is gone."""
+        if self._core.books is not None and self._core.books.is_instant:
+            return work()
+        came: list[Result] = []
+        broke: list[Exception] = []
 
-    async def _page(self, request: HttpRequest, number: int, timeout_s: float) -> Page:
-        async def perform(command: Submit | Query) -> Observation:
-            try:
-                answer = await self._exchange.query(request, command.timeout_s)
-            except ExchangeFailed as failure:
-                return self._core.failure_of_query(failure)
-            return self._core.after_listing(answer, self._clock.now(), number)
+        async def carry_out() -> None:
+            with anyio.CancelScope(shield=True):
+                try:
+                    came.append(await self._run_blocking(work))
+                except Exception as error:  # noqa: BLE001  # raised below, outside the group
+                    broke.append(error)
 
-        lookup = self._core.new_lookup(timeout_s, self._clock.now())
-        done = await run(self._core.query_in_turn(lookup), perform, self._clock, self._core.publish)
-        return self._core.page_of(lookup, done, self._clock.now())
+        # A shield alone does not hold off asyncio's own cancellations; a group waits for its tasks.
+        try:
+            async with anyio.create_task_group() as group:
+                group.start_soon(carry_out)
+        except BaseException:
+            for error in broke:
+                logger.error("%s", error)  # Its caller is gone.
+            raise
+        for error in broke:
+            raise error
+        return came[0]

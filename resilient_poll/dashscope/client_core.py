@@ -11,9 +11,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from resilient_poll.dashscope import direct, error_catalogue, listing, requests, translate
+from resilient_poll.dashscope.books import Books, warn_once
 from resilient_poll.dashscope.checking import checked_seconds
 from resilient_poll.dashscope.dialects import LIFECYCLE
 from resilient_poll.dashscope.endpoints import VIDEO, Endpoint, endpoint_for
+from resilient_poll.dashscope.filing import Create, Filing, checked_key, doubt_about, namespace_of, restored
 from resilient_poll.dashscope.limits import Limits, account_of
 from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.redaction import answer_without_key, failure_without_key
@@ -27,11 +29,16 @@ from resilient_poll.errors import (
     ListingFailed,
     ResilientPollError,
     SafeToSubmitAgain,
+    SubmitError,
+    SubmitInDoubt,
     TryAgain,
 )
 from resilient_poll.events import Event, PhaseChanged
-from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
+from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.http.rate_limits import RateLimit, read_rate_limit
+from resilient_poll.ledger.entry import Entry
+from resilient_poll.ledger.errors import NotSaved
+from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.machine.commands import Done, DoneReason
 from resilient_poll.machine.floor import Floor
 from resilient_poll.machine.instant import Instant
@@ -56,19 +63,6 @@ _LONGEST_OWN_FLOOR_S = 120.0
 """How long an empty quota keeps requests back: windows are a minute, and its reset is a courtesy, not an order."""
 
 
-@dataclass(frozen=True, slots=True)
-class Create:
-    """What is to be created, checked.
-
-    Attributes:
-        endpoint: Where.
-        request: How.
-    """
-
-    endpoint: Endpoint
-    request: HttpRequest
-
-
 @dataclass(slots=True)
 class ClientCore:
     """What one account's tasks share.
@@ -84,6 +78,7 @@ class ClientCore:
         rate_limit: What the service last said of the account's quota of requests.
         limits: What the caller declared of the account.
         account: What its tasks share, the two floors included.
+        books: What is written into the ledger; None where there is none.
     """
 
     settings: Settings
@@ -96,7 +91,9 @@ class ClientCore:
     rate_limit: RateLimit | None = None
     limits: Limits = field(default_factory=Limits)
     account: Account = field(init=False)
+    books: Books | None = None
     _task_floors: OrderedDict[str, Floor] = field(default_factory=OrderedDict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         self.account = account_of(self.limits, self.settings.dialect, threading.RLock())
@@ -122,6 +119,7 @@ class ClientCore:
         parameters: Mapping[str, Any] | None,
         *,
         is_synchronous: bool,
+        idempotency_key: str | None = None,
     ) -> Create:
         """Check what is to be created.
 
@@ -129,7 +127,16 @@ class ClientCore:
             ConfigurationError: It makes no sense; nothing was sent.
         """
         chosen = direct.checked_kind(endpoint_for(endpoint, self.settings.dialect), is_synchronous=is_synchronous)
-        return Create(chosen, requests.create_request(self.settings, chosen, model, input, parameters))
+        request = requests.create_request(self.settings, chosen, model, input, parameters)
+        key = None if idempotency_key is None else checked_key(idempotency_key)
+        if self.books is None:
+            warn_once()
+        if self.books is None and key is None:
+            return Create(chosen, request)
+        with self._lock:  # Two threads with one key must not get a ledger each.
+            # Within this process a key holds without a ledger, too.
+            self.books = self.books or Books(MemoryLedger(), namespace_of(self.settings, None), is_instant=True)
+        return Create(chosen, request, self.books.new_filing(key, chosen, request, model, parameters))
 
     def new_submission(
         self, timeout_s: float | None, now: Instant, endpoint: Endpoint = VIDEO, *, is_in_order: bool = False
@@ -173,13 +180,15 @@ class ClientCore:
         """Return what an error code of this service means, and whether trying again makes sense."""
         return error_catalogue.classify(self.settings.dialect.name, code, message, http_status)
 
-    def failure_of_create(self, failure: ExchangeFailed) -> Observation:
-        """Return what a create without an answer means."""
-        return translate.create_failed(failure_without_key(failure, self.settings.api_key))
-
     def failure_of_query(self, failure: ExchangeFailed) -> Observation:
         """Return what a query without an answer means."""
         return translate.query_failed(failure_without_key(failure, self.settings.api_key))
+
+    def after_exchange(self, what: Answer | ExchangeFailed, now: Instant, endpoint: Endpoint) -> Observation:
+        """Return what came of a create."""
+        if isinstance(what, Answer):
+            return self.after_create(what, now, endpoint)
+        return translate.create_failed(failure_without_key(what, self.settings.api_key))
 
     def after_create(self, answer: Answer, now: Instant, endpoint: Endpoint = VIDEO) -> Observation:
         """Return what the answer to a create means."""
@@ -191,8 +200,15 @@ class ClientCore:
         )
         return direct.kept_result(scrubbed, understood) if endpoint.is_synchronous else understood
 
-    def accept(self, submission: Submission, done: Done, now: Instant, endpoint: Endpoint = VIDEO) -> TaskRecord:
-        """Return the record of an accepted submit.
+    def accept(
+        self,
+        submission: Submission,
+        done: Done,
+        now: Instant,
+        endpoint: Endpoint = VIDEO,
+        filing: Filing | None = None,
+    ) -> TaskRecord:
+        """Return the record of an accepted submit; of one that the ledger had, what it knows of it.
 
         Raises:
             SubmitError: It was not accepted.
@@ -203,12 +219,13 @@ class ClientCore:
                 logger.warning(
                     "a paid result came in the place of a task; %s", direct.news_of_result(submission.answered)
                 )
-            error = direct.result_at_once(submission, endpoint) or submit_error(
-                submission, done, now, classify=self.classify
-            )
-            level = logging.ERROR if done.reason is DoneReason.IN_DOUBT else logging.INFO
-            logger.log(level, "%s", error)
+            error = direct.result_at_once(submission, endpoint) or self._why_not(submission, done, now, filing)
+            logger.log(logging.ERROR if isinstance(error, SubmitInDoubt) else logging.INFO, "%s", error)
             raise error
+        if filing is not None and filing.is_found and filing.entry is not None:
+            record = restored(filing.entry, now)
+            logger.info("task %s is what idempotency key %s stands for; nothing was sent", record.task_id, filing.key)
+            return record
         record = TaskRecord.accepted(
             accepted.task_id,
             LIFECYCLE,
@@ -222,7 +239,14 @@ class ClientCore:
         logger.info("task %s accepted (%s); resume token %s", record.task_id, accepted.status, token)
         return record
 
-    def take_result(self, submission: Submission, done: Done, now: Instant, endpoint: Endpoint) -> DirectOutcome:
+    def _why_not(self, submission: Submission, done: Done, now: Instant, filing: Filing | None) -> SubmitError:
+        entry = None if filing is None or done.reason is DoneReason.IN_DOUBT else filing.entry
+        doubt = None if entry is None else doubt_about(entry)
+        return doubt or submit_error(submission, done, now, classify=self.classify)
+
+    def take_result(
+        self, submission: Submission, done: Done, now: Instant, endpoint: Endpoint, filing: Filing | None = None
+    ) -> DirectOutcome:
         """Return the result of a synchronous create.
 
         Raises:
@@ -232,15 +256,23 @@ class ClientCore:
         if submission.answered is not None:
             return direct.outcome_of(submission, endpoint)
         if submission.accepted is not None:
-            record = self.accept(submission, done, now)
+            record = self.accept(submission, done, now, endpoint, filing)
             raise direct.task_instead(record, now, write_token(record, self.settings, now))
         error = (
             direct.doubt(submission, self.classify)
             if done.reason is DoneReason.IN_DOUBT
-            else submit_error(submission, done, now, classify=self.classify)
+            else self._why_not(submission, done, now, filing)
         )
         logger.log(logging.ERROR if done.reason is DoneReason.IN_DOUBT else logging.INFO, "%s", error)
         raise error
+
+    def note_of_end(self, create: Create, error: BaseException | None, now: Instant) -> Callable[[], None] | None:
+        """Return what notes that the caller is told of an end without a task, or None if there is nothing to note."""
+        books, entry = self.books, None if create.filing is None else create.filing.entry
+        is_told = error is None or isinstance(error, SubmitError)
+        if books is None or entry is None or entry.task_id is not None or not entry.is_ended or not is_told:
+            return None
+        return lambda: books.hand_over(entry, now)
 
     def new_lookup(self, timeout_s: float, now: Instant) -> Lookup:
         """Begin a question that is about no task."""
@@ -298,9 +330,12 @@ class ClientCore:
             now: When.
             endpoint: Where it went.
         """
-        why = type(interruption).__name__
+        if isinstance(interruption, NotSaved) and interruption.task_id is not None:
+            why = "the ledger could not write it down"
+            self._log_orphan(Accepted(request_id=None, task_id=interruption.task_id), now, why, logging.ERROR)
         if isinstance(interruption, ResilientPollError):
             return  # It says all this itself.
+        why = type(interruption).__name__
         if submission.accepted is not None:
             self._log_orphan(submission.accepted, now, why)
         elif submission.answered is not None:
@@ -324,23 +359,32 @@ class ClientCore:
 
     def orphaned(
         self, submission: Submission, what: Answer | ExchangeFailed, now: Instant, endpoint: Endpoint = VIDEO
-    ) -> None:
-        """Take in what came of a create whose caller was cancelled while it was out."""
-        if isinstance(what, Answer):
-            observation = self.after_create(what, now, endpoint)
-        else:
-            observation = self.failure_of_create(what)
+    ) -> Observation:
+        """Take in what came of a create whose caller was cancelled while it was out, and return it."""
+        observation = self.after_exchange(what, now, endpoint)
         submission.receive(observation, now)
+        return observation
 
-    def _log_orphan(self, accepted: Accepted, now: Instant, why: str) -> None:
+    def _log_orphan(self, accepted: Accepted, now: Instant, why: str, level: int = logging.WARNING) -> None:
         record = TaskRecord.accepted(accepted.task_id, LIFECYCLE, now, status=accepted.status)
-        logger.warning(
+        logger.log(
+            level,
             "task %s was accepted and its submit broken off (%s); it goes on and will be billed if it succeeds, "
             "do not submit it again. Resume token %s",
             record.task_id,
             why,
             write_token(record, self.settings, now),
         )
+
+    def is_token(self, text: str) -> bool:
+        """Tell a resume token from an idempotency key."""
+        return str(text).strip().startswith(PREFIX)
+
+    def entry_of_key(self, key: str) -> Entry:
+        """Return the ledger's entry of a key that stands for a task; see :meth:`.Books.entry_of_key`."""
+        if self.books is None:
+            raise ConfigurationError("without a ledger, no idempotency key is known from earlier: pass ledger=")
+        return self.books.entry_of_key(key)
 
     def record_of(self, token_or_id: str, now: Instant) -> TaskRecord:
         """Return the record of a token, or of a bare task id.

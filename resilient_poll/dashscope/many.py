@@ -42,6 +42,7 @@ def finish_many(
         batch,
         waits,
         lambda record, create: Task(client, record, create),
+        lambda note: note(),
         jobs=jobs,
         tasks=checked_tasks(tasks, core),
     )
@@ -51,7 +52,7 @@ def finish_many(
         if live.task is not None:
             ask = live.task._ask  # noqa: SLF001  # as above
             return lambda: ask(turn.command)
-        create = live.asked()
-        return lambda: client._send_create(create, turn.command)  # noqa: SLF001  # as above
+        submission, create = live.submitted(), live.asked()
+        return lambda: client._send_create(submission, create, turn.command)  # noqa: SLF001  # as above
 
     return finish_all(batch, desk, crew, clock, send)

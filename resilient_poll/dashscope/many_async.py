@@ -41,12 +41,14 @@ def finish_many(
     if not isinstance(clock, RealAsyncClock):
         at_once = 1
     batch = Batch(core.account, turns_at_once=at_once, deadline_s=waits.deadline_s(clock.now()))
+    notes: list[Callable[[], None]] = []
     desk = ManyDesk(
         core,
         clock.now,
         batch,
         waits,
         lambda record, create: AsyncTask(client, record, create),
+        notes.append,
         jobs=jobs,
         tasks=checked_tasks(tasks, core),
     )
@@ -60,4 +62,26 @@ def finish_many(
         return lambda: client._send_create(submission, create, turn.command)  # noqa: SLF001  # as above
 
     crew = InlineAsyncCrew(clock) if at_once == 1 else TaskCrew()
-    return AsyncFinishing(batch, desk, clock, crew, send)
+    finishing = _Noting(batch, desk, clock, crew, send)
+    finishing.noting = (notes, client._off_the_loop)  # noqa: SLF001  # as above
+    return finishing
+
+
+class _Noting(AsyncFinishing[Finished[AsyncTask]]):
+    """Notes in the ledger that the caller has a result, once it comes back for the next.
+
+    Attributes:
+        noting: What is to be noted, and where such work is done.
+    """
+
+    noting: tuple[list[Callable[[], None]], Callable[[Callable[[], None]], Awaitable[None]]]
+
+    async def __anext__(self) -> Finished[AsyncTask]:
+        notes, off_the_loop = self.noting
+        try:
+            while notes:
+                await off_the_loop(notes.pop())
+        except BaseException as interruption:
+            await self._close(interruption)
+            raise
+        return await super().__anext__()

@@ -42,6 +42,7 @@ class Job:
         parameters: How to make it.
         endpoint: What it is: a name of ``ENDPOINTS``, or a path.
         label: What you call it; it comes back with the result.
+        idempotency_key: What the ledger calls it; see :meth:`.DashScope.submit`.
     """
 
     model: str
@@ -49,6 +50,7 @@ class Job:
     parameters: Mapping[str, Any] | None = None
     endpoint: str | Endpoint = VIDEO
     label: str | None = None
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +155,7 @@ class ManyDesk(Generic[AnyTask]):
         batch: The batch.
         waits: How long it may take.
         new_task: Makes the client's task of a record.
+        note: Is given what notes in the ledger that the caller has a result; it may wait for a disk.
         jobs: What to do; it is read as it is needed.
         tasks: What was accepted already, and is waited for.
 
@@ -167,6 +170,7 @@ class ManyDesk(Generic[AnyTask]):
         batch: Batch,
         waits: Waits,
         new_task: Callable[[TaskRecord, Create | None], AnyTask],
+        note: Callable[[Callable[[], None]], None],
         *,
         jobs: Iterable[Job] = (),
         tasks: Sequence[AnyTask] = (),
@@ -175,6 +179,7 @@ class ManyDesk(Generic[AnyTask]):
         self._now = now
         self._batch = batch
         self._new_task = new_task
+        self._note = note
         self._jobs = iter(jobs)
         self._tasks = tasks
         self._untaken = length_hint(jobs)
@@ -215,7 +220,14 @@ class ManyDesk(Generic[AnyTask]):
             wrong = ConfigurationError(f"a job must be a Job, not {type(job).__name__}; nothing was sent for it")
             return self._over(Finished(self._batch.skip(), None, None, None, wrong))
         try:
-            create = self._core.new_create(job.endpoint, job.model, job.input, job.parameters, is_synchronous=False)
+            create = self._core.new_create(
+                job.endpoint,
+                job.model,
+                job.input,
+                job.parameters,
+                is_synchronous=False,
+                idempotency_key=job.idempotency_key,
+            )
         except ConfigurationError as error:
             self._failed += 1
             return self._over(Finished(self._batch.skip(), job.label, None, None, error))
@@ -230,7 +242,9 @@ class ManyDesk(Generic[AnyTask]):
         error: Exception | None = None
         try:
             if live.task is None and live.submission is not None:
-                record = self._core.accept(live.submission, settled.done, now, live.asked().endpoint)
+                record = self._core.accept(
+                    live.submission, settled.done, now, live.asked().endpoint, live.asked().filing
+                )
                 self._go_on(settled.ordinal, live, self._new_task(record, live.create), now)
                 return None
             if live.task is not None:
@@ -275,7 +289,13 @@ class ManyDesk(Generic[AnyTask]):
 
     def hand_out(self, finished: Finished[AnyTask]) -> None:
         """The caller has a result; see :class:`.Desk`."""
-        self.live.pop(finished.ordinal, None)
+        live, now = self.live.pop(finished.ordinal, None), self._now()
+        if finished.task is not None:
+            told = finished.task._file.to_hand_over(finished.task._poller.record, now)  # noqa: SLF001  # as above
+        else:
+            told = None if live is None else self._core.note_of_end(live.asked(), finished.error, now)
+        if told is not None:
+            self._note(told)
 
     def leave(self, interruption: BaseException) -> None:
         """Say of every job whose result the caller has not got what may be owed; see :class:`.Desk`."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from resilient_poll.dashscope import requests
-from resilient_poll.dashscope.download import CHUNK_TIMEOUT_S, PartialFile, check_length, check_time, next_hop
+from resilient_poll.dashscope.download import CHUNK_TIMEOUT_S, PartialFile, Saving, check_length, check_time, next_hop
+from resilient_poll.dashscope.results import Asset
 from resilient_poll.machine.instant import Instant
 from resilient_poll.transports.exchange import Exchange, Incoming
 
@@ -47,6 +48,23 @@ class Saver:
             check_length(incoming.headers, file.size)
             file.keep()
         return target
+
+    def save_all(self, assets: Sequence[Asset], targets: Sequence[Path], deadline_s: float) -> tuple[Path, ...]:
+        """Write assets to files, each for itself: one that fails keeps none from coming.
+
+        Args:
+            assets: What to fetch.
+            targets: Where to, one for each.
+            deadline_s: Until when, in monotonic seconds.
+
+        Raises:
+            DownloadProblem: At least one is not on disk; it says which, and which are.
+        """
+        saving = Saving(assets, targets)
+        for asset, target in saving.wanted:
+            with saving.one(target):
+                self.save(asset.url, target, deadline_s)
+        return saving.finish()
 
     def pieces(self, url: str) -> Iterator[bytes]:
         """Yield an asset's bytes as they come; raises like :meth:`save`."""

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio.to_thread
 
 from resilient_poll.dashscope import requests
-from resilient_poll.dashscope.download import CHUNK_TIMEOUT_S, PartialFile, check_length, check_time, next_hop
+from resilient_poll.dashscope.download import CHUNK_TIMEOUT_S, PartialFile, Saving, check_length, check_time, next_hop
+from resilient_poll.dashscope.results import Asset
 from resilient_poll.machine.instant import Instant
 from resilient_poll.transports.exchange_async import AsyncExchange, AsyncIncoming
 
@@ -39,6 +40,23 @@ class AsyncSaver:
                 check_length(incoming.headers, file.size)
                 await anyio.to_thread.run_sync(file.keep)
         return target
+
+    async def save_all(self, assets: Sequence[Asset], targets: Sequence[Path], deadline_s: float) -> tuple[Path, ...]:
+        """Write assets to files, each for itself: one that fails keeps none from coming.
+
+        Args:
+            assets: What to fetch.
+            targets: Where to, one for each.
+            deadline_s: Until when, in monotonic seconds.
+
+        Raises:
+            DownloadProblem: At least one is not on disk; it says which, and which are.
+        """
+        saving = Saving(assets, targets)
+        for asset, target in saving.wanted:
+            with saving.one(target):
+                await self.save(asset.url, target, deadline_s)
+        return saving.finish()
 
     async def pieces(self, url: str) -> AsyncGenerator[bytes, None]:
         """Yield an asset's bytes as they come; see :meth:`.Saver.pieces`."""

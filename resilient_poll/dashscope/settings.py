@@ -48,12 +48,16 @@ class Settings:
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
-    def origin_mark(self) -> str:
-        """A short hash of where the service is, for resume tokens: it tells origins apart and names none."""
+    def origin(self) -> str:
+        """Where the service is, spelt in one way."""
         parts = urlsplit(self.base_url)
         port = parts.port or {"http": 80, "https": 443}[parts.scheme]
-        spelt_one_way = f"{parts.scheme}://{parts.hostname}:{port}{parts.path}"
-        return blake2b(spelt_one_way.encode(), digest_size=8).hexdigest()
+        return f"{parts.scheme}://{parts.hostname}:{port}{parts.path}"
+
+    @property
+    def origin_mark(self) -> str:
+        """A short hash of where the service is, for resume tokens: it tells origins apart and names none."""
+        return blake2b(self.origin.encode(), digest_size=8).hexdigest()
 
 
 def resolve_settings(

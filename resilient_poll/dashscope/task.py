@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from resilient_poll.dashscope.checking import checked_seconds
 from resilient_poll.dashscope.client_core import Create
-from resilient_poll.dashscope.download import DOWNLOAD_S, Saving, target_paths
+from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths
 from resilient_poll.dashscope.outcome import GenerationOutcome
 from resilient_poll.dashscope.task_core import TaskCore
 from resilient_poll.drive.sync_driver import run, step
 from resilient_poll.errors import Standing
 from resilient_poll.events import Event
 from resilient_poll.http.messages import Answer, ExchangeFailed
+from resilient_poll.ledger.entry import Entry
 from resilient_poll.machine.commands import Query, Submit
 from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.task_record import TaskRecord
@@ -34,12 +35,14 @@ class Task(TaskCore):
         outcome: What was made, once it is known.
     """
 
-    def __init__(self, client: DashScope, record: TaskRecord, create: Create | None = None) -> None:
+    def __init__(
+        self, client: DashScope, record: TaskRecord, create: Create | None = None, entry: Entry | None = None
+    ) -> None:
         self._client = client
         self._clock = client._clock  # noqa: SLF001  # a task is a part of its client
         self._exchange = client._exchange  # noqa: SLF001  # as above
         self._saver = client._saver  # noqa: SLF001  # as above
-        super().__init__(client._core, record, client._clock, create)  # noqa: SLF001  # as above
+        super().__init__(client._core, record, client._clock, create, entry)  # noqa: SLF001  # as above
 
     def wait(self, timeout: float | None = None, *, deadline: datetime | None = None) -> GenerationOutcome:
         """Wait until the task is done.
@@ -62,6 +65,7 @@ class Task(TaskCore):
         self._begin(self._policy_for(timeout, deadline))
         with self._saying_how_to_resume():
             done = run(self._in_turn(), self._ask, self._clock, self._core.publish)
+        self._hand_over()
         return self._conclude(done)
 
     def updates(self, timeout: float | None = None, *, deadline: datetime | None = None) -> Iterator[Event]:
@@ -80,6 +84,7 @@ class Task(TaskCore):
             while (done := step(machine, self._ask, self._clock, publish)) is None:
                 while changes:
                     yield changes.pop(0)
+        self._hand_over()
         self._conclude(done)
 
     def refresh(self) -> Standing:
@@ -97,6 +102,7 @@ class Task(TaskCore):
         with self._saying_how_to_resume():
             while done is None and not self._poller.was_answered:
                 done = step(machine, self._ask, self._clock, self._core.publish)
+        self._hand_over()
         return self._conclude_refresh(done)
 
     def cancel(self) -> Standing:
@@ -157,11 +163,7 @@ class Task(TaskCore):
         targets = target_paths(path, self.id, assets, self._default_extension())
         deadline_s = self._now().monotonic_s + checked_seconds("timeout", timeout, or_zero=True)
         with self._telling_of_failure():
-            saving = Saving(assets, targets)
-            for asset, target in saving.wanted:
-                with saving.one(target):
-                    self._saver.save(asset.url, target, deadline_s)
-            return saving.finish()
+            return self._saver.save_all(assets, targets, deadline_s)
 
     def iter_bytes(self) -> Iterator[bytes]:
         """Yield the bytes of what was made as they come.
@@ -196,9 +198,16 @@ class Task(TaskCore):
         with self._retrying():
             return self._client._submit(create, timeout)  # noqa: SLF001  # a task is a part of its client
 
+    def _hand_over(self) -> None:
+        if (note := self._file.to_hand_over(self._poller.record, self._now())) is not None:
+            note()
+
     def _ask(self, command: Submit | Query) -> Observation:
         try:
             what: Answer | ExchangeFailed = self._exchange.query(self._query(), command.timeout_s)
         except ExchangeFailed as failure:
             what = failure
-        return self._understand(what)
+        observation = self._understand(what)
+        if (write := self._file.to_write(self._poller, observation, self._now(), self._token)) is not None:
+            write()
+        return observation

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 from resilient_poll.dashscope.checking import checked_seconds
 from resilient_poll.dashscope.client_core import Create
-from resilient_poll.dashscope.download import DOWNLOAD_S, Saving, target_paths
+from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths
 from resilient_poll.dashscope.outcome import GenerationOutcome
 from resilient_poll.dashscope.task_core import TaskCore
 from resilient_poll.drive.async_driver import run, step
 from resilient_poll.errors import Standing
 from resilient_poll.events import Event
 from resilient_poll.http.messages import Answer, ExchangeFailed
+from resilient_poll.ledger.entry import Entry
 from resilient_poll.machine.commands import Query, Submit
 from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.task_record import TaskRecord
@@ -38,12 +39,14 @@ class AsyncTask(TaskCore):
         outcome: What was made, once it is known.
     """
 
-    def __init__(self, client: AsyncDashScope, record: TaskRecord, create: Create | None = None) -> None:
+    def __init__(
+        self, client: AsyncDashScope, record: TaskRecord, create: Create | None = None, entry: Entry | None = None
+    ) -> None:
         self._client = client
         self._clock = client._clock  # noqa: SLF001  # a task is a part of its client
         self._exchange = client._exchange  # noqa: SLF001  # as above
         self._saver = client._saver  # noqa: SLF001  # as above
-        super().__init__(client._core, record, client._clock, create)  # noqa: SLF001  # as above
+        super().__init__(client._core, record, client._clock, create, entry)  # noqa: SLF001  # as above
 
     async def wait(
         self,
@@ -59,6 +62,7 @@ class AsyncTask(TaskCore):
         self._begin(self._policy_for(timeout, deadline))
         with self._saying_how_to_resume():
             done = await run(self._in_turn(), self._ask, self._clock, self._core.publish)
+        await self._hand_over()
         return self._conclude(done)
 
     async def updates(
@@ -74,6 +78,7 @@ class AsyncTask(TaskCore):
             while (done := await step(machine, self._ask, self._clock, publish)) is None:
                 while changes:
                     yield changes.pop(0)
+        await self._hand_over()
         self._conclude(done)
 
     async def refresh(self) -> Standing:
@@ -83,6 +88,7 @@ class AsyncTask(TaskCore):
         with self._saying_how_to_resume():
             while done is None and not self._poller.was_answered:
                 done = await step(machine, self._ask, self._clock, self._core.publish)
+        await self._hand_over()
         return self._conclude_refresh(done)
 
     async def cancel(self) -> Standing:
@@ -119,11 +125,7 @@ class AsyncTask(TaskCore):
         targets = target_paths(path, self.id, assets, self._default_extension())
         deadline_s = self._now().monotonic_s + checked_seconds("timeout", timeout, or_zero=True)
         with self._telling_of_failure():
-            saving = Saving(assets, targets)
-            for asset, target in saving.wanted:
-                with saving.one(target):
-                    await self._saver.save(asset.url, target, deadline_s)
-            return saving.finish()
+            return await self._saver.save_all(assets, targets, deadline_s)
 
     async def iter_bytes(self) -> AsyncIterator[bytes]:
         """Yield the bytes of what was made as they come; see :meth:`.Task.iter_bytes`."""
@@ -145,9 +147,16 @@ class AsyncTask(TaskCore):
         with self._retrying():
             return await self._client._submit(create, timeout)  # noqa: SLF001  # a task is a part of its client
 
+    async def _hand_over(self) -> None:
+        if (note := self._file.to_hand_over(self._poller.record, self._now())) is not None:
+            await self._client._off_the_loop(note)  # noqa: SLF001  # a task is a part of its client
+
     async def _ask(self, command: Submit | Query) -> Observation:
         try:
             what: Answer | ExchangeFailed = await self._exchange.query(self._query(), command.timeout_s)
         except ExchangeFailed as failure:
             what = failure
-        return self._understand(what)
+        observation = self._understand(what)
+        if (write := self._file.to_write(self._poller, observation, self._now(), self._token)) is not None:
+            await self._client._off_the_loop(write)  # noqa: SLF001  # a task is a part of its client
+        return observation

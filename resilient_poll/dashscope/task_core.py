@@ -22,6 +22,7 @@ from resilient_poll.dashscope.outcome import GenerationOutcome
 from resilient_poll.dashscope.redaction import text_without_key
 from resilient_poll.dashscope.results import Asset
 from resilient_poll.dashscope.resume_token import write_token
+from resilient_poll.dashscope.task_file import TaskFile
 from resilient_poll.drive.clocks import AsyncClock, Clock
 from resilient_poll.drive.outcome import cause_of, standing_of, task_error
 from resilient_poll.drive.telling import logger, saying_that_it_goes_on
@@ -36,6 +37,7 @@ from resilient_poll.errors import (
 from resilient_poll.events import Event, WaitEnded, Waiting
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.http.retry_after import read_retry_after
+from resilient_poll.ledger.entry import Entry
 from resilient_poll.machine.commands import Done
 from resilient_poll.machine.lifecycle import Billing, Phase
 from resilient_poll.machine.observations import (
@@ -59,7 +61,12 @@ class TaskCore:
     """One accepted task, without the waiting."""
 
     def __init__(
-        self, core: ClientCore, record: TaskRecord, clock: Clock | AsyncClock, create: Create | None = None
+        self,
+        core: ClientCore,
+        record: TaskRecord,
+        clock: Clock | AsyncClock,
+        create: Create | None = None,
+        entry: Entry | None = None,
     ) -> None:
         now = clock.now()
         self._now = clock.now
@@ -73,6 +80,8 @@ class TaskCore:
             task_floor=core.floor_of(record.task_id),
         )
         self._create = create
+        filed = entry if create is None or create.filing is None else create.filing.entry
+        self._file = TaskFile(core.books, filed, record)
         self._was_retried = False
         self._began = now
         self._last_trouble: str | None = None
@@ -199,6 +208,9 @@ class TaskCore:
         self._refusal = observation if isinstance(observation, Refused) else None
         return observation
 
+    def _token(self) -> str:
+        return self.resume_token
+
     def _standing(self) -> Standing:
         return standing_of(self._poller.record, self._now(), self.resume_token, classify=self._core.classify)
 
@@ -323,7 +335,8 @@ class TaskCore:
         if record.billing is not Billing.NONE and not accept_second_charge:
             said = "ended, and nothing was sent again, since both may be charged: accept_second_charge=True does it"
             raise TaskError(said, self._standing())
-        return self._create
+        filing = self._file.next_attempt(self._create.filing, accept_second_charge=accept_second_charge)
+        return replace(self._create, filing=filing)
 
     @contextmanager
     def _retrying(self) -> Generator[None, None, None]:

@@ -23,6 +23,7 @@ from resilient_poll.machine.observations import (
     Throttled,
     Unreachable,
 )
+from resilient_poll.machine.submission import Submission
 
 __all__ = ["Recorder", "RecordingClient"]
 
@@ -118,9 +119,18 @@ class RecordingClient(DashScope):
 
     Attributes:
         recorder: Who keeps the state; set before anything is sent.
+        is_forced_out: Whether creates that are out are not awaited any more: the state has them as sent.
     """
 
     recorder: Recorder
+    is_forced_out: bool = False
+
+    def close(self) -> None:
+        """Close the connections, as soon as creates that are out are answered or given up."""
+        if self.is_forced_out:
+            self._exchange.close()
+        else:
+            super().close()
 
     @property
     def settings(self) -> Settings:
@@ -140,13 +150,13 @@ class RecordingClient(DashScope):
         """
         self._core.new_create(job.endpoint, job.model, job.input, job.parameters, is_synchronous=False)
 
-    def _send_create(self, create: Create, command: Submit | Query) -> Observation:
+    def _send_create(self, submission: Submission, create: Create, command: Submit | Query) -> Observation:
         key = create.endpoint.name
         if (task_id := self.recorder.task_of(key)) is not None:
             # Accepted in an earlier run: its answer is known, it only takes its place among the others.
             return Accepted(request_id=None, task_id=task_id)
         self.recorder.license(key)
-        observation = super()._send_create(create, command)
+        observation = super()._send_create(submission, create, command)
         self.recorder.heard(key, observation, lambda task_id: self.task(task_id).resume_token)
         return observation
 

@@ -108,11 +108,13 @@ class BatchWork:
                 except Interrupted as interruption:
                     # What was out was answered, or is in the state as sent: see the client's own leaving.
                     self._client.recorder.stop()
+                    self._client.is_forced_out = interruption.forced
                     self._savers.end(PATIENCE_S)
                     return interruption.signal_name
                 finally:
                     interrupts.finish()
         except Interrupted as interruption:
+            self._client.is_forced_out = True  # It came while the first one was seen to.
             return interruption.signal_name
         return None
 

@@ -1,0 +1,398 @@
+"""What the client writes into a ledger, and when: before a create leaves, and before a caller sees what came of it.
+
+Everything here blocks. Code that awaits has it run elsewhere.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from resilient_poll.dashscope.dialects import LIFECYCLE
+from resilient_poll.dashscope.endpoints import Endpoint
+from resilient_poll.dashscope.filing import (
+    Filing,
+    checked_key,
+    digest_of,
+    doubt_about,
+    result_text,
+    said_of,
+    snapshot_text,
+    surely,
+    what_it_came_to,
+)
+from resilient_poll.dashscope.prices import PriceTable
+from resilient_poll.dashscope.results import made_nothing
+from resilient_poll.drive.telling import logger
+from resilient_poll.errors import ConfigurationError, ResilientPollError
+from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
+from resilient_poll.ledger.entry import Charge, Entry, Namespace
+from resilient_poll.ledger.errors import LedgerUnavailable, LedgerUnusable
+from resilient_poll.ledger.guards import Guards
+from resilient_poll.ledger.moves import Said
+from resilient_poll.ledger.protocol import Ledger
+from resilient_poll.ledger.rows import Owner
+from resilient_poll.machine.instant import Instant
+from resilient_poll.machine.lifecycle import Billing, Phase
+from resilient_poll.machine.observations import (
+    Accepted,
+    AnsweredAtOnce,
+    LostAnswer,
+    Observation,
+    Refused,
+    Throttled,
+    Unreachable,
+)
+from resilient_poll.machine.submission import Submission
+from resilient_poll.machine.task_record import TaskRecord
+
+__all__ = ["BROKEN_OFF", "UNSENT", "Books", "warn_once"]
+
+LONGEST_PAUSE_S = 5.0
+"""A process that was stopped for longer than this between its licence and its request asks anew: what it
+is about to send may no longer be wanted."""
+BROKEN_OFF = LostAnswer(reason="the submit was broken off while it was out")
+UNSENT = Unreachable(reason="the submit was broken off before it was sent")
+_WARNED: list[bool] = []
+
+
+@dataclass(slots=True)
+class Books:
+    """One client's side of a ledger.
+
+    Attributes:
+        ledger: Where it is written.
+        namespace: Of whom.
+        guards: The caller's own limits.
+        prices: What things cost, if that is known.
+        is_instant: Whether its calls never wait for a disk or a network.
+    """
+
+    ledger: Ledger
+    namespace: Namespace
+    guards: Guards | None = None
+    prices: PriceTable | None = None
+    is_instant: bool = False
+    _owner: Owner | None = None
+    _asking: dict[int, Filing] = field(default_factory=dict)
+    _unwritten: dict[int, Callable[[], None]] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def new_filing(
+        self,
+        key: str | None,
+        endpoint: Endpoint,
+        request: HttpRequest,
+        model: str,
+        parameters: Mapping[str, Any] | None,
+    ) -> Filing:
+        """Return what a submit is called; nothing is written yet.
+
+        Args:
+            key: The caller's name for it; without one, a name is made up and logged.
+            endpoint: Where it goes.
+            request: What is sent; only its digest is kept.
+            model: The model's name.
+            parameters: How it is made, for its price.
+        """
+        if key is None:
+            key = f"made-up-{secrets.token_hex(12)}"
+            logger.info("this submit is called %s in the ledger, as it has no idempotency key", key)
+        about = {"model": model[:200], "endpoint": endpoint.name[:200], "base_url": self.namespace.origin[:200]}
+        charge = None if self.prices is None else self.prices.expected(model, endpoint, parameters)
+        return Filing(key, digest_of(request, endpoint.path), about, charge)
+
+    def carry_out(
+        self,
+        filing: Filing,
+        submission: Submission,
+        now: Callable[[], Instant],
+        exchange: Callable[[], Answer | ExchangeFailed],
+        understand: Callable[[Answer | ExchangeFailed], Observation],
+    ) -> Observation:
+        """Send by a licence, and record what came of it before anybody sees it; for code that blocks.
+
+        Args:
+            filing: What is sent.
+            submission: Its machine.
+            now: What time it is.
+            exchange: Sends it. Any other exception of it than an interruption means that it surely was not sent.
+            understand: Says what came means.
+
+        Raises:
+            ResilientPollError: See :meth:`license` and :meth:`write_down`.
+        """
+        came: Observation = UNSENT
+        try:
+            if (instead := self.license(filing, now)) is not None:
+                return instead
+            came = BROKEN_OFF
+            try:
+                what = exchange()
+            except Exception:
+                came = UNSENT
+                raise
+            came = understand(what)
+        except BaseException:
+            self.break_off(filing, came, now(), submission.seed)
+            raise
+        try:
+            self.write_down(filing, came, now(), submission.seed)
+        except ResilientPollError:
+            raise
+        except BaseException:
+            submission.receive(came, now())  # So that what is logged of it names the task.
+            raise
+        return came
+
+    def license(self, filing: Filing, now: Callable[[], Instant]) -> Observation | None:
+        """Take the one licence to send, durably; or say what the key came to already.
+
+        Whatever comes of it, :meth:`write_down` or :meth:`break_off` is called afterwards.
+
+        Args:
+            filing: What is to be sent; it holds the licence then.
+            now: What time it is.
+
+        Returns:
+            None if the licence was given; else the observation that stands in the place of a request.
+
+        Raises:
+            GuardRefused: A limit of the caller's forbids it; nothing was sent.
+            IdempotencyConflict: The key stands for another request; nothing was sent.
+            LedgerError: The ledger cannot be used; nothing was sent.
+        """
+        try:
+            return self._licensed(filing, now)
+        except (LedgerUnavailable, LedgerUnusable) as error:
+            raise surely(error, "nothing was sent") from error
+
+    def _licensed(self, filing: Filing, now: Callable[[], Instant]) -> Observation | None:
+        asked = now()
+        entry = filing.entry = self._begin(filing, asked.wall_s)
+        if (write := self._unwritten.get(entry.entry_id)) is not None:
+            write()  # What became of an earlier send is known here, and could not be written then.
+            entry = filing.entry = self.ledger.get(entry.entry_id)
+        if entry.phase is Phase.NEW and self._asking.setdefault(entry.entry_id, filing) is filing:
+            filing.licence = self.ledger.license(entry, self._alive(), guards=self.guards, now_wall_s=asked.wall_s)
+            if filing.licence is not None:
+                filing.entry = filing.licence
+                stopped_s = now().monotonic_s - asked.monotonic_s
+                if stopped_s <= LONGEST_PAUSE_S:
+                    return None
+                filing.entry = self.ledger.give_back(filing.licence, now_wall_s=now().wall_s)
+                self._done(filing)
+                return Unreachable(reason=f"the ledger took {stopped_s:.1f} s, so nothing was sent")
+            self._done(filing)
+            entry = filing.entry = self.ledger.get(entry.entry_id)
+        if entry.phase is Phase.SUBMITTING and self.ledger.settle_the_dead(now_wall_s=asked.wall_s):
+            entry = filing.entry = self.ledger.get(entry.entry_id)
+        filing.is_found = entry.task_id is not None
+        return what_it_came_to(entry, asked.wall_s)
+
+    def write_down(self, filing: Filing, came: Observation, now: Instant, seed: str) -> None:
+        """Record what came of a send, durably. Interrupted, it is done all the same.
+
+        Args:
+            filing: What was sent, with its licence.
+            came: What came.
+            now: When.
+            seed: What the task's draws come from.
+
+        Raises:
+            NotSaved: It was accepted, and could not be written down: the error is the only record.
+            LedgerError: It was surely not accepted, and the ledger cannot be told.
+        """
+        try:
+            self._write_down(filing, came, now, seed)
+        except ResilientPollError:
+            raise
+        except BaseException:
+            # Ctrl-C in the middle. It may be written twice, and what is known only here must not be lost.
+            self.break_off(filing, came, now, seed)
+            raise
+
+    def break_off(self, filing: Filing, came: Observation, now: Instant, seed: str) -> None:
+        """Record, as :meth:`write_down`, what is known of a send whose caller hears of something else.
+
+        A fault is only logged.
+        """
+        try:
+            self._write_down(filing, came, now, seed)
+        except ResilientPollError as error:
+            logger.error("what came of the submit under idempotency key %s is known here only: %s", filing.key, error)
+
+    def _write_down(self, filing: Filing, came: Observation, now: Instant, seed: str) -> None:
+        licence = filing.licence or self._licence_unheard_of(filing)
+        if licence is None:
+            self._done(filing)
+            return
+
+        def write() -> None:
+            filing.entry = self._written(filing, licence, came, now, seed)
+            self._unwritten.pop(licence.entry_id, None)
+
+        try:
+            write()
+        except ResilientPollError as error:
+            # The ledger's row stays as it is, and becomes a doubt when this client is gone: it is tried again before.
+            self._unwritten[licence.entry_id] = write
+            self._done(filing)
+            if isinstance(came, LostAnswer | Refused):
+                logger.error("the ledger stays in doubt about idempotency key %s: %s", filing.key, error)
+            elif isinstance(error, LedgerUnavailable | LedgerUnusable):
+                raise surely(error, "the submit was not accepted, so nothing is owed for it") from error
+            else:
+                raise
+        # Not in a finally: what an interruption broke off is done once more, with this licence.
+        self._done(filing)
+
+    def _licence_unheard_of(self, filing: Filing) -> Entry | None:
+        """Return a licence that was given when an interruption or a failing disk kept us from hearing of it."""
+        entry, owner = filing.entry, self._owner
+        if entry is None or owner is None or self._asking.get(entry.entry_id) is not filing:
+            return None
+        try:
+            stands = self.ledger.get(entry.entry_id)
+        except ResilientPollError:
+            self._done(filing)
+            raise
+        # Nobody else of this client asks for it, so what its owner holds is ours, and was not used.
+        return stands if stands.phase is Phase.SUBMITTING and stands.owner == owner.name else None
+
+    def _done(self, filing: Filing) -> None:
+        entry, filing.licence = filing.entry, None
+        if entry is not None and self._asking.get(entry.entry_id) is filing:
+            del self._asking[entry.entry_id]
+
+    def _written(self, filing: Filing, licence: Entry, came: Observation, now: Instant, seed: str) -> Entry:
+        said, at_s, ledger = said_of(came), now.wall_s, self.ledger
+        match came:
+            case Accepted():
+                told = {"status": came.status, "request_id": came.request_id, "seed": seed}
+                record = TaskRecord.accepted(came.task_id, LIFECYCLE, now, **told)
+                said, held = replace(said, snapshot=snapshot_text(record, now)), (record.phase, record.billing)
+                return ledger.accept(licence, came.task_id, phase=held[0], billing=held[1], said=said, now_wall_s=at_s)
+            case AnsweredAtOnce():
+                billing = Billing.NONE if made_nothing(came.result) else Billing.BILLED
+                charge = self._charged(filing.about, came.result)
+                text = result_text(came.result) or "{}"
+                return ledger.answered(licence, text, billing=billing, charge=charge, said=said, now_wall_s=at_s)
+            case Refused():
+                return ledger.refuse(licence, said=said, now_wall_s=at_s)
+            case Throttled() | Unreachable():
+                until = None if came.retry_after_s is None else at_s + came.retry_after_s
+                return ledger.give_back(licence, not_before_wall_s=until, said=said, now_wall_s=at_s)
+            case LostAnswer():
+                return ledger.doubt(licence, came.reason, said=said, now_wall_s=at_s)
+            case _:
+                raise TypeError(f"{type(came).__name__} is nothing that comes of a create")
+
+    def observe(self, entry: Entry, record: TaskRecord, now: Instant) -> Entry:
+        """Record where a task was seen.
+
+        Raises:
+            LedgerError: It could not be written down.
+        """
+        is_made = record.phase is Phase.SUCCEEDED and record.result_readable
+        return self.ledger.observe(
+            entry,
+            phase=record.phase,
+            billing=record.billing,
+            said=Said(
+                status=record.status,
+                request_id=record.request_id,
+                code=record.code,
+                message=record.message,
+                snapshot=snapshot_text(record, now),
+            ),
+            result=result_text(record.result) if is_made else None,
+            charge=self._charged(entry.about, record.result) if is_made else None,
+            now_wall_s=now.wall_s,
+        )
+
+    def hand_over(self, entry: Entry, now: Instant) -> None:
+        """Record that an end was handed to the caller. A fault is only logged: an end told twice does no harm."""
+        try:
+            self.ledger.delivered(entry, now_wall_s=now.wall_s)
+        except ResilientPollError as error:
+            logger.warning("that the end of %s was handed over could not be written down: %s", entry, error)
+
+    def entry_of_task(self, task_id: str) -> Entry | None:
+        """Return the entry that holds a task, if there is one."""
+        return self.ledger.by_task(self.namespace, task_id)
+
+    def entry_of_key(self, key: str) -> Entry:
+        """Return the entry of a key that stands for a task.
+
+        Raises:
+            ConfigurationError: There is none.
+            SubmitInDoubt: It is in doubt whether there is a task.
+        """
+        entry = self.ledger.find(self.namespace, checked_key(key))
+        if entry is None:
+            raise ConfigurationError(
+                f"the ledger knows nothing of the idempotency key {key!r:.80} in this account; task() takes an id"
+            )
+        if (doubt := doubt_about(entry)) is not None:
+            raise doubt
+        if entry.task_id is None:
+            raise ConfigurationError(
+                f"the idempotency key {key!r:.80} has no task ({entry.phase}); nothing of it goes on at the service"
+            )
+        return entry
+
+    def close(self) -> None:
+        """Let go of what may hold licences. The ledger itself is the caller's."""
+        for write in list(self._unwritten.values()):
+            try:
+                write()
+            except ResilientPollError as error:
+                logger.error("what became of a submit is known to this client only, and it is closed: %s", error)
+        with self._lock:
+            owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.close()
+
+    def _begin(self, filing: Filing, now_wall_s: float) -> Entry:
+        if filing.after is not None:
+            return self.ledger.begin_attempt(
+                filing.after,
+                accept_second_charge=filing.accept_second_charge,
+                guards=self.guards,
+                charge=filing.charge,
+                now_wall_s=now_wall_s,
+            )
+        return self.ledger.begin(
+            self.namespace,
+            filing.key,
+            filing.digest,
+            filing.about,
+            guards=self.guards,
+            charge=filing.charge,
+            now_wall_s=now_wall_s,
+        )
+
+    def _alive(self) -> Owner:
+        with self._lock:
+            if self._owner is None:
+                self._owner = self.ledger.open_owner()
+            return self._owner
+
+    def _charged(self, about: Mapping[str, str], result: object) -> Charge | None:
+        return None if self.prices is None else self.prices.charged(about.get("model", ""), result)
+
+
+def warn_once() -> None:
+    """Say, once in a process, what a crash would lose where there is no ledger."""
+    if _WARNED:
+        return
+    _WARNED.append(True)
+    logger.warning(
+        "no ledger was given, so nothing that survives a crash is written: if this process is killed, its paid tasks "
+        "are known by the ids in its log only, and a submit whose answer was not heard by nothing at all. "
+        "DashScope(ledger=SqliteLedger(path)) keeps them; this is said once"
+    )

@@ -1,0 +1,95 @@
+"""From what a caller passes to what a client is made of."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+
+from resilient_poll.dashscope.books import Books, warn_once
+from resilient_poll.dashscope.checking import checked_options
+from resilient_poll.dashscope.client_core import ClientCore
+from resilient_poll.dashscope.filing import namespace_of
+from resilient_poll.dashscope.limits import Limits
+from resilient_poll.dashscope.prices import PriceTable
+from resilient_poll.dashscope.settings import Settings, resolve_settings
+from resilient_poll.events import Event
+from resilient_poll.ledger.guards import Guards
+from resilient_poll.ledger.memory import MemoryLedger
+from resilient_poll.ledger.protocol import Ledger
+from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
+
+__all__ = ["open_core"]
+
+
+def open_core(
+    *,
+    dialect: str | None,
+    api_key: str | None,
+    base_url: str | None,
+    headers: Mapping[str, str] | None,
+    wait_policy: WaitPolicy | None,
+    submit_policy: SubmitPolicy | None,
+    limits: Limits | None,
+    clock: object,
+    on_event: Callable[[Event], None] | None,
+    make_seed: Callable[[], str] | None,
+    ledger: Ledger | None,
+    account: str | None,
+    guards: Guards | None,
+    prices: PriceTable | None,
+    is_async: bool,
+) -> ClientCore:
+    """Return what one account's tasks share; the arguments are those of :class:`.DashScope`.
+
+    Raises:
+        ConfigurationError: Something is missing or makes no sense; nothing was sent.
+    """
+    checked_options(
+        dialect=dialect,
+        headers=headers,
+        wait_policy=wait_policy,
+        submit_policy=submit_policy,
+        clock=clock,
+        on_event=on_event,
+        is_async=is_async,
+    )
+    settings = resolve_settings(
+        dialect=dialect, api_key=api_key, base_url=base_url, headers=headers, environ=os.environ
+    )
+    core = ClientCore(
+        settings,
+        wait_policy or WaitPolicy(),
+        submit_policy or SubmitPolicy(),
+        on_event,
+        limits=limits or Limits(),
+        books=_books_for(settings, ledger, account, guards, prices),
+    )
+    if make_seed is not None:
+        core.make_seed = make_seed
+    return core
+
+
+def _books_for(
+    settings: Settings,
+    ledger: Ledger | None,
+    account: str | None,
+    guards: Guards | None,
+    prices: PriceTable | None,
+) -> Books | None:
+    """Return the books of a client; None where nothing asks for any.
+
+    Raises:
+        ConfigurationError: The account's label is none.
+    """
+    namespace = namespace_of(settings, account)
+    if ledger is None and guards is None and prices is None:
+        return None
+    if ledger is None:
+        warn_once()
+    return Books(
+        MemoryLedger() if ledger is None else ledger,
+        namespace,
+        guards,
+        prices,
+        is_instant=ledger is None or isinstance(ledger, MemoryLedger),
+    )

@@ -1,0 +1,245 @@
+"""What a task costs: a table of prices, and how many units a request asks for or an answer charges. Pure.
+
+Amounts are decimal, as they are on a bill. What is asked for is estimated upwards where the
+request leaves it open, since guards must not let through what may cost more; what was made is
+read from the answer.
+
+Source for the units: Alibaba Cloud Model Studio, *API reference* of each model, ``usage``: seconds
+of video, images that were made. Read in 2026.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context, Decimal, InvalidOperation
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+from resilient_poll.dashscope.endpoints import Endpoint
+from resilient_poll.dashscope.results import assets_of, usage_of
+from resilient_poll.errors import ConfigurationError
+from resilient_poll.ledger.entry import Charge
+
+__all__ = ["Price", "PriceTable", "load_price_table"]
+
+UNITS = ("second", "image", "task")
+DEFAULT_SECONDS = Decimal(15)
+"""Seconds of a video whose request names none: models make 5 to 15, and an estimate is made upwards."""
+DEFAULT_IMAGES = Decimal(4)
+"""Images of a request that names no number: older models make four, newer ones one."""
+LARGEST_FILE_BYTES = 1_000_000
+_MOST_UNITS = Decimal(100_000)
+_MOST_AMOUNT = Decimal(1_000_000_000)
+_EXACT = Context(prec=60, rounding=ROUND_CEILING)
+"""Of our own: a program's decimal context may round sooner, or otherwise."""
+DECIMALS = 9
+_SMALLEST = Decimal("0.000000001")
+"""A ledger keeps nine decimals; what is smaller is rounded up."""
+_SECONDS_USED = ("video_duration", "output_video_duration", "duration")
+"""Where several stand, the largest counts: ``duration`` is the sum where an input video is charged as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a unit of a model costs.
+
+    Attributes:
+        model: The model's name, or a pattern with ``*``.
+        unit: ``"second"`` of video, ``"image"`` or ``"task"``.
+        amount: Of one unit.
+    """
+
+    model: str
+    unit: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class PriceTable:
+    """Prices of models, in one currency.
+
+    Attributes:
+        currency: In what, as ``USD``.
+        prices: The rows; a name stands before a pattern, a longer pattern before a shorter.
+    """
+
+    currency: str
+    prices: tuple[Price, ...]
+
+    @classmethod
+    def of(cls, values: object) -> PriceTable:
+        """Read a table: ``{"currency": "USD", "models": {"wan2.6-*": {"second": "0.10"}}}``.
+
+        Amounts are texts or whole numbers: a binary fraction is no price.
+
+        Args:
+            values: The table, as JSON or YAML hold it.
+
+        Raises:
+            ConfigurationError: It is none; the text says where.
+        """
+        if not isinstance(values, Mapping):
+            raise ConfigurationError(f"a price table is a mapping, not {type(values).__name__}")
+        unknown = sorted(str(name) for name in values if name not in {"currency", "models"})
+        if unknown:
+            raise ConfigurationError(f"a price table has currency and models, not {', '.join(unknown)!r:.80}")
+        currency, models = values.get("currency"), values.get("models")
+        if not isinstance(currency, str) or not currency.isalpha() or not 0 < len(currency) <= 8:  # USD, CNY
+            raise ConfigurationError(f"the price table's currency must be a word such as USD, not {currency!r:.40}")
+        if not isinstance(models, Mapping) or not models:
+            raise ConfigurationError("the price table's models must be a mapping that holds at least one")
+        rows = [_read_price(model, row) for model, row in models.items()]
+        return cls(currency, tuple(sorted(rows, key=lambda row: ("*" in row.model, -len(row.model), row.model))))
+
+    def price_of(self, model: str) -> Price | None:
+        """Return what a unit of a model costs, or None if no row fits it."""
+        return next((row for row in self.prices if row.model == model or fnmatchcase(model, row.model)), None)
+
+    def expected(self, model: str, endpoint: Endpoint, parameters: Mapping[str, Any] | None) -> Charge | None:
+        """Return what a request will cost at most if it succeeds.
+
+        None if the model has no price, or if the request does not say how much it is of: the length of a
+        recording that is transcribed, say.
+
+        Args:
+            model: The model's name.
+            endpoint: Where it is asked for.
+            parameters: How.
+        """
+        price = self.price_of(model)
+        asked = parameters or {}
+        if price is None:
+            return None
+        if price.unit == "task":
+            return self._charge(price, Decimal(1))
+        number = _number(asked.get("n"))
+        if price.unit == "image":
+            return self._charge(price, number or (DEFAULT_IMAGES if endpoint.makes == "images" else Decimal(1)))
+        if endpoint.makes != "video" and (endpoint.dialects or asked.get("duration") is None):
+            return None
+        return self._charge(price, (_number(asked.get("duration")) or DEFAULT_SECONDS) * (number or Decimal(1)))
+
+    def charged(self, model: str, result: object) -> Charge | None:
+        """Return what an answer says that a success costs; None if there is no price, or it does not say.
+
+        Args:
+            model: The model's name.
+            result: The whole answer.
+        """
+        price = self.price_of(model)
+        if price is None:
+            return None
+        usage = usage_of(result)
+        if price.unit == "task":
+            return self._charge(price, Decimal(1))
+        if price.unit == "image":
+            count = usage.get("image_count")
+            is_count = isinstance(count, int) and not isinstance(count, bool) and count >= 0
+            made = Decimal(count) if is_count else Decimal(len(assets_of(result)))  # type: ignore[arg-type]  # checked
+            return self._charge(price, made) if is_count or made else None
+        said = [found for name in _SECONDS_USED if (found := _number(usage.get(name)))]
+        videos = _number(usage.get("video_count")) or Decimal(1)
+        return self._charge(price, max(said) * videos) if said else None
+
+    def _charge(self, price: Price, units: Decimal) -> Charge | None:
+        """Return the charge for some units, to nine decimals; None if there are more than can be."""
+        if units > _MOST_UNITS:
+            return None
+        counted = units.quantize(_SMALLEST, context=_EXACT) if _is_fine(units) else units
+        amount = _EXACT.multiply(price.amount, counted)
+        rounded = amount.quantize(_SMALLEST, context=_EXACT) if _is_fine(amount) else amount
+        return Charge(rounded, self.currency, price.unit, counted)
+
+
+def load_price_table(path: str | Path) -> PriceTable:
+    """Read a price table from a file: YAML, or JSON, which is YAML as well.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ConfigurationError: It cannot be read, or is none; or it is YAML, and the extra for the
+            command line is not installed.
+    """
+    file = Path(path)
+    try:
+        with file.open("rb") as source:
+            raw = source.read(LARGEST_FILE_BYTES + 1)
+        text = raw.decode()
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise ConfigurationError(f"the price table {str(file)!r} cannot be read: {why}") from None
+    if len(raw) > LARGEST_FILE_BYTES:
+        raise ConfigurationError(f"the price table {str(file)!r} is larger than {LARGEST_FILE_BYTES} bytes")
+    try:
+        return PriceTable.of(_parsed(text, file))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"the price table {str(file)!r}: {error}") from None
+
+
+def _parsed(text: str, file: Path) -> object:
+    if file.suffix == ".json":
+        try:
+            return json.loads(text, parse_float=Decimal)
+        except (ValueError, RecursionError) as error:
+            raise ConfigurationError(f"it is no JSON ({error})") from None
+    try:
+        from ruamel.yaml import YAML  # noqa: PLC0415  # an extra: a plain install reads JSON
+        from ruamel.yaml.error import YAMLError  # noqa: PLC0415  # as above
+    except ImportError:
+        raise ConfigurationError(
+            "YAML needs the extra: pip install 'resilient-poll[cli]'; or write it as .json"
+        ) from None
+    # Base: every scalar stays a text, so 0.10 is 0.10 and nothing is made of tags.
+    try:
+        return YAML(typ="base", pure=True).load(text)
+    except (YAMLError, RecursionError, ValueError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" in line {where.line + 1}" if where is not None else ""
+        raise ConfigurationError(f"it is no YAML{line}") from None
+
+
+def _read_price(model: object, row: object) -> Price:
+    if not isinstance(model, str) or not model:
+        raise ConfigurationError(f"a model's name is a text, not {model!r:.80}")
+    if not isinstance(row, Mapping) or len(row) != 1:
+        raise ConfigurationError(f"the price of {model!r:.80} must be one unit with its amount: {{second: 0.10}}")
+    unit, amount = next(iter(row.items()))
+    if unit not in UNITS:
+        raise ConfigurationError(f"the unit of {model!r:.80} must be one of {', '.join(UNITS)}, not {unit!r:.40}")
+    return Price(model, unit, _amount(model, amount))
+
+
+def _amount(model: str, amount: object) -> Decimal:
+    # A float is refused: 0.1 is not a tenth there.
+    is_exact = isinstance(amount, str | Decimal | int) and not isinstance(amount, bool)
+    try:
+        value = Decimal(amount) if is_exact else None  # type: ignore[arg-type]  # checked in the line above
+    except InvalidOperation:
+        value = None
+    if value is None or not value.is_finite() or not 0 <= value <= _MOST_AMOUNT or _is_fine(value):
+        raise ConfigurationError(
+            f"the amount for {model!r:.80} must be a number from 0 to {_MOST_AMOUNT} with nine decimals at most, "
+            f"written as text, not {amount!r:.40}"
+        )
+    return abs(value)  # Minus zero is a price, too.
+
+
+def _is_fine(value: Decimal) -> bool:
+    """Return whether a number has more decimals than a ledger keeps."""
+    exponent = value.as_tuple().exponent
+    return isinstance(exponent, int) and exponent < -DECIMALS
+
+
+def _number(value: object) -> Decimal | None:
+    """Return a positive number of units from a request or an answer, or None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        return None
+    try:
+        number = Decimal(str(value)[:40])
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() and 0 < number <= _MOST_UNITS else None
