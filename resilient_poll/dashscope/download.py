@@ -26,6 +26,8 @@ __all__ = [
     "Saving",
     "check_length",
     "check_time",
+    "make_folder",
+    "names_a_folder",
     "next_hop",
     "target_paths",
     "telling_of_failure",
@@ -43,6 +45,7 @@ _GONE = frozenset({403, 404, 410})
 _NO_FILE_NAME = re.compile(r"[^A-Za-z0-9._-]")
 _BY_FIELD = {"video_url": "mp4", "video": "mp4", "image": "png", "transcription_url": "json"}
 """What stands in an answer's field, where neither its URL nor its endpoint tells."""
+_SEPARATORS = tuple(separator for separator in (os.sep, os.altsep) if separator)
 _MOST_NAMED = 5
 """Of a hundred files that are missing, the first few say what went wrong."""
 
@@ -123,9 +126,9 @@ def target_paths(
 ) -> tuple[Path, ...]:
     """Return the files to write, one for each asset, no two of them alike.
 
-    In a folder they get the task's name. ``{task_id}``, ``{index}`` (from 1) and
-    ``{extension}`` in a path are filled in. Where several assets would get one name, their
-    index is put before its extension.
+    In a folder they get the task's name; a path that ends with a separator is a folder, and is
+    made if it is not there. ``{task_id}``, ``{index}`` (from 1) and ``{extension}`` in a path are
+    filled in. Where several assets would get one name, their index is put before its extension.
 
     Args:
         path: A folder, a file or a template.
@@ -138,17 +141,22 @@ def target_paths(
     """
     name = _NO_FILE_NAME.sub("_", task_id).lstrip(".") or "result"
     folder = Path()
+    in_a_folder = "{task_id}-{index}.{extension}" if len(assets) > 1 else "{task_id}.{extension}"
     try:
         template = Path(path)
     except TypeError:
         raise ConfigurationError(f"the path must be a text or a path, not {shown(path)}; nothing was sent") from None
+    is_new_folder = False
     if os.path.isdir(template):  # noqa: PTH112  # Path.is_dir() raises on a name that no file can have
         # A folder that is there has the name that it has, braces and all.
         folder = template
-        template = Path("{task_id}-{index}.{extension}" if len(assets) > 1 else "{task_id}.{extension}")
+        template = Path(in_a_folder)
+    elif names_a_folder(path):
+        is_new_folder = True
+        template /= in_a_folder
     elif len(assets) > 1 and "{index}" not in str(template):
         template = template.with_name(f"{template.stem}-{{index}}{template.suffix}")
-    return tuple(
+    targets = tuple(
         folder
         / str(template)
         .replace("{task_id}", name)
@@ -156,6 +164,35 @@ def target_paths(
         .replace("{extension}", asset.extension or default_extension or _extension_by_field(asset))
         for index, asset in enumerate(assets, start=1)
     )
+    if is_new_folder:
+        # What cannot be made is told by the file that then cannot be opened in it.
+        with suppress(OSError, ValueError):
+            for target in targets:
+                make_folder(target.parent)
+    return targets
+
+
+def names_a_folder(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a path says of itself that it is a folder: it ends with a separator."""
+    return os.fspath(path).endswith(_SEPARATORS)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those that it lies in, durably: a file in it is not lost with its name.
+
+    Args:
+        folder: The folder; it may be there already.
+
+    Raises:
+        OSError: The system says no.
+        ValueError: No folder can have that name.
+    """
+    if os.path.isdir(folder):  # noqa: PTH112  # Path.is_dir() raises on a name that no file can have
+        return
+    if folder.parent != folder:
+        make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync_folder(folder.parent)
 
 
 def _extension_by_field(asset: Asset) -> str:
@@ -275,13 +312,7 @@ class PartialFile:
         os.fsync(self._file.fileno())
         self._file.close()
         self._partial.replace(self._target)
-        # The new name is durable once its folder is. Some file systems refuse that, and the file is there all the same.
-        with suppress(OSError):
-            folder = os.open(self._target.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        _sync_folder(self._target.parent)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -293,6 +324,16 @@ class PartialFile:
         finally:
             if self._partial is not None:
                 self._partial.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name durable. Some file systems refuse that, and the file is there all the same."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _replaceable(target: Path) -> Path:

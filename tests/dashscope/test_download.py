@@ -61,7 +61,7 @@ async def finished_task(colour: str, library: str, api: RawServer) -> AsyncItera
         yield task
 
 
-def download(colour: str, library: str, api: RawServer, path: Path) -> Path:
+def download(colour: str, library: str, api: RawServer, path: Path | str) -> Path:
     async def main() -> Path:
         async with finished_task(colour, library, api) as task:
             saved: Path = await got(task.download(path))
@@ -460,3 +460,33 @@ def test_a_download_has_its_time(colour: str, tmp_path: Path) -> None:
 
     run_in(colour, main)
     assert list(tmp_path.iterdir()) == []
+
+
+@each_colour
+def test_a_path_that_ends_with_a_separator_is_a_folder(colour: str, tmp_path: Path) -> None:
+    """A path that ends with a separator is made as a folder, and those around it; the file gets the task's name."""
+    with asset_host(sends(http_answer(200, VIDEO))) as (api, _):
+        saved = download(colour, "own", api, f"{tmp_path}/new/er/")
+    assert saved == tmp_path / "new" / "er" / f"{TASK_ID}.mp4"
+    assert saved.read_bytes() == VIDEO
+
+
+@each_colour
+def test_a_folder_that_cannot_be_made_is_said(colour: str, tmp_path: Path) -> None:
+    """Where a folder cannot be made, the error names the paid task, and what stood in the way stays."""
+    (tmp_path / "clips").write_bytes(b"an older clip")
+    with asset_host(sends(http_answer(200, VIDEO))) as (api, _):
+        for path in (f"{tmp_path}/clips/", f"{tmp_path}/clips/more/"):
+            with pytest.raises(DownloadFailed, match="Not a directory"):
+                download(colour, "own", api, path)
+    assert (tmp_path / "clips").read_bytes() == b"an older clip"
+
+
+def test_several_in_a_new_folder_get_numbers(tmp_path: Path) -> None:
+    """In a folder that is made, several results are numbered, and a folder's name may hold the task's."""
+    two = (Asset("https://x/y", "", None),) * 2
+    assert target_paths(f"{tmp_path}/new/", "t", two, "png") == tuple(tmp_path / "new" / f"t-{n}.png" for n in (1, 2))
+    targets = target_paths(f"{tmp_path}/of-{{task_id}}/", "t", two, "png")
+    assert targets == tuple(tmp_path / "of-t" / f"t-{n}.png" for n in (1, 2))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["new", "of-t"]
+    assert target_paths("a\x00b/", "t", two[:1], "png") == (Path("a\x00b/t.png"),)
