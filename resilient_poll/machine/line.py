@@ -18,7 +18,7 @@ from resilient_poll.machine.submission import Submission
 
 __all__ = ["Line"]
 
-LOOK_AGAIN_S = 1.0
+LOOK_AGAIN_S = 0.25
 """How soon one looks again whether a slot is free that another batch on the account had."""
 
 
@@ -61,6 +61,7 @@ class Line:
         self._creates_at_once = creates_at_once
         self._deadline_s = deadline_s
         self._key = key
+        self._owner = key(0)[0]
         self._tell = tell
         self._entries: dict[int, _Entry] = {}
         self._order: list[int] = []  # A heap of ordinals.
@@ -118,7 +119,7 @@ class Line:
         self._wake_at(self._deadline_s)
         if is_busy or self.out >= self._creates_at_once:
             return None
-        if (free_s := slots.free_at_s(now_s)) > now_s:
+        if (free_s := slots.turn_at_s(self._owner, now_s)) > now_s:
             # A slot of ours is told of by an answer; one of another batch is not.
             self._stand(min(free_s, now_s + LOOK_AGAIN_S) if slots.in_flight > mine else free_s)
             return None

@@ -27,6 +27,8 @@ PROBE_LONGEST_S = 600.0
 """Each refused probe doubles the pause up to ten minutes: six probes an hour for a cap that stays."""
 UNSEEN_S = 60.0
 """How long a task that nobody looks at any more is taken to be open: a task's usual life."""
+STANDS_S = 1.0
+"""How long someone who found no slot keeps its place without asking again; asking goes on four times a second."""
 QUEUED_AHEAD = 4
 """How many of our tasks may wait in the service's own queue while fewer than that are running.
 
@@ -74,6 +76,7 @@ class Slots:
         self._doubted: set[Key] | None = None
         self._probe_s = -math.inf
         self._probe_gap_s = PROBE_FIRST_S
+        self._standing: dict[object, tuple[float, float]] = {}  # Since when, and when it asked last.
         self._guard = nullcontext() if guard is None else guard
 
     @property
@@ -85,6 +88,22 @@ class Slots:
         """Return when one more may be submitted: now, later, or never (infinity) unless one of these ends."""
         with self._guard:
             return self._free_at_s(now_s)
+
+    def turn_at_s(self, owner: object, now_s: float) -> float:
+        """Return the same to one of several who submit: a slot that is free is of whoever has stood there for longest.
+
+        Args:
+            owner: Who asks. Whoever finds no slot, and asks again, stands in line until it finds one.
+            now_s: When.
+        """
+        with self._guard:
+            free_s = self._free_at_s(now_s)
+            since_s = self._standing.get(owner, (now_s, now_s))[0]
+            if free_s <= now_s and not self._someone_stood_before(owner, since_s, now_s):
+                self._standing.pop(owner, None)
+                return now_s
+            self._standing[owner] = since_s, now_s
+            return free_s if free_s > now_s else now_s + STANDS_S / 4
 
     def start(self, task: Key, now_s: float) -> bool:
         """Count a submit that leaves now; False, and nothing changes, if none may."""
@@ -164,9 +183,18 @@ class Slots:
     def leave(self, owner: object, now_s: float) -> None:
         """Whoever put these tasks in does not look at them any more."""
         with self._guard:
+            self._standing.pop(owner, None)
             self._out = {task for task in self._out if task[0] is not owner}
             for task in [task for task in self._open if task[0] is owner]:
                 self._look_away(task, now_s)
+
+    def _someone_stood_before(self, owner: object, since_s: float, now_s: float) -> bool:
+        for other, (stood_s, asked_s) in list(self._standing.items()):
+            if asked_s < now_s - STANDS_S:
+                del self._standing[other]
+            elif other is not owner and stood_s < since_s:
+                return True
+        return False
 
     def _look_away(self, task: Key, now_s: float) -> None:
         if task in self._open:

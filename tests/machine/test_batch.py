@@ -30,6 +30,7 @@ from resilient_poll.machine import (
 )
 from resilient_poll.machine.batch import Batch, Counts
 from resilient_poll.machine.commands import BatchCommand, Command, Settled, Take, Turn
+from resilient_poll.machine.line import LOOK_AGAIN_S
 from resilient_poll.machine.pace import Gate, Pace
 from resilient_poll.machine.policy import DEADLINE_MARGIN_S
 from resilient_poll.machine.slots import UNSEEN_S, Account, Slots
@@ -240,7 +241,7 @@ def test_two_batches_share_the_account() -> None:
     second.add(submission(), at(0))
     waits = second.next_command(at(0))
     assert isinstance(waits, SleepUntil)
-    assert waits.at_s == 1.0
+    assert waits.at_s == LOOK_AGAIN_S
     first.leave(at(1))
     assert isinstance(second.next_command(at(2)), SleepUntil), "the other's task goes on"
     assert isinstance(second.next_command(at(1 + UNSEEN_S)), Turn)
@@ -388,3 +389,53 @@ def test_after_a_storm_everybody_is_asked_again() -> None:
     back_s = next(asked for asked in asked_s if asked >= 60.0)
     assert back_s <= 60.0 + 30.0 * 1.25
     assert sum(back_s <= asked <= back_s + 32.0 for asked in asked_s) >= 1000
+
+
+def ends_of_two(jobs: tuple[int, int], *, idle: bool = False) -> tuple[float, float]:
+    """Return when two batches of an account with one slot are done; each task takes 10 s, seen at once.
+
+    Args:
+        jobs: How many jobs each has.
+        idle: Whether the second stops asking once it stands in line.
+    """
+    account = Account(slots=Slots(1))
+    batches = [Batch(account) for _ in jobs]
+    left, done_s, open_task = list(jobs), [math.inf, math.inf], (-1, 0, math.inf)
+    for step in range(0, 200_000, 50):
+        now = at(step / 1000)
+        for which, batch in enumerate(batches):
+            if done_s[which] < math.inf or (idle and which == 1 and step > 5_000):
+                continue
+            if open_task[0] == which and now.monotonic_s >= open_task[2]:
+                batch.forget(open_task[1], now)
+                account.slots.end((batch, open_task[1]))
+                account.slots._unseen_until_s.clear()  # It was seen to end.
+                open_task = (-1, 0, math.inf)
+            while not isinstance(command := batch.next_command(now), SleepUntil | Done):
+                if isinstance(command, Take):
+                    if not left[which]:
+                        batch.no_more()
+                        continue
+                    left[which] -= 1
+                    batch.add(Submission(SubmitPolicy(), now, seed="s", is_in_order=True), now)
+                elif isinstance(command, Turn):
+                    open_task = (which, command.ordinal, now.monotonic_s + 10.0)
+                    batch.receive(command.ordinal, Accepted(task_id=f"task-{which}-{command.ordinal}"), now)
+            if isinstance(command, Done) or (not left[which] and open_task[0] != which and not batch.counts.waiting):
+                done_s[which] = now.monotonic_s
+        if max(done_s[: 2 - idle]) < math.inf:
+            break
+    return done_s[0], done_s[1]
+
+
+def test_a_short_batch_is_not_kept_waiting_by_a_long_one() -> None:
+    """Of two batches on one account each gets every other slot, and the short one is done long before the other."""
+    long_s, short_s = ends_of_two((10, 2))
+    assert short_s <= 45.0
+    assert long_s <= 120.0 * 1.05, "and hardly a slot is idle meanwhile"
+
+
+def test_whoever_does_not_ask_keeps_nobody_waiting() -> None:
+    """A batch whose caller is busy while it stands in line costs the other a second, once."""
+    long_s, _ = ends_of_two((10, 2), idle=True)
+    assert long_s <= 103.0
