@@ -30,6 +30,7 @@ from rich.text import Text
 
 from resilient_poll import Billing, DashScope, Fixed, Phase, ResilientPollError, Task, TaskError, WaitPolicy
 from resilient_poll.events import AttemptFailed, Event, PhaseChanged, Throttled
+from resilient_poll.ledger import MemoryLedger
 
 KEY = "sk-demo"  # Picks the fake's scenario "demo" and its world of the same name.
 WORLD = "demo"
@@ -158,7 +159,12 @@ def make_videos(base_url: str, clips: list[Clip], show: Show) -> None:
     """Submit one video after the other, each waited for in its own thread; they share the client."""
     policy = WaitPolicy(schedule=Fixed(POLL_EVERY_S))
     client = DashScope(
-        dialect="aisa", api_key=KEY, base_url=base_url, wait_policy=policy, on_event=show.on_submit_event
+        dialect="aisa",
+        api_key=KEY,
+        base_url=base_url,
+        wait_policy=policy,
+        on_event=show.on_submit_event,
+        ledger=MemoryLedger(),  # This fake forgets everything when the demo ends, and so may the ledger.
     )
     threads = []
     for clip in clips:
@@ -224,7 +230,7 @@ def what_it_showed(show: Show, bills_agree: bool, verdict: dict[str, Any]) -> Cl
         ("Three tasks, three ends: two videos, one refused by policy.", ends == EXPECTED),
         ("Both videos are on disk and are videos; the failed one has none.", saved == [True, False, True]),
         (
-            f"The failure says whether to try again: {getattr(failed, 'safe_to_submit_again', None)}.",
+            f"The failure says what to do: {getattr(failed, 'try_again', 'nothing')}, and it was not billed.",
             failed is not None,
         ),
         ("What we believe was billed is what the fake charged.", bills_agree),

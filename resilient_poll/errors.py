@@ -23,6 +23,7 @@
         │   └── TaskExpired               the service no longer, or never, knew the id
         ├── PollRefused                   the service refuses to say: mend key or access, then resume
         ├── CancelRefused                 the service did not cancel
+        ├── RetryRefused                  it was not created once more: both might be charged
         ├── ResultUnreadable              paid, and the answer makes no sense: the raw answer is kept
         └── DownloadFailed                paid, and not on disk: download again
 
@@ -49,6 +50,7 @@ __all__ = [
     "ResilientPollError",
     "ResultAtOnce",
     "ResultUnreadable",
+    "RetryRefused",
     "SafeToSubmitAgain",
     "SnapshotError",
     "Standing",
@@ -367,6 +369,13 @@ class CancelRefused(TaskError):
     try_again: TryAgain = TryAgain.UNKNOWN
     _again: ClassVar[str] = "cancel it again"
     _is_about_the_submit: ClassVar[bool] = False
+
+
+class RetryRefused(TaskError):
+    """The task was not created once more: it is not at an end, or both may be charged; nothing was sent."""
+
+    safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.UNKNOWN
+    try_again: TryAgain = TryAgain.UNKNOWN
 
 
 class ResultUnreadable(TaskError):

@@ -50,6 +50,7 @@ NAMES = [
     "ResilientPollError",
     "ResultAtOnce",
     "ResultUnreadable",
+    "RetryRefused",
     "SafeToSubmitAgain",
     "SnapshotError",
     "StillGoing",

@@ -15,6 +15,7 @@ from resilient_poll.errors import (
     ResilientPollError,
     ResultAtOnce,
     ResultUnreadable,
+    RetryRefused,
     SnapshotError,
     StillGoing,
     SubmitInDoubt,
@@ -73,6 +74,7 @@ _ERRORS: tuple[tuple[type[ResilientPollError], ExitCode, str], ...] = (
     (TaskExpired, ExitCode.FAILED, "expired"),
     (PollRefused, ExitCode.REFUSED, "poll_refused"),
     (CancelRefused, ExitCode.REFUSED, "cancel_refused"),
+    (RetryRefused, ExitCode.REFUSED, "retry_refused"),
     (ResultUnreadable, ExitCode.OTHER, "unreadable"),
     (DownloadFailed, ExitCode.OTHER, "download_failed"),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths
 from resilient_poll.dashscope.outcome import GenerationOutcome
 from resilient_poll.dashscope.task_core import TaskCore
 from resilient_poll.drive.sync_driver import run, step
-from resilient_poll.errors import Standing
+from resilient_poll.errors import Standing, TaskError
 from resilient_poll.events import Event
 from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.ledger.entry import Entry
@@ -121,8 +122,13 @@ class Task(TaskCore):
             what: Answer | ExchangeFailed = self._exchange.query(request, self._core.wait_policy.attempt_timeout_s)
         except ExchangeFailed as failure:
             what = failure
-        doubt = self._doubt_about_cancel(what)
-        return self._after_cancel(self.refresh(), doubt)
+        said = self._answer_to_cancel(what)
+        if said.refusal is not None:
+            if self._is_unheard_of:
+                with suppress(TaskError):
+                    self.refresh()
+            raise said.refusal()
+        return self._after_cancel(self.refresh(), said.doubt)
 
     def download(self, path: str | os.PathLike[str], *, timeout: float = DOWNLOAD_S) -> Path:
         """Write what was made to a file, which appears under its name only when it is whole.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths
 from resilient_poll.dashscope.outcome import GenerationOutcome
 from resilient_poll.dashscope.task_core import TaskCore
 from resilient_poll.drive.async_driver import run, step
-from resilient_poll.errors import Standing
+from resilient_poll.errors import Standing, TaskError
 from resilient_poll.events import Event
 from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.ledger.entry import Entry
@@ -101,8 +101,13 @@ class AsyncTask(TaskCore):
             )
         except ExchangeFailed as failure:
             what = failure
-        doubt = self._doubt_about_cancel(what)
-        return self._after_cancel(await self.refresh(), doubt)
+        said = self._answer_to_cancel(what)
+        if said.refusal is not None:
+            if self._is_unheard_of:
+                with suppress(TaskError):
+                    await self.refresh()
+            raise said.refusal()
+        return self._after_cancel(await self.refresh(), said.doubt)
 
     async def download(
         self,

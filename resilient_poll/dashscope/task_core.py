@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from resilient_poll.dashscope import requests, translate
@@ -30,6 +30,7 @@ from resilient_poll.errors import (
     CancelRefused,
     ConfigurationError,
     ResilientPollError,
+    RetryRefused,
     Standing,
     StillGoing,
     TaskError,
@@ -55,6 +56,19 @@ from resilient_poll.machine.schedules import Fixed
 from resilient_poll.machine.task_record import TaskRecord
 
 __all__ = ["TaskCore", "wall_s_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class CancelAnswer:
+    """What came of a cancel; neither of the two if the service said yes.
+
+    Attributes:
+        doubt: Why it is not known whether the service cancels.
+        refusal: Makes the error for a no, with what is known of the task by then.
+    """
+
+    doubt: str | None = None
+    refusal: Callable[[], CancelRefused] | None = None
 
 
 class TaskCore:
@@ -253,28 +267,29 @@ class TaskCore:
             raise CancelRefused(said, self._standing(), come_back_in_s=earliest_s - now_s)
         return gate.reserve(earliest_s) - now_s
 
-    def _doubt_about_cancel(self, what: Answer | ExchangeFailed) -> str | None:
-        """Return why it is not known whether the service cancels; None if it said yes.
-
-        Raises:
-            CancelRefused: It said no.
-        """
+    def _answer_to_cancel(self, what: Answer | ExchangeFailed) -> CancelAnswer:
+        """Return what came of a cancel."""
         if isinstance(what, ExchangeFailed):
-            return text_without_key(what.reason, self._core.settings.api_key)
+            return CancelAnswer(doubt=text_without_key(what.reason, self._core.settings.api_key))
         answer, now = self._core.scrub(what), self._now()
         self._core.notice(answer, now)
         if 200 <= answer.status < 300:
-            return None
+            return CancelAnswer()
         error = read_error_body(answer.body, self._core.settings.dialect)
         hint_s = read_retry_after(answer.header("retry-after"), answer.header("date"), now.wall_s).seconds
         if hint_s is not None:
             self._core.query_floor.raise_to(now.monotonic_s + hint_s)
         if error is None or not 400 <= answer.status < 500 or answer.status in {408, 409}:
-            return f"HTTP {answer.status}"
+            return CancelAnswer(doubt=f"HTTP {answer.status}")
         no = Refused(http_status=answer.status, code=error.code, message=error.message)
         said = f"the service did not cancel it: HTTP {answer.status}, {error}"
         cause = cause_of(no, self._core.classify)
-        raise CancelRefused(said, self._standing(), come_back_in_s=hint_s, cause=cause)
+        return CancelAnswer(refusal=lambda: CancelRefused(said, self._standing(), come_back_in_s=hint_s, cause=cause))
+
+    @property
+    def _is_unheard_of(self) -> bool:
+        """Whether nobody asked yet where it stands, so that a refused cancel could say nothing of it."""
+        return self._poller.record.status is None
 
     def _after_cancel(self, standing: Standing, doubt: str | None) -> Standing:
         """Return where a task stands after its cancel.
@@ -328,13 +343,13 @@ class TaskCore:
                 "nothing was sent"
             )
         if not record.is_ended:
-            raise TaskError("is not known to have ended, so nothing was sent again: wait for it", self._standing())
+            raise RetryRefused("is not known to have ended, so nothing was sent again: wait for it", self._standing())
         if self._was_retried and not accept_second_charge:
             said = "was created once more already, and nothing was sent again: accept_second_charge=True does it"
-            raise TaskError(said, self._standing())
+            raise RetryRefused(said, self._standing())
         if record.billing is not Billing.NONE and not accept_second_charge:
             said = "ended, and nothing was sent again, since both may be charged: accept_second_charge=True does it"
-            raise TaskError(said, self._standing())
+            raise RetryRefused(said, self._standing())
         filing = self._file.next_attempt(self._create.filing, accept_second_charge=accept_second_charge)
         return replace(self._create, filing=filing)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from resilient_poll.error_kinds import Cause, Classify, ErrorKind, SafeToSubmitAgain, TryAgain, within
@@ -196,7 +197,8 @@ def submit_error(submission: Submission, done: Done, now: Instant, *, classify: 
     if done.reason is DoneReason.IN_DOUBT:
         why = f": {last.reason}" if isinstance(last, LostAnswer) else ""
         return SubmitInDoubt(
-            f"the submit was, or may have been, sent, and its answer is lost{why}; there may be a task that will be "
+            f"the submit was, or may have been, sent, and its answer is lost{why} (given up at "
+            f"{datetime.fromtimestamp(now.wall_s, UTC):%Y-%m-%d %H:%M:%S} UTC); there may be a task that will be "
             "billed, and its id is not known here. Look for it at the service before anything is sent again",
             cause=cause_of(last, classify) if isinstance(last, LostAnswer) else None,
             request_id=last.request_id if last else None,
@@ -213,7 +215,8 @@ def submit_error(submission: Submission, done: Done, now: Instant, *, classify: 
             )
         case Unreachable():
             return SubmitNotSent(
-                f"the service could not be reached, the submit surely never arrived: {last.reason}",
+                f"the service could not be reached, the submit surely never arrived: {last.reason}; "
+                "check its address and the network",
                 attempts=attempts,
                 come_back_in_s=later_s,
             )

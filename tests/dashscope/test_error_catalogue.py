@@ -312,7 +312,7 @@ def test_what_is_not_retryable_is_shown_too(wire: Wire) -> None:
     error = wire.error_of_create("aisa", 502, body)
     assert isinstance(error, SubmitInDoubt)
     assert error.says_retryable is False
-    assert f"upstream_error: {MESSAGE}; the service calls it not retryable; there may be a task" in str(error)
+    assert f"upstream_error: {MESSAGE}; the service calls it not retryable (given up at 20" in str(error)
 
 
 @pytest.mark.parametrize("safe", SafeToSubmitAgain)

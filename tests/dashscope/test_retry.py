@@ -256,7 +256,7 @@ def test_two_that_retry_at_once_pay_once() -> None:
 
     ended = asyncio.run(main())
     assert service.accepted == 2
-    assert sorted(type(each).__name__ for each in ended) == ["AsyncTask", "TaskError"]
+    assert sorted(type(each).__name__ for each in ended) == ["AsyncTask", "RetryRefused"]
 
 
 def test_a_retry_tells_its_new_task(caplog: pytest.LogCaptureFixture) -> None:
