@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from pathlib import Path
 
 from fake_server.scenario import load_scenario, shipped_scenarios
+from resilient_poll import errors, events
 from resilient_poll.cli.exit_codes import MEANINGS
 from resilient_poll.dashscope.endpoints import ENDPOINTS
 from resilient_poll.dashscope.error_catalogue import catalogue_rows
 from resilient_poll.error_kinds import TryAgain
 from resilient_poll.machine.lifecycle import BILLING_BY_PHASE, ENDS, MOVES, OPEN, Phase
+from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "api.md", ROOT / "scenarios" / "README.md")
@@ -103,6 +106,44 @@ def errors_table() -> str:
     return "\n".join([f"| {' | '.join(head)} |", f"|{'---|' * len(head)}", *rows])
 
 
+def policies_table() -> str:
+    """List the fields of both policies with their defaults, and what their docstrings say of them."""
+    rows = []
+    for policy in (WaitPolicy, SubmitPolicy):
+        meanings = _attributes_of(policy)
+        for field in fields(policy):
+            value = getattr(policy(), field.name)
+            if isinstance(value, Mapping):
+                shown = ", ".join(f"{phase} {seconds:g}" for phase, seconds in value.items())
+            else:
+                shown = "none" if value is None else f"{value:g}" if isinstance(value, float) else f"`{value}`"
+            rows.append(f"| `{policy.__name__}.{field.name}` | {shown} | {meanings[field.name]} |")
+    return "\n".join(["| setting | default | meaning |", "|---|---|---|", *rows])
+
+
+def events_table() -> str:
+    """List the events, with the first sentence of their docstrings."""
+    kinds = sorted((kind for kind in vars(events).values() if _is_event(kind)), key=lambda kind: kind.__name__)
+    rows = [f"| `{kind.__name__}` | {' '.join((kind.__doc__ or '').split(chr(10) * 2)[0].split())} |" for kind in kinds]
+    return "\n".join(["| event | when |", "|---|---|", *rows])
+
+
+def _is_event(kind: object) -> bool:
+    return isinstance(kind, type) and issubclass(kind, events.Event) and kind is not events.Event
+
+
+def error_tree() -> str:
+    """Show the tree of exceptions as their module draws it."""
+    drawn = (errors.__doc__ or "").partition("::\n\n")[2].partition("\n\n")[0]
+    return "\n".join(["```", *(line.removeprefix("    ") for line in drawn.splitlines()), "```"])
+
+
+def _attributes_of(kind: type) -> dict[str, str]:
+    text = (kind.__doc__ or "").partition("Attributes:")[2]
+    found = re.findall(r"^ {8}(\w+): (.*?)(?=^ {8}\w+: |\Z)", text, re.MULTILINE | re.DOTALL)
+    return {name: " ".join(said.split()) for name, said in found}
+
+
 def try_again_table() -> str:
     """List what the advice in an error means, taken from its own docstrings."""
     source = (ROOT / "resilient_poll" / "error_kinds.py").read_text().partition("class TryAgain")[2]
@@ -135,9 +176,12 @@ DERIVED: dict[str, Callable[[], str]] = {
     "other-api": source_of("examples/other_api.py", "# --- example ---\n", "# --- end ---\n"),
     "endpoints": endpoints_table,
     "errors": errors_table,
+    "error-tree": error_tree,
+    "events": events_table,
     "exit-codes": exit_codes_table,
     "lifecycle": lifecycle_diagram,
     "phases": phases_table,
+    "policies": policies_table,
     "scenarios": scenarios_table,
     "try-again": try_again_table,
 }

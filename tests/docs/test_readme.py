@@ -75,7 +75,7 @@ def test_the_examples_run(world: FakeProcess, tmp_path: Path, capsys: pytest.Cap
     with DashScope() as client:
         names: dict[str, Any] = {"id_or_token": client.submit("wan2.5-t2v-preview", {"prompt": "x"}).resume_token}
     examples = examples_of("README.md")
-    assert len(examples) == 5
+    assert len(examples) == 6
     for number, example in enumerate(examples):
         exec(compile(example, f"README example {number}", "exec"), names)  # noqa: S102  # that is the point
     assert (tmp_path / "clip.mp4").stat().st_size > 1000
