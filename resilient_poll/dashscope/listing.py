@@ -246,6 +246,12 @@ def understand_page(answer: Answer, number: int) -> Observation:
     request_id = request_id_of(body)
     if page is None or body is None:
         return Unreadable(request_id=request_id, reason=f"HTTP {answer.status} without a list that can be read")
+    if len(body["data"]) > LARGEST_PAGE:
+        # Nobody asks for more, and a thousand such pages would fill the memory.
+        return Unreadable(
+            request_id=request_id,
+            reason=f"a page of {len(body['data'])} tasks, where at most {LARGEST_PAGE} were asked for",
+        )
     if (told := _count(body.get("page_no"))) and told != number:
         return Unreadable(request_id=request_id, reason=f"page {told} of the list in the place of page {number}")
     return AnsweredAtOnce(request_id=request_id, result=page)

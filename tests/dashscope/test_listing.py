@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from resilient_poll import ConfigurationError, ErrorKind, ListedTask, ListingFailed, Phase, TryAgain
 from resilient_poll.dashscope import listing
 from resilient_poll.dashscope.dialects import AISA, DASHSCOPE
-from resilient_poll.dashscope.listing import Listing, ListQuestion, questions, read_page, understand_page
+from resilient_poll.dashscope.listing import LARGEST_PAGE, Listing, ListQuestion, questions, read_page, understand_page
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.http.messages import Answer
 from resilient_poll.machine.observations import AnsweredAtOnce, Unreadable
@@ -585,3 +585,12 @@ def test_leaving_a_list_early_asks_no_more(colour: str, library: str) -> None:
 
     run_in(colour, main)
     assert len(asked) == 1
+
+
+def test_a_page_of_more_than_anybody_asks_for_is_none() -> None:
+    """A page with more rows than the largest that can be asked for is no page, so that no list fills the memory."""
+    heard = understand_page(answer(page_of(*[row(f"task-{number}") for number in range(LARGEST_PAGE + 1)])), 1)
+    assert isinstance(heard, Unreadable)
+    assert "a page of 1001 tasks" in heard.reason
+    heard = understand_page(answer(page_of(*[row(f"task-{number}") for number in range(LARGEST_PAGE)])), 1)
+    assert isinstance(heard, AnsweredAtOnce)
