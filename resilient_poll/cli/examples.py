@@ -58,7 +58,7 @@ echo '{"id": "cat", "input": {"prompt": "a cat"}}' > jobs.jsonl
 resilient-poll batch jobs.jsonl --model wan2.6-t2v --concurrent 3
 
 resilient-poll batch - --state cats.state.jsonl --model wan2.6-t2v \
-    -o '{id}.mp4' < jobs.jsonl > results.jsonl
+    -o cats/ < jobs.jsonl > results.jsonl
 """
 
 _COMPLETION = r"""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
+from resilient_poll.cli.saving import TASK_PLACEHOLDERS, unknown_placeholder
 from resilient_poll.dashscope.dialects import DIALECTS
 from resilient_poll.dashscope.endpoints import ENDPOINTS, VIDEO
 from resilient_poll.machine.policy import DEFAULT_SUBMIT_S, DEFAULT_WAIT_S, MINIMUM_POLL_INTERVAL_S
@@ -52,13 +52,27 @@ def json_object(_context: click.Context, _option: click.Parameter, value: str | 
 
 
 class _Target(click.Path):
-    """Where a file goes. The empty path, which a script's unset variable makes, is not the working folder."""
+    """Where a file goes. The empty path, which a script's unset variable makes, is not the working folder.
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """Refuse what can name no file; what is there is looked at by the command."""
-        if not value or "\0" in str(value):
+    Args:
+        placeholders: What is filled in.
+    """
+
+    def __init__(self, placeholders: tuple[str, ...]) -> None:
+        super().__init__()
+        self._placeholders = placeholders
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what can name no file; what is there is looked at by the command. It stays a text, which may end in a
+        separator and be a folder thereby.
+        """
+        output = str(value)
+        if not output or "\0" in output:
             self.fail(f"{value!r} is no name of a file", param, ctx)
-        return Path(value)
+        if unknown := unknown_placeholder(output, self._placeholders):
+            known = ", ".join(self._placeholders)
+            self.fail(f"nothing is known to put in for {unknown} in {output!r}; there are {known}", param, ctx)
+        return output
 
 
 def connection_options(command: Command) -> Command:
@@ -170,17 +184,33 @@ def wait_options(command: Command) -> Command:
     )
 
 
-def output_option(*, default: str | None, text: str) -> Callable[[Command], Command]:
-    """Add where the results go."""
-    return click.option(
-        "-o",
-        "--output",
-        type=_Target(),
-        metavar="PATH",
-        default=default,
-        show_default=default is not None,
-        help=text,
-    )
+def output_option(
+    *, default: str | None, text: str, placeholders: tuple[str, ...] = TASK_PLACEHOLDERS
+) -> Callable[[Command], Command]:
+    """Add where the results go, and whether they may replace what is there.
+
+    Args:
+        default: Where, if the option is not given.
+        text: The option's help.
+        placeholders: What is filled in.
+    """
+
+    def add(command: Command) -> Command:
+        return _all(
+            command,
+            click.option(
+                "-o",
+                "--output",
+                type=_Target(placeholders),
+                metavar="PATH",
+                default=default,
+                show_default=default is not None,
+                help=text,
+            ),
+            click.option("--overwrite", is_flag=True, help="Replace files that are there; otherwise none is."),
+        )
+
+    return add
 
 
 def task_argument(command: Command) -> Command:

@@ -17,7 +17,7 @@ from resilient_poll.cli.exit_codes import ExitCode, verdict_on_phase
 from resilient_poll.cli.interrupts import Interrupted, Interrupts
 from resilient_poll.cli.progress import HELD_RESULT, LISTING, Progress
 from resilient_poll.cli.report import Report, report_of_direct, report_of_error
-from resilient_poll.cli.saving import save_direct, save_task
+from resilient_poll.cli.saving import IfThere, save_direct, save_task
 from resilient_poll.dashscope.client import DashScope
 from resilient_poll.dashscope.endpoints import ENDPOINTS
 from resilient_poll.dashscope.listing import ListedTask
@@ -52,6 +52,7 @@ class Plan:
         base_url: Where the service is, or None for the environment's or the dialect's own.
         interval_s: The pause between polls.
         target: Where the results go.
+        overwrite: Whether they may replace files that are there.
         task_id: The id or token that was typed, for commands about a task that exists.
         creates: Whether the command would make something.
     """
@@ -59,7 +60,8 @@ class Plan:
     dialect: str | None
     base_url: str | None
     interval_s: float | None = None
-    target: Path | None = None
+    target: str | None = None
+    overwrite: bool = False
     task_id: str | None = None
     creates: bool = False
 
@@ -67,7 +69,7 @@ class Plan:
         """Return what to type to do something about a task, under the same options."""
         words = [PROGRAM, verb, task_id]
         if self.target is not None and verb in {"wait", "download"}:
-            words += ["-o", str(self.target)]
+            words += ["-o", self.target, *(["--overwrite"] if self.overwrite else [])]
         if self.dialect is not None:
             words += ["--dialect", self.dialect]
         if self.base_url is not None:
@@ -212,11 +214,16 @@ class Session:
         self._stage = _Stage.CANCELING
         return task.cancel()
 
-    def save(self, client: DashScope, made: Task | DirectOutcome, target: Path) -> tuple[Path, ...]:
-        """Write everything that was made."""
+    def save(self, client: DashScope, made: Task | DirectOutcome, target: str) -> tuple[Path, ...]:
+        """Write everything that was made. What this command did not pay for can be asked for again."""
+        if_there = IfThere.BESIDE if self._plan.creates else IfThere.REFUSE
+        if self._plan.overwrite:
+            if_there = IfThere.REPLACE
         self._progress.begin(f"saving to {target}")
         self._stage = _Stage.SAVING
-        return save_direct(client, made, target) if isinstance(made, DirectOutcome) else save_task(made, target)
+        if isinstance(made, DirectOutcome):
+            return save_direct(client, made, target, if_there)
+        return save_task(made, target, if_there)
 
     def _take(self, task: Task, *, is_new: bool = False) -> None:
         self._task, self._task_id = task, task.id

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import click
@@ -20,7 +19,7 @@ from resilient_poll.cli.options import (
     wait_options,
 )
 from resilient_poll.cli.report import Report, report_of_direct, report_of_standing
-from resilient_poll.cli.saving import check_writable
+from resilient_poll.cli.saving import check_free, check_writable
 from resilient_poll.cli.session import Plan, Session, Wanted
 from resilient_poll.cli.streams import emit
 from resilient_poll.dashscope.client import DashScope
@@ -34,8 +33,8 @@ __all__ = ["cancel", "download", "run", "status", "submit", "wait"]
 REFETCH_S = 15.0
 """How long a download asks again for a success whose answer lacks its result."""
 _WHERE = (
-    "A file; a folder, in which results get the task's name; or a template with {task_id}, {index}, {extension}. "
-    "Several results get numbers."
+    "A file; a folder, in which results get the task's name (clips/ is made if need be); or a template with {task_id}, "
+    "{index}, {extension}. Several results get numbers."
 )
 _pass_interrupts = click.make_pass_decorator(Interrupts)
 
@@ -47,7 +46,7 @@ _pass_interrupts = click.make_pass_decorator(Interrupts)
 @connection_options
 @_pass_interrupts
 def run(
-    interrupts: Interrupts, /, output: Path, timeout: float, submit_timeout: float, as_json: bool, **options: Any
+    interrupts: Interrupts, /, output: str, timeout: float, submit_timeout: float, as_json: bool, **options: Any
 ) -> int:
     """Create a video, images or more, wait for it and save it.
 
@@ -59,12 +58,15 @@ def run(
         base_url=options["base_url"],
         interval_s=options["interval"],
         target=output,
+        overwrite=options["overwrite"],
         creates=True,
     )
 
     def work(session: Session, client: DashScope) -> Report:
         wanted = _what_to_make(options)
         check_writable(output)
+        if not plan.overwrite:
+            check_free(output)
         made = session.make(client, wanted, submit_timeout)
         if isinstance(made, Task):
             session.wait(made, timeout)
@@ -107,22 +109,20 @@ def submit(interrupts: Interrupts, /, submit_timeout: float, as_json: bool, **op
 @connection_options
 @_pass_interrupts
 def wait(
-    interrupts: Interrupts,
-    task_id: str,
-    output: Path | None,
-    timeout: float,
-    interval: float,
-    dialect: str | None,
-    base_url: str | None,
-    as_json: bool,
+    interrupts: Interrupts, /, task_id: str, output: str | None, timeout: float, as_json: bool, **options: Any
 ) -> int:
     """Wait until a task is done."""
-    plan = Plan(dialect=dialect, base_url=base_url, interval_s=interval, target=output, task_id=task_id)
+    plan = Plan(
+        dialect=options["dialect"],
+        base_url=options["base_url"],
+        interval_s=options["interval"],
+        target=output,
+        overwrite=options["overwrite"],
+        task_id=task_id,
+    )
 
     def work(session: Session, client: DashScope) -> Report:
-        if output is not None:
-            check_writable(output)
-        task = session.pick_up(client)
+        task = _picked_up(session, client, plan)
         standing = session.wait(task, timeout)
         return _told(plan, standing) if output is None else _saved(session, client, task, output)
 
@@ -162,15 +162,18 @@ def cancel(interrupts: Interrupts, task_id: str, dialect: str | None, base_url: 
 @output_option(default=".", text=_WHERE)
 @connection_options
 @_pass_interrupts
-def download(
-    interrupts: Interrupts, task_id: str, output: Path, dialect: str | None, base_url: str | None, as_json: bool
-) -> int:
+def download(interrupts: Interrupts, /, task_id: str, output: str, as_json: bool, **options: Any) -> int:
     """Save what a task made that succeeded."""
-    plan = Plan(dialect=dialect, base_url=base_url, target=output, task_id=task_id)
+    plan = Plan(
+        dialect=options["dialect"],
+        base_url=options["base_url"],
+        target=output,
+        overwrite=options["overwrite"],
+        task_id=task_id,
+    )
 
     def work(session: Session, client: DashScope) -> Report:
-        check_writable(output)
-        task = session.pick_up(client)
+        task = _picked_up(session, client, plan)
         standing = session.look(task)
         if standing.phase is not Phase.SUCCEEDED:
             return report_of_standing(
@@ -192,16 +195,26 @@ def _what_to_make(options: Mapping[str, Any]) -> Wanted:
     return Wanted(model=options["model"], what=what, how=options["parameters"], endpoint=options["endpoint"])
 
 
+def _picked_up(session: Session, client: DashScope, plan: Plan) -> Task:
+    """Take up the task that was typed, once it is clear that what it made has a place."""
+    if plan.target is not None:
+        check_writable(plan.target)
+    task = session.pick_up(client)
+    if plan.target is not None and not plan.overwrite:
+        check_free(plan.target, task.id)
+    return task
+
+
 def _told(plan: Plan, standing: Standing) -> Report:
     """Report where a task stands, and how to get what it made."""
     report = report_of_standing(standing)
     if standing.phase is not Phase.SUCCEEDED or not (report.made.assets or report.made.raw):
         return report
-    target = replace(plan, target=plan.target or Path())
+    target = replace(plan, target=plan.target or ".")
     return report_of_standing(standing, next_command=target.command("download", standing.task_id))
 
 
-def _saved(session: Session, client: DashScope, made: Task | DirectOutcome, output: Path) -> Report:
+def _saved(session: Session, client: DashScope, made: Task | DirectOutcome, output: str) -> Report:
     files = session.save(client, made, output)
     if isinstance(made, DirectOutcome):
         return report_of_direct(made, files=files)

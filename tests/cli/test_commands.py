@@ -53,7 +53,7 @@ def test_wait_by_id_and_by_token(account: Account, capfd: Capture) -> None:
     accepted = here(capfd, "submit", *MAKE, "--json").object
     assert (accepted["outcome"], accepted["polls"], accepted["error"]) == ("accepted", 0, None)
     for known_by in (accepted["task_id"], accepted["resume_token"]):
-        waited = here(capfd, "wait", known_by, *SOON, "--json", "-o", "clips.mp4").object
+        waited = here(capfd, "wait", known_by, *SOON, "--json", "-o", "clips.mp4", "--overwrite").object
         assert (waited["task_id"], waited["outcome"]) == (accepted["task_id"], "succeeded")
         assert waited["video_url"].startswith("http")
         assert waited["file"] == "clips.mp4"

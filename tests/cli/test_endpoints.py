@@ -45,7 +45,11 @@ def test_a_partial_failure_is_seen_by_everyone(account: Account, capfd: Capture)
     )
     assert sorted(path.name for path in Path().iterdir()) == ["cat-1.png", "cat-2.png"]
     task_id = re.findall(r"  task (\S+)\n", ended.stdout)[0]
-    for words in (("wait", task_id, *SOON), ("status", task_id), ("download", task_id, "-o", "again.png")):
+    for words in (
+        ("wait", task_id, *SOON),
+        ("status", task_id),
+        ("download", task_id, "-o", "again.png", "--overwrite"),
+    ):
         assert here(capfd, *words).code == 8
         said = here(capfd, *words, "--json").object
         assert (said["outcome"], said["phase"], said["billing"]) == ("partly", "SUCCEEDED", "BILLED")
@@ -77,7 +81,7 @@ def test_a_result_that_comes_at_once_is_saved(account: Account, capfd: Capture, 
     assert ended.code == 0, ended
     assert re.fullmatch(r"✓ cat.png \([\d,]+ bytes\)\n  request \S+, no task · billed\n", ended.stdout)
     assert Path("cat.png").read_bytes()[:4] == PNG
-    said = here(capfd, *AT_ONCE, "-o", "cat.png", "--json").object
+    said = here(capfd, *AT_ONCE, "-o", "cat.png", "--overwrite", "--json").object
     assert (said["task_id"], said["phase"], said["billing"]) == (None, "SUCCEEDED", "BILLED")
     assert (said["outcome"], said["safe_to_submit_again"], said["file"]) == ("succeeded", "no", "cat.png")
     assert said["request_id"]

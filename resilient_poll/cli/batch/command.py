@@ -15,11 +15,11 @@ import click
 from click.core import ParameterSource
 
 from resilient_poll.cli.accidents import report_of_interruption, report_of_surprise
-from resilient_poll.cli.batch.jobs import Defaults, JobFile, open_source, read_jobs
+from resilient_poll.cli.batch.jobs import JOB_PLACEHOLDERS, Defaults, JobFile, open_source, read_jobs
 from resilient_poll.cli.batch.plan import Fate, Wishes, fates_of
 from resilient_poll.cli.batch.recording import Recorder, RecordingClient
 from resilient_poll.cli.batch.results import exit_code_of, summary_of
-from resilient_poll.cli.batch.state import Owner, StateFile, Step
+from resilient_poll.cli.batch.state import Entry, Owner, StateFile, Step
 from resilient_poll.cli.batch.view import BatchView
 from resilient_poll.cli.batch.work import BatchWork, Times
 from resilient_poll.cli.examples import epilog
@@ -34,7 +34,7 @@ from resilient_poll.cli.options import (
     wait_options,
 )
 from resilient_poll.cli.report import Report, report_of_error
-from resilient_poll.cli.saving import check_writable
+from resilient_poll.cli.saving import check_free, check_writable, is_folder
 from resilient_poll.cli.session import PROGRAM
 from resilient_poll.cli.streams import PatientConsole, emit, styled
 from resilient_poll.dashscope.limits import Limits
@@ -63,7 +63,9 @@ _pass_interrupts = click.make_pass_decorator(Interrupts)
 @endpoint_option()
 @output_option(
     default=".",
-    text="For lines that name none: a folder, or a template with {id}, {line}, {task_id}, {index}, {extension}.",
+    text="For lines that name none: a folder, in which results get the line's id, else the task's (clips/ is made if "
+    "need be); or a template with {id}, {line}, {task_id}, {index}, {extension}.",
+    placeholders=JOB_PLACEHOLDERS,
 )
 @click.option("--state", type=click.Path(), metavar="PATH", help="Where the state is kept. Default: FILE.state.jsonl.")
 @click.option(
@@ -148,13 +150,13 @@ class _Run:
                 model=options["model"],
                 parameters=options["parameters"] or {},
                 endpoint=options["endpoint"],
-                output=str(options["output"]),
+                output=options["output"],
             )
             jobs = read_jobs(self._file, source, defaults, client.dialect, client.check)
             with self._state_file(client) as state:
                 wishes = Wishes(resubmit_doubtful=options["resubmit_doubtful"], retry_failed=options["retry_failed"])
                 fates = fates_of(jobs.lines, state.entries, wishes, os.path.exists)
-                _check_targets(jobs, fates)
+                _check_targets(jobs, fates, overwrite=options["overwrite"])
                 labels = {line.key: line.label for line in jobs.lines}
                 view = BatchView(len(jobs.lines), labels, as_json=self._as_json)
                 self._view = view
@@ -167,7 +169,9 @@ class _Run:
                 times = Times(
                     submit_s=options["submit_timeout"], wait_s=options["timeout"], keep_going=options["keep_going"]
                 )
-                work = BatchWork(jobs, fates, state.entries, client, view, times)
+                may_replace = _may_replace(jobs, fates, state.entries, overwrite=options["overwrite"])
+                state.targets = {line.key: line.target for line in jobs.lines}
+                work = BatchWork(jobs, fates, state.entries, client, view, times, may_replace)
                 self.has_begun = True
                 with view:
                     signal_name = work.carry_out(interrupts)
@@ -223,19 +227,31 @@ def _left(state: StateFile, jobs: JobFile, view: BatchView) -> str:
     return f" ({said})" if left and said else ""
 
 
-def _check_targets(jobs: JobFile, fates: Mapping[str, Fate]) -> None:
-    """Refuse to pay for results that have nowhere to go; each folder is tried once."""
+def _may_replace(
+    jobs: JobFile, fates: Mapping[str, Fate], entries: Mapping[str, Entry], *, overwrite: bool
+) -> frozenset[str]:
+    """Return the keys of the jobs whose file, if it is there, is their own: an earlier run may have just saved it."""
+    return frozenset(
+        line.key
+        for line in jobs.lines
+        if overwrite or (fates[line.key] is not Fate.SEND and entries[line.key].target in {None, line.target})
+    )
+
+
+def _check_targets(jobs: JobFile, fates: Mapping[str, Fate], *, overwrite: bool) -> None:
+    """Refuse to pay for results that have nowhere to go, or would replace a file; each folder is tried once."""
     tried: set[str] = set()
     for line in jobs.lines:
         if fates[line.key] in {Fate.REPEAT, Fate.DOUBT}:
             continue
-        is_folder = os.path.isdir(line.target)  # noqa: PTH112  # Path.is_dir() raises on odd names
-        folder = line.target if is_folder else os.path.dirname(line.target)  # noqa: PTH120  # as above
-        if folder in tried and (is_folder or not os.path.lexists(line.target)):
-            continue
-        tried.add(folder)
+        where = line.folder or line.target
+        folder = where if is_folder(where) else os.path.dirname(where)  # noqa: PTH120  # as it was typed
         try:
-            check_writable(Path(line.target))
+            if folder not in tried or (line.folder is None and os.path.lexists(where)):
+                tried.add(folder)
+                check_writable(where)
+            if fates[line.key] is Fate.SEND and not overwrite:
+                check_free(line.target)
         except ConfigurationError as error:
             raise ConfigurationError(f"line {line.number} of {jobs.name!r}: {error}") from None
 

@@ -14,18 +14,20 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from resilient_poll.cli.saving import TASK_PLACEHOLDERS, is_folder, unknown_placeholder
 from resilient_poll.cli.session import is_synchronous
 from resilient_poll.dashscope.dialects import Dialect
 from resilient_poll.dashscope.endpoints import endpoint_for
 from resilient_poll.dashscope.many_core import Job
 from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain
 
-__all__ = ["Defaults", "JobFile", "Line", "open_source", "read_jobs"]
+__all__ = ["JOB_PLACEHOLDERS", "Defaults", "JobFile", "Line", "open_source", "read_jobs"]
 
 LONGEST_LINE_BYTES = 16 * 1024 * 1024
 """A request may hold an image of 10 MB, which is 13.4 MB as text; what is longer is no line of JSON."""
 LONGEST_ID = 200
 MOST_MISTAKES_TOLD = 50
+JOB_PLACEHOLDERS = ("{id}", "{line}", *TASK_PLACEHOLDERS)
 _WORDS = ("model", "input", "parameters", "endpoint", "id", "output")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
@@ -57,6 +59,7 @@ class Line:
         key: What it is called in the state: its id, or else its digest and its number among equal ones.
         digest: A hash of what it asks for.
         target: Where its results go: a file, a folder or a template.
+        folder: The folder that was named, if one was: it may have to be made.
         offset: Where it begins in the file.
         size: How many bytes it has.
     """
@@ -68,6 +71,7 @@ class Line:
     target: str
     offset: int
     size: int
+    folder: str | None = None
 
     @property
     def label(self) -> str:
@@ -240,20 +244,39 @@ class _Reader:
         else:
             self._equal[digest] = self._equal.get(digest, 0) + 1
             key = f"{digest}#{self._equal[digest]}"
-        target = self._target(wanted, number)
-        return Line(number=number, id=wanted.id, key=key, digest=digest, target=target, offset=offset, size=len(raw))
+        target, folder = self._target(wanted, number)
+        return Line(
+            number=number,
+            id=wanted.id,
+            key=key,
+            digest=digest,
+            target=target,
+            offset=offset,
+            size=len(raw),
+            folder=folder,
+        )
 
-    def _target(self, wanted: _Wanted, number: int) -> str:
+    def _target(self, wanted: _Wanted, number: int) -> tuple[str, str | None]:
+        """Return where the results go, and the folder if one was named."""
+        if unknown := unknown_placeholder(wanted.output, JOB_PLACEHOLDERS):
+            known = ", ".join(JOB_PLACEHOLDERS)
+            raise _Mistake(f"nothing is known to put in for {unknown} in {wanted.output!r}; there are {known}")
         name = str(number) if wanted.id is None else _UNSAFE.sub("_", wanted.id)
         target = wanted.output.replace("{id}", name).replace("{line}", str(number))
-        if "{task_id}" in target or os.path.isdir(target):  # noqa: PTH112  # Path.is_dir() raises on odd names
-            return target
+        folder = target if is_folder(target) else None
+        if folder is not None:
+            name = name.lstrip(".")
+            if wanted.id is None or not name or any(word in folder for word in TASK_PLACEHOLDERS):
+                return folder, folder
+            target = os.path.join(folder, f"{name}.{{extension}}")  # noqa: PTH118  # it may end in a separator
+        elif "{task_id}" in target:
+            return target, None
         if (other := self._of_target.setdefault(os.path.normpath(target), number)) != number:
             raise _Mistake(
                 f"its results would replace those of line {other} in {target!r}: name a folder, or put "
                 "{id}, {line} or {task_id} into the name"
             )
-        return target
+        return target, folder
 
 
 def _wanted(raw: bytes, defaults: Defaults) -> _Wanted:

@@ -64,6 +64,7 @@ class Entry:
         request_id: The service's id of the request that brought it.
         report: What was printed of it.
         exit_code: The exit code of that.
+        target: Where its results were to go when it was sent; None if that was not written down.
     """
 
     step: Step
@@ -76,6 +77,7 @@ class Entry:
     request_id: str | None = None
     report: Mapping[str, Any] | None = None
     exit_code: int | None = None
+    target: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,7 @@ class StateFile:
 
     Attributes:
         entries: What is known of each job, by its key.
+        targets: Where the results of each go, which is written down when it is sent.
 
     Raises:
         ConfigurationError: It is another's, is being written, or cannot be read or written; nothing was sent.
@@ -144,6 +147,7 @@ class StateFile:
     def __init__(self, path: Path, owner: Owner) -> None:
         self.path = path
         self.entries: dict[str, Entry] = {}
+        self.targets: Mapping[str, str] = {}
         self._lock = threading.Lock()
         self._size = 0
         self._descriptor = -1
@@ -183,6 +187,8 @@ class StateFile:
             StateLost: It cannot be written.
         """
         said = {"job": key, "step": step, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **values}
+        if step is Step.SUBMITTING:
+            said["target"] = self.targets.get(key)
         with self._lock:
             try:
                 self._append(said)
@@ -247,7 +253,7 @@ class StateFile:
         entry = self.entries[key]
         entry.step = step
         entry.at = str(said.get("at"))
-        for name in ("task_id", "resume_token", "result", "request_id", "report", "exit_code"):
+        for name in ("task_id", "resume_token", "result", "request_id", "report", "exit_code", "target"):
             if name in said:
                 setattr(entry, name, said[name])
 

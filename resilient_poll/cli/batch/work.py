@@ -5,9 +5,8 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 
 from resilient_poll.cli.accidents import report_of_surprise
@@ -20,7 +19,7 @@ from resilient_poll.cli.batch.view import BatchView
 from resilient_poll.cli.exit_codes import ExitCode
 from resilient_poll.cli.interrupts import Interrupted, Interrupts
 from resilient_poll.cli.report import Report, error_words, report_of_direct, report_of_error, report_of_standing
-from resilient_poll.cli.saving import save_direct, save_task
+from resilient_poll.cli.saving import IfThere, save_direct, save_task
 from resilient_poll.dashscope.many_core import Finished, Job
 from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.task import Task
@@ -69,6 +68,7 @@ class BatchWork:
         client: Sends.
         view: Shows.
         times: How long things may take.
+        may_replace: The keys of the jobs whose files may be replaced.
     """
 
     def __init__(
@@ -79,6 +79,7 @@ class BatchWork:
         client: RecordingClient,
         view: BatchView,
         times: Times,
+        may_replace: Collection[str],
     ) -> None:
         self._jobs = jobs
         self._fates = fates
@@ -87,6 +88,7 @@ class BatchWork:
         self._client = client
         self._view = view
         self._times = times
+        self._may_replace = may_replace
         self._lines = {line.key: line for line in jobs.lines}
         self._savers = _Savers(self._finish)
         self._unreadable: list[tuple[Line, ConfigurationError]] = []
@@ -186,14 +188,14 @@ class BatchWork:
         self._over(line, report)
 
     def _saved(self, line: Line, made: Finished[Task] | DirectOutcome) -> Report:
-        target = Path(line.target)
+        if_there = IfThere.REPLACE if line.key in self._may_replace else IfThere.BESIDE
         if isinstance(made, Finished) and isinstance(made.error, ResultAtOnce):
             made = made.error.outcome
         if isinstance(made, DirectOutcome):
-            return report_of_direct(made, files=save_direct(self._client, made, target))
+            return report_of_direct(made, files=save_direct(self._client, made, line.target, if_there))
         made.result()  # Raises what went wrong.
         assert made.task is not None  # noqa: S101  # it succeeded
-        return report_of_standing(made.task.standing, files=save_task(made.task, target))
+        return report_of_standing(made.task.standing, files=save_task(made.task, line.target, if_there))
 
     def _report_of_error(self, error: ResilientPollError, made: Finished[Task] | DirectOutcome) -> Report:
         if isinstance(made, Finished) and isinstance(made.error, ResultAtOnce):
