@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -40,7 +39,7 @@ from resilient_poll.ledger.entry import Entry
 from resilient_poll.ledger.errors import NotSaved
 from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.machine.commands import Done, DoneReason
-from resilient_poll.machine.floor import Floor
+from resilient_poll.machine.floor import Floor, TaskFloors
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Phase
 from resilient_poll.machine.lookup import Lookup
@@ -55,8 +54,6 @@ from resilient_poll.machine.task_record import TaskRecord
 __all__ = ["ClientCore", "Create"]
 
 PollerOrLookup = TypeVar("PollerOrLookup", Poller, Lookup)
-_MOST_TASK_FLOORS = 10_000
-"""Floors of tasks that nobody polls any more need not be kept; this many are some 2 MB."""
 
 
 _LONGEST_OWN_FLOOR_S = 120.0
@@ -92,11 +89,14 @@ class ClientCore:
     limits: Limits = field(default_factory=Limits)
     account: Account = field(init=False)
     books: Books | None = None
-    _task_floors: OrderedDict[str, Floor] = field(default_factory=OrderedDict)
+    _task_floors: TaskFloors = field(init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self.account = account_of(self.limits, self.settings.dialect, threading.RLock())
+        guard = threading.RLock()
+        self.account = account_of(self.limits, self.settings.dialect, guard)
+        self.create_floor.guard = self.query_floor.guard = guard
+        self._task_floors = TaskFloors(guard)
         self.account.create_floor, self.account.query_floor = self.create_floor, self.query_floor
 
     def publish(self, event: Event) -> None:
@@ -105,11 +105,7 @@ class ClientCore:
 
     def floor_of(self, task_id: str) -> Floor:
         """Return the earliest next query of a task, one for all who poll it through this client."""
-        floor = self._task_floors.setdefault(task_id, Floor())
-        self._task_floors.move_to_end(task_id)
-        if len(self._task_floors) > _MOST_TASK_FLOORS:
-            self._task_floors.popitem(last=False)
-        return floor
+        return self._task_floors.of(task_id)
 
     def new_create(
         self,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import OrderedDict
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 
-__all__ = ["Floor"]
+__all__ = ["Floor", "TaskFloors"]
 
 CROWD_GAP_S = 1.0
 """How far apart they go: the service's answer to the first is there before the second is sent."""
 CROWDED_S = 60.0
 """For how long after a throttle: a task's usual life, after which its slot is free again."""
+MOST_TASK_FLOORS = 10_000
+"""Floors of tasks that nobody polls any more need not be kept; this many are some 2 MB."""
 _SINCE_EVER = float("-inf")
 
 
@@ -23,19 +27,23 @@ class Floor:
     Attributes:
         not_before_s: The earliest next request, in monotonic seconds.
         crowded_until_s: Until when those who were told to stay away go one after the other.
+        guard: Held while it rises; a lock where threads share it, or of two that raise it the lower could win.
     """
 
     not_before_s: float = _SINCE_EVER
     crowded_until_s: float = _SINCE_EVER
+    guard: AbstractContextManager[object] = field(default_factory=nullcontext, repr=False, compare=False)
 
     def raise_to(self, at_s: float) -> None:
         """Raise the floor to an instant in monotonic seconds; a lower one changes nothing."""
-        self.not_before_s = max(self.not_before_s, at_s)
+        with self.guard:
+            self.not_before_s = max(self.not_before_s, at_s)
 
     def throttle_until(self, at_s: float) -> None:
         """Raise the floor because the service asked for it, and let those who wait go one after the other."""
-        self.raise_to(at_s)
-        self.crowded_until_s = max(self.crowded_until_s, at_s + CROWDED_S)
+        with self.guard:
+            self.raise_to(at_s)
+            self.crowded_until_s = max(self.crowded_until_s, at_s + CROWDED_S)
 
     def step_through(self, now_s: float) -> None:
         """Take one's turn: where many wait for the same instant, the others follow with a gap.
@@ -45,3 +53,24 @@ class Floor:
         """
         if now_s < self.crowded_until_s:
             self.raise_to(now_s + CROWD_GAP_S)
+
+
+class TaskFloors:
+    """The floors of single tasks, each one for all who poll it; those that were used last are kept.
+
+    Args:
+        guard: See :class:`Floor`.
+    """
+
+    def __init__(self, guard: AbstractContextManager[object]) -> None:
+        self._guard = guard
+        self._floors: OrderedDict[str, Floor] = OrderedDict()
+
+    def of(self, task_id: str) -> Floor:
+        """Return a task's floor."""
+        with self._guard:
+            floor = self._floors.setdefault(task_id, Floor(guard=self._guard))
+            self._floors.move_to_end(task_id)
+            if len(self._floors) > MOST_TASK_FLOORS:
+                self._floors.popitem(last=False)
+        return floor
