@@ -37,12 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _open_standard_streams() -> None:
-    """Lead what is closed to nowhere: else the next connection becomes stdout, and gets what is printed there."""
+    """Lead what is closed to nowhere: else the next connection becomes stdout, and gets what is printed there.
+
+    A stdout that was closed cannot be written: a result that goes nowhere is not one that was printed.
+    """
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)
         except OSError:
-            opened = os.open(os.devnull, os.O_RDWR)
+            opened = os.open(os.devnull, os.O_RDONLY if name == "stdout" else os.O_RDWR)
             if opened != descriptor:
                 os.dup2(opened, descriptor)
                 os.close(opened)

@@ -15,7 +15,7 @@ from resilient_poll.cli.exit_codes import ExitCode, exit_code_help
 from resilient_poll.cli.interrupts import Interrupts
 from resilient_poll.cli.report import makes_nothing, report_of_error
 from resilient_poll.cli.session import PROGRAM
-from resilient_poll.cli.streams import emit, give_up_on, write_any_character
+from resilient_poll.cli.streams import emit, give_up_on, say_stdout_trouble, trouble_of, write_any_character
 from resilient_poll.errors import ConfigurationError
 
 __all__ = ["cli", "run"]
@@ -44,9 +44,9 @@ def run(arguments: list[str], interrupts: Interrupts) -> int:
         report = cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False, obj=interrupts)
     except click.ClickException as error:
         return _usage(error, arguments, as_json="--json" in arguments)
-    except OSError:
+    except OSError as error:
         give_up_on(sys.stdout)  # Only a help or a version that cannot be written; reports look after themselves.
-        return int(ExitCode.OTHER)
+        return say_stdout_trouble(trouble_of(error), int(ExitCode.OTHER))
     # --help and --version end with a number.
     return report if isinstance(report, int) else int(ExitCode.SUCCEEDED)
 

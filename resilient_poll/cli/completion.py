@@ -10,7 +10,7 @@ from click.shell_completion import ShellComplete, get_completion_class
 from resilient_poll.cli.examples import epilog
 from resilient_poll.cli.exit_codes import ExitCode
 from resilient_poll.cli.session import PROGRAM
-from resilient_poll.cli.streams import print_lines
+from resilient_poll.cli.streams import print_lines, say_stdout_trouble
 
 __all__ = ["completion", "is_asked_by_a_shell"]
 
@@ -36,5 +36,4 @@ def completion(context: click.Context, shell: str) -> int:
     assert kind is not None  # noqa: S101  # click has all three
     # Not bash's own method: that one asks which bash there is, which need not be the one that reads this.
     script = ShellComplete.source(kind(context.find_root().command, {}, PROGRAM, _VARIABLE))
-    print_lines(script.rstrip().splitlines())
-    return int(ExitCode.SUCCEEDED)
+    return say_stdout_trouble(print_lines(script.rstrip().splitlines()), int(ExitCode.SUCCEEDED))

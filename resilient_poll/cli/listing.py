@@ -22,7 +22,7 @@ from resilient_poll.cli.options import connection_options_with
 from resilient_poll.cli.progress import STATUS_STYLES
 from resilient_poll.cli.report import Report, printable
 from resilient_poll.cli.session import Plan, Session
-from resilient_poll.cli.streams import PatientConsole, emit, print_lines
+from resilient_poll.cli.streams import PatientConsole, emit, print_lines, say_stdout_trouble
 from resilient_poll.dashscope.client import DashScope
 from resilient_poll.dashscope.listing import ListedTask
 from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain
@@ -100,6 +100,7 @@ def list_tasks(
     if since is not None and until is None:
         until = datetime.now(UTC)
     rows: list[ListedTask] = []
+    stdout_trouble: list[str] = []
 
     def work(session: Session, client: DashScope) -> Report:
         if not remote:
@@ -113,7 +114,8 @@ def list_tasks(
         for task in islice(found, limit):
             rows.append(task)
             if as_json:
-                print_lines([json.dumps(_as_json(task))])
+                trouble = print_lines([json.dumps(_as_json(task))])
+                stdout_trouble.extend([trouble] if trouble else [])
         count = f"{len(rows)} task{'' if len(rows) == 1 else 's'}"
         more = " (there may be more: --limit)" if len(rows) == limit else ""
         return Report(
@@ -126,11 +128,11 @@ def list_tasks(
     report = Session.perform(plan, interrupts, work)
     if as_json:
         # Each row is printed already; what went wrong is one more line, and told by its "error".
-        return emit(report, as_json=True) if report.error is not None else int(report.exit_code)
-    if rows:
-        # Also when a page did not come: what was heard is shown.
-        _print_table(rows)
-    return emit(report, as_json=False)
+        code = emit(report, as_json=True) if report.error is not None else int(report.exit_code)
+        return say_stdout_trouble(stdout_trouble[0] if stdout_trouble else None, code)
+    # Also when a page did not come: what was heard is shown.
+    trouble = _print_table(rows) if rows else None
+    return say_stdout_trouble(trouble, emit(report, as_json=False))
 
 
 def _as_json(task: ListedTask) -> dict[str, Any]:
@@ -145,11 +147,13 @@ def _as_json(task: ListedTask) -> dict[str, Any]:
     }
 
 
-def _print_table(rows: Iterable[ListedTask]) -> None:
+def _print_table(rows: Iterable[ListedTask]) -> str | None:
     console = PatientConsole(stderr=False)
     if not sys.stdout.isatty():
         console.width = WIDEST_LINE
     console.print(table_of(rows, datetime.now(UTC), console.width))
+    console.file.flush()
+    return console.trouble
 
 
 def table_of(rows: Iterable[ListedTask], now: datetime, width: int) -> Table:

@@ -9,9 +9,20 @@ from typing import IO, Any, TextIO, cast
 from rich.console import Console
 from rich.text import Text
 
+from resilient_poll.cli.exit_codes import ExitCode
 from resilient_poll.cli.report import Report, printable
 
-__all__ = ["PatientConsole", "emit", "give_up_on", "print_lines", "print_report", "styled", "write_any_character"]
+__all__ = [
+    "PatientConsole",
+    "emit",
+    "give_up_on",
+    "print_lines",
+    "print_report",
+    "say_stdout_trouble",
+    "styled",
+    "trouble_of",
+    "write_any_character",
+]
 
 SMALLEST_WIDTH = 20
 """rich prints nothing at all on a terminal whose width it takes for 0."""
@@ -24,6 +35,7 @@ class _PatientStream:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self.trouble: str | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -32,7 +44,8 @@ class _PatientStream:
         """Write, somewhere."""
         try:
             return self._stream.write(text)
-        except OSError:
+        except OSError as error:
+            self.trouble = self.trouble or trouble_of(error)
             give_up_on(self._stream)
             return len(text)
 
@@ -40,7 +53,8 @@ class _PatientStream:
         """Flush, if there is anywhere to."""
         try:
             self._stream.flush()
-        except OSError:
+        except OSError as error:
+            self.trouble = self.trouble or trouble_of(error)
             give_up_on(self._stream)
 
 
@@ -52,10 +66,15 @@ class PatientConsole(Console):
     """
 
     def __init__(self, *, stderr: bool) -> None:
-        stream = _PatientStream(sys.stderr if stderr else sys.stdout)
-        super().__init__(file=cast(IO[str], stream), highlight=False)
+        self._patient = _PatientStream(sys.stderr if stderr else sys.stdout)
+        super().__init__(file=cast(IO[str], self._patient), highlight=False)
         if self.width < SMALLEST_WIDTH:
             self.width = SMALLEST_WIDTH
+
+    @property
+    def trouble(self) -> str | None:
+        """Why it could not be written, if that happened and nobody just left."""
+        return self._patient.trouble
 
 
 def write_any_character() -> None:
@@ -66,23 +85,52 @@ def write_any_character() -> None:
             reconfigure(errors="backslashreplace")
 
 
+def trouble_of(error: OSError) -> str | None:
+    """Return why stdout takes nothing more, or None if its reader just left: that is the reader's own affair."""
+    return None if isinstance(error, BrokenPipeError) else error.strerror or type(error).__name__
+
+
+def say_stdout_trouble(trouble: str | None, code: int) -> int:
+    """Say on stderr that a result could not be printed, and return the exit code: that of a success it is not.
+
+    Args:
+        trouble: Why; None if it could be.
+        code: The exit code otherwise.
+    """
+    if trouble is None:
+        return code
+    PatientConsole(stderr=True).print(styled(f"✗ stdout: {trouble}; what was to be printed is lost"), soft_wrap=True)
+    return int(ExitCode.OTHER) if code == ExitCode.SUCCEEDED else code
+
+
 def emit(report: Report, *, as_json: bool) -> int:
-    """Print a report, and return its exit code."""
-    print_report(report, as_json=as_json)
-    return int(report.exit_code)
+    """Print a report, and return its exit code; where stdout takes nothing, that of a success is 1."""
+    trouble = print_report(report, as_json=as_json)
+    return int(ExitCode.OTHER if trouble and report.exit_code is ExitCode.SUCCEEDED else report.exit_code)
 
 
-def print_lines(lines: list[str]) -> None:
-    """Print lines on stdout at once; if nobody takes them, that changes nothing else."""
+def print_lines(lines: list[str]) -> str | None:
+    """Print lines on stdout at once.
+
+    Returns:
+        Why nobody takes them, which changes nothing else; None also if their reader just left.
+    """
     try:
         sys.stdout.writelines(f"{line}\n" for line in lines)
         sys.stdout.flush()
-    except OSError:
+    except OSError as error:
         give_up_on(sys.stdout)
+        return trouble_of(error)
+    return None
 
 
-def print_report(report: Report, *, as_json: bool) -> None:
-    """Print a report: one JSON object on stdout, or its lines on both streams."""
+def print_report(report: Report, *, as_json: bool) -> str | None:
+    """Print a report: one JSON object on stdout, or its lines on both streams.
+
+    Returns:
+        Why stdout takes nothing; None also if its reader just left.
+    """
+    trouble: str | None = None
     notes = list(report.notes)
     lines = [report.as_json()] if as_json else [printable(line) for line in report.result]
     if as_json:
@@ -91,11 +139,21 @@ def print_report(report: Report, *, as_json: bool) -> None:
         _print_result(lines, as_json=as_json)
     except OSError as error:
         give_up_on(sys.stdout)
-        task_id = report.task_id if report.standing is None else report.standing.task_id
-        notes.insert(0, f"✗ stdout: {error.strerror}; the result was task {task_id} ({report.outcome})")
+        trouble = trouble_of(error)
+        notes.insert(0, f"✗ stdout: {error.strerror}; the result was {_named(report)} ({report.outcome})")
     console = PatientConsole(stderr=True)
     for line in notes:
         console.print(styled(printable(line)), soft_wrap=True)
+    return trouble
+
+
+def _named(report: Report) -> str:
+    """Return what is left of a result that could not be printed: its task, its files, else where it can be fetched."""
+    task_id = report.task_id if report.standing is None else report.standing.task_id
+    if task_id is not None:
+        return f"task {task_id}"
+    kept = [str(file) for file in report.files] or report.made.urls
+    return ", ".join(kept) or f"without a task, request {report.request_id or 'without an id'}"
 
 
 def _print_result(lines: list[str], *, as_json: bool) -> None:

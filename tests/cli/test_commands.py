@@ -228,26 +228,27 @@ def test_results_do_not_depend_on_the_width(
 
 @pytest.mark.parametrize("more", [(), ("--json",)])
 def test_a_stdout_that_cannot_be_written_loses_no_id(account: Account, more: tuple[str, ...]) -> None:
-    """If stdout takes nothing, the id goes to stderr, nothing traces, and the exit code is of what happened."""
+    """If stdout takes nothing, the id goes to stderr, nothing traces, and it is no success."""
     account.open("at-once")
     Path("empty").touch()
     with Path("empty").open("rb") as unwritable:
         done = subprocess.run(  # noqa: S603  # our own command
             command("submit", *MAKE, *more), stdout=unwritable, stderr=subprocess.PIPE, text=True, check=False
         )
-    assert done.returncode == 0
+    assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert re.search(r"✗ stdout: .*; the result was task [0-9a-f-]{36} \(accepted\)\n", done.stderr)
 
 
 def test_a_help_that_cannot_be_written_is_no_traceback(tmp_path: Path) -> None:
-    """A help whose stdout takes nothing ends with a code of the table, and quietly."""
+    """A help whose stdout takes nothing ends with a code of the table, and with a sentence."""
     (tmp_path / "empty").touch()
     with (tmp_path / "empty").open("rb") as unwritable:
         done = subprocess.run(  # noqa: S603  # our own command
             command("--help"), stdout=unwritable, stderr=subprocess.PIPE, text=True, check=False
         )
-    assert (done.returncode, done.stderr) == (1, "")
+    said = "✗ stdout: Bad file descriptor; what was to be printed is lost\n"
+    assert (done.returncode, done.stderr) == (1, said)
 
 
 def test_a_stderr_that_cannot_be_written_ends_no_wait(account: Account, capfd: Capture) -> None:

@@ -16,7 +16,7 @@ from click.core import ParameterSource
 
 from resilient_poll.cli.accidents import report_of_interruption, report_of_surprise
 from resilient_poll.cli.batch.jobs import JOB_PLACEHOLDERS, Defaults, JobFile, open_source, read_jobs
-from resilient_poll.cli.batch.plan import Fate, Wishes, fates_of
+from resilient_poll.cli.batch.plan import Fate, Wishes, fates_of, note_on_strangers
 from resilient_poll.cli.batch.recording import Recorder, RecordingClient
 from resilient_poll.cli.batch.results import exit_code_of, summary_of
 from resilient_poll.cli.batch.state import Entry, Owner, StateFile, Step
@@ -95,7 +95,9 @@ def batch(interrupts: Interrupts, /, file: str, as_json: bool, **options: Any) -
     """Make everything that a file asks for, one JSON object a line.
 
     A line is {"input": {...}} with "model", "parameters", "endpoint", "id" and "output" if
-    the options do not say it for all. FILE may be - for standard input, with --state.
+    the options do not say it for all. A line without "id" is known by what it asks for, to
+    which --model, --parameters and --endpoint belong: change one, and it is a new job.
+    FILE may be - for standard input, with --state.
     Results go to stdout as JSON lines, in order of completion.
 
     What was sent, accepted and saved is kept in the state file. Run it again, after a crash
@@ -160,6 +162,8 @@ class _Run:
                 labels = {line.key: line.label for line in jobs.lines}
                 view = BatchView(len(jobs.lines), labels, as_json=self._as_json)
                 self._view = view
+                if (note := note_on_strangers(jobs.lines, state.entries, fates)) is not None:
+                    view.tell(note)
                 known = {
                     key: str(state.entries[key].task_id)
                     for key, fate in fates.items()
@@ -209,6 +213,11 @@ def _ended(view: BatchView, total: int, left: str, signal_name: str | None, trou
     elif trouble is not None and code not in {ExitCode.IN_DOUBT, ExitCode.STILL_GOING}:
         code = ExitCode.OTHER
     console = PatientConsole(stderr=True)
+    if (stdout_trouble := view.stdout_trouble) is not None:
+        said = f"✗ stdout: {stdout_trouble}; not all results were printed: they are in the state file, run it again"
+        console.print(styled(said), soft_wrap=True)
+        if code is ExitCode.SUCCEEDED:
+            code, is_unfinished = ExitCode.OTHER, True
     head = "✓" if code is ExitCode.SUCCEEDED else "…" if is_unfinished else "!"
     why = f"interrupted ({signal_name}); " if signal_name else ""
     console.print(styled(f"{head} {why}{summary_of(codes, total)}{left}"), soft_wrap=True)

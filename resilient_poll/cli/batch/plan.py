@@ -10,7 +10,7 @@ from resilient_poll.cli.batch.jobs import Line
 from resilient_poll.cli.batch.state import Entry, Step
 from resilient_poll.errors import ConfigurationError
 
-__all__ = ["Fate", "Wishes", "fates_of"]
+__all__ = ["Fate", "Wishes", "fates_of", "note_on_strangers"]
 
 MOST_TOLD = 20
 
@@ -77,6 +77,26 @@ def fates_of(
     if complaints:
         raise _refused(complaints)
     return fates
+
+
+def note_on_strangers(lines: Iterable[Line], entries: Mapping[str, Entry], fates: Mapping[str, Fate]) -> str | None:
+    """Return what to say where lines may be taken for new ones only because their options have changed, or None.
+
+    Args:
+        lines: The file's jobs.
+        entries: What an earlier run left.
+        fates: What is done with each job.
+    """
+    gone = sum(key not in fates and not key.startswith("id:") and not _is_free(entry) for key, entry in entries.items())
+    new = sum(line.id is None and line.key not in entries and fates[line.key] is Fate.SEND for line in lines)
+    if not gone or not new:
+        return None
+    were = "job of an earlier run is" if gone == 1 else "jobs of an earlier run are"
+    are = "line is new" if new == 1 else "lines are new"
+    return (
+        f"! {gone} {were} not among these lines; {new} {are} and will be paid. "
+        'Give lines an "id" to tell them apart from changed options'
+    )
 
 
 _OPEN = frozenset({Step.SUBMITTING, Step.ACCEPTED, Step.ANSWERED})

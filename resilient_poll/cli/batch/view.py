@@ -82,6 +82,8 @@ class BatchView:
         self._said = ("", -PLAIN_EVERY_S)
         self._lock = threading.Lock()
         self._printing = threading.Lock()
+        self.stdout_trouble: str | None = None
+        """Why stdout took nothing more, if that happened and nobody just left."""
         self._is_for_people = not as_json and _is_terminal_stdout()
         # rich also calls a log file with FORCE_COLOR a terminal; an animation in one is noise.
         is_terminal = self._console.file.isatty() and not self._console.is_dumb_terminal
@@ -150,14 +152,18 @@ class BatchView:
         # Not under the lock that drawing takes: whoever prints waits for whoever draws.
         with self._printing:
             if not self._is_for_people:
-                print_lines([result.as_json()])
+                self._print(result.as_json())
             elif self._live is None:
-                print_lines([result.for_people()])
+                self._print(result.for_people())
             if (self._is_for_people and self._live is not None) or (
                 not self._is_for_people and result.exit_code in _BAD
             ):
                 self._console.print(styled(result.for_people()), soft_wrap=True)
         self._say_counts()
+
+    def _print(self, line: str) -> None:
+        trouble = print_lines([line])
+        self.stdout_trouble = self.stdout_trouble or trouble
 
     def tell(self, line: str) -> None:
         """Leave a line on stderr for good."""
