@@ -98,13 +98,12 @@ class Task(TaskCore):
             StillGoing: The service did not answer in the time of one attempt.
             PollRefused: The service refuses to say.
         """
-        self._begin_refresh()
         machine, done = self._in_turn(), None
-        with self._saying_how_to_resume():
+        with self._looking_once(), self._saying_how_to_resume():
             while done is None and not self._poller.was_answered:
                 done = step(machine, self._ask, self._clock, self._core.publish)
-        self._hand_over()
-        return self._conclude_refresh(done)
+            self._hand_over()
+            return self._conclude_refresh(done)
 
     def cancel(self) -> Standing:
         """Ask the service to cancel the task, then ask where it stands.

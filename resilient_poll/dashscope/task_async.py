@@ -83,13 +83,12 @@ class AsyncTask(TaskCore):
 
     async def refresh(self) -> Standing:
         """Ask once where the task stands; see :meth:`.Task.refresh`."""
-        self._begin_refresh()
         machine, done = self._in_turn(), None
-        with self._saying_how_to_resume():
+        with self._looking_once(), self._saying_how_to_resume():
             while done is None and not self._poller.was_answered:
                 done = await step(machine, self._ask, self._clock, self._core.publish)
-        await self._hand_over()
-        return self._conclude_refresh(done)
+            await self._hand_over()
+            return self._conclude_refresh(done)
 
     async def cancel(self) -> Standing:
         """Ask the service to cancel the task, then ask where it stands; see :meth:`.Task.cancel`."""

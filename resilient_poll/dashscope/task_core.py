@@ -162,11 +162,17 @@ class TaskCore:
         self._last_trouble, self._refusal = None, None
         self._poller.begin_wait(policy, now, look=look)
 
-    def _begin_refresh(self) -> None:
-        # One look, now: the floors hold, the schedule does not.
-        policy = self._core.wait_policy
+    @contextmanager
+    def _looking_once(self) -> Generator[None, None, None]:
+        """Look once, now: the floors hold, the schedule does not. A wait that is going on then goes on as it was."""
+        policy, poller = self._core.wait_policy, self._poller
+        kept = self._began, self._last_trouble, self._refusal, poller._policy, poller._wait  # noqa: SLF001  # given back
         schedule = Fixed(policy.minimum_interval_s, first_s=0.0)
         self._begin(replace(policy, timeout_s=policy.attempt_timeout_s, schedule=schedule), look=True)
+        try:
+            yield
+        finally:
+            self._began, self._last_trouble, self._refusal, poller._policy, poller._wait = kept  # noqa: SLF001  # as above
 
     def _collector(self) -> tuple[list[Event], Callable[[Event], None]]:
         """Return a list that fills with the changes of the task, and what fills it."""
@@ -202,6 +208,8 @@ class TaskCore:
         )
 
     def _query(self) -> HttpRequest:
+        # Others who poll it stay away from now on, not only once it is answered.
+        self._core.floor_of(self.id).raise_to(self._now().monotonic_s + self._core.wait_policy.minimum_interval_s)
         return requests.query_request(self._core.settings, self.id)
 
     def _understand(self, what: Answer | ExchangeFailed) -> Observation:

@@ -406,3 +406,23 @@ def test_a_result_in_the_place_of_a_task_is_of_its_endpoint(colour: str) -> None
     (finished,) = run_in(colour, main)
     assert isinstance(finished.error, ResultAtOnce)
     assert finished.error.outcome.extension == "png"
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_a_job_that_cannot_be_read_is_its_own_failure(colour: str) -> None:
+    """A mapping that breaks while it is read is that job's error, and the others are made."""
+
+    class Broken(dict[str, Any]):
+        def keys(self) -> Any:
+            raise ZeroDivisionError
+
+        def items(self) -> Any:
+            raise ZeroDivisionError
+
+    world = ManyWorld()
+    finished = world.all_of(colour, [*jobs(2), Job(MODEL, Broken(prompt="a cat"), label="broken")])
+    assert {one.label: type(one.error) for one in finished} == {
+        "job 0": type(None),
+        "job 1": type(None),
+        "broken": ZeroDivisionError,
+    }

@@ -6,17 +6,23 @@ import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
+import anyio
 import httpx
 import pytest
+import trio
+import trio.testing
 
 from resilient_poll import (
     AsyncDashScope,
+    AsyncTask,
     Billing,
     CancelRefused,
     ConfigurationError,
     DashScope,
+    Fixed,
     Phase,
     PollRefused,
     ResultUnreadable,
@@ -25,9 +31,11 @@ from resilient_poll import (
     StillUnknown,
     TaskError,
     TaskFailed,
+    WaitPolicy,
 )
 from resilient_poll.drive.clocks import VirtualClock
 from tests.support.colours import COLOURS, got, run_in
+from tests.support.many_world import INPUT, MODEL, ManyWorld
 
 ID = "11111111-2222-3333-4444-555555555555"
 in_each_colour = pytest.mark.parametrize("colour", COLOURS)
@@ -368,3 +376,76 @@ def test_a_closed_client_says_so(colour: str) -> None:
             await got(task.wait())
 
     run_in(colour, main)
+
+
+@in_each_colour
+def test_a_refresh_inside_a_wait_leaves_the_wait_as_it_was(colour: str) -> None:
+    """Whoever refreshes a task while its updates are watched gets them all the same, until the time asked for."""
+    world = ManyWorld(["PENDING 5s -> RUNNING 60s -> SUCCEEDED"])
+
+    async def main() -> tuple[float, int]:
+        client = world.client(is_async=colour != "sync")
+        task = await got(client.submit(MODEL, INPUT))
+        updates = task.updates(timeout=200)
+        if colour == "sync":
+            for _ in updates:
+                task.refresh()
+        else:
+            async for _ in updates:
+                await task.refresh()
+        await got(client.close())
+        return world.now_s, task.outcome.polls
+
+    ended_s, polls = run_in(colour, main)
+    assert 65 <= ended_s <= 69
+    assert polls <= 30, "it is asked about as often as before"
+
+
+def test_a_refresh_of_one_in_a_batch_leaves_its_wait_as_it_was() -> None:
+    """A task that is refreshed between two results of its batch is waited for until the batch's own time."""
+    world = ManyWorld(["RUNNING 5s -> SUCCEEDED", "RUNNING 60s -> SUCCEEDED"])
+    with world.client() as client:
+        first, second = client.submit(MODEL, INPUT), client.submit(MODEL, INPUT)
+        finished = []
+        for one in client.as_completed([first, second], timeout=200):
+            finished.append((one.task, one.error))
+            second.refresh()
+    assert finished == [(first, None), (second, None)]
+
+
+def test_all_who_poll_one_task_keep_its_floor_together() -> None:
+    """Several waits for one task at the same time ask no more than twice a second, all of them together."""
+    asked_s: list[float] = []
+
+    async def main() -> None:
+        def answer(request: httpx.Request) -> httpx.Response:  # noqa: ARG001  # whatever is asked
+            asked_s.append(anyio.current_time())
+            return status("RUNNING")
+
+        class Slow(httpx.AsyncBaseTransport):
+            async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+                reply = answer(request)
+                await anyio.sleep(0.2)  # virtual: trio's mock clock
+                return reply
+
+        async with (
+            httpx.AsyncClient(transport=Slow()) as http_client,
+            AsyncDashScope(
+                dialect="dashscope",
+                api_key="sk-test",
+                base_url="http://api.test/v1",
+                http_client=http_client,
+                wait_policy=WaitPolicy(schedule=Fixed(0.0), timeout_s=10.0),
+            ) as client,
+            anyio.create_task_group() as group,
+        ):
+            for _ in range(3):
+                group.start_soon(wait_for, client.task(ID))
+
+    async def wait_for(task: AsyncTask) -> None:
+        with pytest.raises(StillRunning):
+            await task.wait()
+
+    trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+    assert len(asked_s) >= 10
+    assert min(second - first for first, second in pairwise(asked_s)) >= 0.5
