@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
@@ -412,15 +412,18 @@ def test_a_result_in_the_place_of_a_task_is_of_its_endpoint(colour: str) -> None
 def test_a_job_that_cannot_be_read_is_its_own_failure(colour: str) -> None:
     """A mapping that breaks while it is read is that job's error, and the others are made."""
 
-    class Broken(dict[str, Any]):
-        def keys(self) -> Any:
+    class Broken(Mapping[str, Any]):
+        def __getitem__(self, key: str) -> Any:
             raise ZeroDivisionError
 
-        def items(self) -> Any:
+        def __iter__(self) -> Iterator[str]:
             raise ZeroDivisionError
+
+        def __len__(self) -> int:
+            return 1
 
     world = ManyWorld()
-    finished = world.all_of(colour, [*jobs(2), Job(MODEL, Broken(prompt="a cat"), label="broken")])
+    finished = world.all_of(colour, [*jobs(2), Job(MODEL, Broken(), label="broken")])
     assert {one.label: type(one.error) for one in finished} == {
         "job 0": type(None),
         "job 1": type(None),
