@@ -38,12 +38,20 @@ def _seconds(_context: click.Context, _option: click.Parameter, value: float) ->
     return value
 
 
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise click.BadParameter(f"{next(name for name in names if names.count(name) > 1)!a} is there twice")
+    return found
+
+
 def json_object(_context: click.Context, _option: click.Parameter, value: str | None) -> dict[str, Any] | None:
     """Accept a JSON object."""
     if value is None:
         return None
     try:
-        found = json.loads(value)
+        found = json.loads(value, object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError) as error:
         raise click.BadParameter(f"this is no JSON: {error}") from None
     if not isinstance(found, dict):

@@ -230,7 +230,13 @@ def report_of_direct(outcome: DirectOutcome, *, files: tuple[Path, ...] = (), pr
 
 
 def report_of_error(
-    error: ResilientPollError, *, task_id: str | None, creates: bool, next_command: str | None
+    error: ResilientPollError,
+    *,
+    task_id: str | None,
+    creates: bool,
+    next_command: str | None,
+    verdict: tuple[ExitCode, str] | None = None,
+    aside: str | None = None,
 ) -> Report:
     """Report what an error says.
 
@@ -239,8 +245,10 @@ def report_of_error(
         task_id: The task that the command is about, where the error does not name one.
         creates: Whether the command would have made a task.
         next_command: What to type next, if anything helps.
+        verdict: Exit code and outcome, where they do not follow from the error.
+        aside: A sentence that the command knows better than the error.
     """
-    code, outcome = verdict_on_error(error)
+    code, outcome = verdict or verdict_on_error(error)
     safe, phase, billing = error.safe_to_submit_again, None, None
     match error:
         case TaskError():
@@ -254,7 +262,7 @@ def report_of_error(
         case _:
             # The mistake is in how an existing task was asked about; that task is no less there.
             safe = SafeToSubmitAgain.NO
-    text = _without_token(error)
+    text = " ".join(filter(None, (_for_the_shell(error), aside)))
     standing = error.standing if isinstance(error, TaskError) else None
     return Report(
         exit_code=code,
@@ -295,6 +303,16 @@ def printable(text: str) -> str:
 _MARKS: Mapping[ExitCode, str] = MappingProxyType(
     {ExitCode.SUCCEEDED: "✓", ExitCode.STILL_GOING: "…", ExitCode.PARTLY: "!"}
 )
+
+
+_OPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        " or pass api_key": "",
+        ": pass dialect, or set": ": give --dialect, or set",
+        "start must be before end, ": "--since must be before --until, ",
+    }
+)
+"""What errors of the library call arguments, and what that is at the command line."""
 
 
 def _safe_to_submit_again(standing: Standing) -> SafeToSubmitAgain:
@@ -360,10 +378,14 @@ def _trouble_of(
     )
 
 
-def _without_token(error: ResilientPollError) -> str:
+def _for_the_shell(error: ResilientPollError) -> str:
+    """Return an error's text for whoever typed options and passed no arguments."""
     # The token is six hundred characters; people get the command to type instead, machines their own field.
     token = error.resume_token if isinstance(error, TaskError) else None
-    return str(error).replace(f" [resume token {token}]", "")
+    text = str(error).replace(f" [resume token {token}]", "")
+    for argument, option in _OPTIONS.items():
+        text = text.replace(argument, option)
+    return text
 
 
 def next_lines(next_command: str | None) -> tuple[str, ...]:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-import shlex
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Self
 
 from resilient_poll.cli.accidents import report_of_interruption, report_of_surprise
 from resilient_poll.cli.exit_codes import ExitCode, verdict_on_phase
 from resilient_poll.cli.interrupts import Interrupted, Interrupts
+from resilient_poll.cli.plan import PROGRAM, Plan, Wanted
 from resilient_poll.cli.progress import HELD_RESULT, LISTING, Progress
 from resilient_poll.cli.report import Report, report_of_direct, report_of_error
 from resilient_poll.cli.saving import IfThere, save_direct, save_task
+from resilient_poll.cli.watched_client import WatchedClient
 from resilient_poll.dashscope.client import DashScope
 from resilient_poll.dashscope.endpoints import ENDPOINTS
 from resilient_poll.dashscope.listing import ListedTask
@@ -31,6 +31,7 @@ from resilient_poll.errors import (
     ResultAtOnce,
     Standing,
     StillGoing,
+    SubmitInDoubt,
     TaskError,
 )
 from resilient_poll.events import Event
@@ -39,59 +40,6 @@ from resilient_poll.machine.policy import WaitPolicy
 from resilient_poll.machine.schedules import Fixed
 
 __all__ = ["PROGRAM", "Plan", "Session", "Wanted", "connect", "is_synchronous"]
-
-PROGRAM = "resilient-poll"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What the options say, as far as every command needs it.
-
-    Attributes:
-        dialect: The dialect's name, or None to infer it.
-        base_url: Where the service is, or None for the environment's or the dialect's own.
-        interval_s: The pause between polls.
-        target: Where the results go.
-        overwrite: Whether they may replace files that are there.
-        task_id: The id or token that was typed, for commands about a task that exists.
-        creates: Whether the command would make something.
-    """
-
-    dialect: str | None
-    base_url: str | None
-    interval_s: float | None = None
-    target: str | None = None
-    overwrite: bool = False
-    task_id: str | None = None
-    creates: bool = False
-
-    def command(self, verb: str, task_id: str) -> str:
-        """Return what to type to do something about a task, under the same options."""
-        words = [PROGRAM, verb, task_id]
-        if self.target is not None and verb in {"wait", "download"}:
-            words += ["-o", self.target, *(["--overwrite"] if self.overwrite else [])]
-        if self.dialect is not None:
-            words += ["--dialect", self.dialect]
-        if self.base_url is not None:
-            words += ["--base-url", self.base_url]
-        return shlex.join(words)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What is to be made.
-
-    Attributes:
-        model: The model's name.
-        what: What to make, in the service's words.
-        how: How to make it.
-        endpoint: Where.
-    """
-
-    model: str
-    what: Mapping[str, Any]
-    how: Mapping[str, Any] | None
-    endpoint: str
 
 
 class _Stage(Enum):
@@ -118,6 +66,7 @@ class Session:
         self._stage = _Stage.NOTHING_SENT
         self._task: Task | None = None
         self._direct: DirectOutcome | None = None
+        self._client: WatchedClient | None = None
         self._task_id = plan.task_id
         interrupts.on_deferred = self._progress.on_deferred
 
@@ -155,7 +104,7 @@ class Session:
                 f"the endpoint {wanted.endpoint!r} answers with the result itself and makes no task: use run; "
                 "nothing was sent"
             )
-        self._progress.begin("submitting")
+        self._tell_on_create("submitting")
         self._stage = _Stage.CREATING
         with self._interrupts.deferred():
             try:
@@ -171,7 +120,7 @@ class Session:
         """Create a task, or ask for a result where the endpoint makes no tasks; see :meth:`submit`."""
         if not is_synchronous(wanted.endpoint):
             return self.submit(client, wanted, timeout_s)
-        self._progress.begin("asking for the result")
+        self._tell_on_create("asking for the result")
         self._progress.held_note = HELD_RESULT
         self._stage = _Stage.GENERATING
         with self._interrupts.deferred():
@@ -234,7 +183,20 @@ class Session:
             self._progress.watch(task)
 
     def _connect(self) -> DashScope:
-        return connect(self._plan, _WatchedClock(self._interrupts, self._progress), self._progress.on_event)
+        self._client = connect(self._plan, _WatchedClock(self._interrupts, self._progress), self._progress.on_event)
+        return self._client
+
+    def _tell_on_create(self, doing: str) -> None:
+        """Tell what is done once it is: a call that makes no sense never gets there."""
+        assert self._client is not None  # noqa: S101  # whoever is here was given it
+        self._client.on_create = lambda: self._progress.begin(doing)
+
+    def _where_to_look(self) -> str | None:
+        """Return what shows a task whose id was never heard, where the service can list."""
+        client = self._client
+        if client is None or client.created_after is None or not client.can_list or self._task is not None:
+            return None
+        return self._plan.list_command(client.created_after) if self._stage is _Stage.CREATING else None
 
     def _report_error(self, error: ResilientPollError) -> Report:
         if self._direct is not None:
@@ -245,12 +207,25 @@ class Session:
             verb = "download"
         elif isinstance(error, TaskError) and error.phase in OPEN | {Phase.SUCCEEDED}:
             verb = "wait"
+        next_command = self._plan.command(verb, task_id) if verb and task_id else None
+        verdict, aside = self._unheard(error)
         return report_of_error(
             error,
             task_id=self._task_id,
             creates=self._plan.creates and self._task_id is None,
-            next_command=self._plan.command(verb, task_id) if verb and task_id else None,
+            next_command=self._where_to_look() if isinstance(error, SubmitInDoubt) else next_command,
+            verdict=verdict,
+            aside=aside,
         )
+
+    def _unheard(self, error: ResilientPollError) -> tuple[tuple[ExitCode, str] | None, str | None]:
+        """Return the verdict on a question that reached nobody, and what became of a cancel."""
+        client = self._client
+        if client is None or not isinstance(error, StillGoing):
+            return None, None
+        is_unheard = not (self._plan.creates or client.was_answered or client.may_have_canceled)
+        aside = client.fate_of_cancel if self._stage is _Stage.CANCELING else None
+        return ((ExitCode.THROTTLED, "not_reached") if is_unheard else None), aside
 
     def _report_surprise(self, error: Exception) -> Report:
         if self._direct is not None:
@@ -264,7 +239,7 @@ class Session:
             task_id=self._task_id,
             doubt=_DOUBTS.get(self._stage),
             creates=self._plan.creates,
-            next_command=None if self._task_id is None else self._plan.command(verb, self._task_id),
+            next_command=self._where_to_look() if self._task_id is None else self._plan.command(verb, self._task_id),
         )
 
     def _report_interruption(self, interruption: Interrupted) -> Report:
@@ -275,7 +250,12 @@ class Session:
         if self._task is None:
             verdict, meaning = self._meaning_without_task(interruption)
             return report_of_interruption(
-                interruption.signal_name, verdict, meaning, task_id=self._task_id, creates=self._plan.creates
+                interruption.signal_name,
+                verdict,
+                meaning,
+                task_id=self._task_id,
+                creates=self._plan.creates,
+                next_command=self._where_to_look() if interruption.forced else None,
             )
         standing = self._task.standing
         verdict, verb, meaning = _meaning_with_task(self._stage, standing)
@@ -318,7 +298,7 @@ def is_synchronous(endpoint: str) -> bool:
     return any(known.is_synchronous and endpoint in {known.name, known.path} for known in ENDPOINTS.values())
 
 
-def connect(plan: Plan, clock: Clock, on_event: Callable[[Event], None]) -> DashScope:
+def connect(plan: Plan, clock: Clock, on_event: Callable[[Event], None]) -> WatchedClient:
     """Return the client that the options name.
 
     Args:
@@ -327,7 +307,9 @@ def connect(plan: Plan, clock: Clock, on_event: Callable[[Event], None]) -> Dash
         on_event: Is told every event.
     """
     policy = WaitPolicy() if plan.interval_s is None else WaitPolicy(schedule=Fixed(plan.interval_s))
-    return DashScope(dialect=plan.dialect, base_url=plan.base_url, wait_policy=policy, clock=clock, on_event=on_event)
+    return WatchedClient(
+        dialect=plan.dialect, base_url=plan.base_url, wait_policy=policy, clock=clock, on_event=on_event
+    )
 
 
 def _about_a_request(error: ResilientPollError, outcome: DirectOutcome) -> str:

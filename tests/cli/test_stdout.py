@@ -66,7 +66,7 @@ def test_lists_helps_and_scripts_are_no_success_either(account: Account, way: st
 
 @each_way
 def test_a_batch_says_where_its_results_are(account: Account, capfd: Capture, fake: FakeProcess, way: str) -> None:
-    """A batch whose lines cannot be printed ends with 1 and says that they are in the state file; nothing is paid again."""
+    """A batch whose lines cannot be printed ends with 1 and says that they are in the state file, unpaid again."""
     key = account.open("at-once")
     write([job(0), job(1)])
     ended = led(way, *BATCH)
@@ -99,7 +99,7 @@ def test_a_reader_that_has_left_is_no_failure(account: Account, words: tuple[str
 
 
 def test_changed_options_are_said_before_they_are_paid(account: Account, capfd: Capture) -> None:
-    """Where lines may be new only by their options, a batch says so first; with ids, or without a change, it does not."""
+    """Where lines may be new only by their options, a batch says so first; with ids or no change it does not."""
     account.open("at-once")
     write([job(number) for number in range(3)])
     said = 'Give lines an "id" to tell them apart from changed options\n'
