@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -218,7 +218,7 @@ class DashScope:
         timeout: float | None = None,
         deadline: datetime | None = None,
         workers: int = WORKERS,
-    ) -> Iterator[Finished[Task]]:
+    ) -> Generator[Finished[Task], None, None]:
         """Ask for many things, and yield each as it is done: as many at once as the account takes.
 
         Nothing is sent before the first result is asked for, and nothing goes on while the caller is
@@ -253,7 +253,7 @@ class DashScope:
         timeout: float | None = None,
         deadline: datetime | None = None,
         workers: int = WORKERS,
-    ) -> Iterator[Finished[Task]]:
+    ) -> Generator[Finished[Task], None, None]:
         """Wait for many tasks, and yield each as it is done; see :meth:`submit_many`.
 
         Args:

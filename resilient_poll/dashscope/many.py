@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING
 
 from resilient_poll.dashscope.many_core import Finished, Job, ManyDesk, Waits, checked_tasks, checked_workers
@@ -20,7 +20,7 @@ __all__ = ["finish_many"]
 
 def finish_many(
     client: DashScope, waits: Waits, workers: int, *, jobs: Iterable[Job] = (), tasks: Iterable[Task] = ()
-) -> Iterator[Finished[Task]]:
+) -> Generator[Finished[Task], None, None]:
     """Return the results of jobs and tasks as they come; see :meth:`.DashScope.submit_many`.
 
     Args:

@@ -121,7 +121,7 @@ def test_closing_while_a_create_is_out_logs_its_id(caplog: pytest.LogCaptureFixt
         assert next(results).error is None
         assert created.acquire(timeout=10)
         threading.Timer(0.05, may_answer.set).start()
-        results.close()  # type: ignore[attr-defined]  # a generator, typed as what it is for
+        results.close()
     assert service.accepted == 2
     assert "task task-2 was accepted and its submit broken off" in caplog.text
     assert len(tokens(caplog.text)) == 1

@@ -226,7 +226,7 @@ def test_what_comes_after_a_second_control_c_is_told(
         assert gate.reached.wait(10)
         monkeypatch.setattr(ThreadCrew, "bring_home", impatient)
         with pytest.raises(KeyboardInterrupt):
-            results.close()  # type: ignore[attr-defined]  # a generator, typed as what it is for
+            results.close()
         assert "there may be a task" in caplog.text
         assert not tokens(caplog.text)
         gate.opened.set()

@@ -39,7 +39,7 @@ def nothing_forgotten(fates: Sequence[Fate], line: int, most_results: int) -> No
                         break
         except KeyboardInterrupt:
             pass
-        results.close()  # type: ignore[attr-defined]  # a generator, typed as what it is for
+        results.close()
     told = "\n".join([*log, *got])
     doubts = sum(fate is Fate.ACCEPTED_LOST for fate in fates[: service.creates])
     missing = [number for number in range(1, service.accepted + 1) if f"task-{number}" not in told]
