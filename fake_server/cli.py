@@ -140,15 +140,15 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     # Each word once: `demo` ends with SUCCEEDED, FAILED, SUCCEEDED, and the summary needs the room.
     ends = ["broken" if "error" in row else ",".join(dict.fromkeys(row["expect"]["outcomes"])) for row in rows]
-    # The summary alone is cut.
+    # The summary alone is wrapped, below itself.
     table.add_column(no_wrap=True, min_width=max((len(row["name"]) for row in rows), default=0))
     table.add_column(no_wrap=True, min_width=max(map(len, ends), default=0))
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column(overflow="fold")
     for row, end in zip(rows, ends, strict=True):
         table.add_row(row["name"], end, Text(" ".join((row.get("error") or row["summary"]).split())))
-    # Lines are cut to a terminal; a pipe gets them whole, so that they can be searched.
-    is_cut = sys.stdout.isatty() or "COLUMNS" in os.environ
-    Console(width=None if is_cut else UNCUT_COLUMNS).print(table)
+    # Lines fit a terminal; a pipe gets them whole, so that they can be searched.
+    is_wrapped = sys.stdout.isatty() or "COLUMNS" in os.environ
+    Console(width=None if is_wrapped else UNCUT_COLUMNS).print(table)
 
 
 def _is_loopback(host: str) -> bool:

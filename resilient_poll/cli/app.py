@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 
@@ -15,7 +16,15 @@ from resilient_poll.cli.exit_codes import ExitCode, exit_code_help
 from resilient_poll.cli.interrupts import Interrupts
 from resilient_poll.cli.report import makes_nothing, report_of_error
 from resilient_poll.cli.session import PROGRAM
-from resilient_poll.cli.streams import emit, give_up_on, say_stdout_trouble, trouble_of, write_any_character
+from resilient_poll.cli.streams import (
+    PatientConsole,
+    emit,
+    give_up_on,
+    say,
+    say_stdout_trouble,
+    trouble_of,
+    write_any_character,
+)
 from resilient_poll.errors import ConfigurationError
 
 __all__ = ["cli", "run"]
@@ -83,7 +92,11 @@ for command in (
 
 def _usage(error: click.ClickException, arguments: list[str], *, as_json: bool) -> int:
     if not as_json:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        console = PatientConsole(stderr=True)
+        for line in shown.getvalue().splitlines():
+            say(console, line)
         return int(ExitCode.USAGE)
     problem = ConfigurationError(f"{error.format_message().removesuffix('.')}; nothing was sent")
     report = report_of_error(problem, task_id=None, creates=not makes_nothing(arguments), next_command=None)

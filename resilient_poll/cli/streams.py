@@ -6,6 +6,7 @@ import os
 import sys
 from typing import IO, Any, TextIO, cast
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -18,16 +19,55 @@ __all__ = [
     "give_up_on",
     "print_lines",
     "print_report",
+    "say",
     "say_stdout_trouble",
-    "styled",
     "trouble_of",
+    "wrapped",
     "write_any_character",
 ]
 
 SMALLEST_WIDTH = 20
 """rich prints nothing at all on a terminal whose width it takes for 0."""
 
+_NOT_WRAPPED = ("$ ", "{", "[")
+"""Commands and JSON are there to be copied."""
 _LINE_STYLES = {"✓": "bold green", "✗": "bold red", "…": "bold yellow", "!": "bold yellow", "  $": "bold", "  ": "dim"}
+
+
+def say(console: Console, line: str) -> None:
+    """Print a line for people: on a terminal it is wrapped between words, elsewhere it stays one line.
+
+    What is to be copied stays in one piece: commands, JSON, and words that are longer than the terminal is wide.
+
+    Args:
+        console: Where to.
+        line: The line, or lines.
+    """
+    if console.file.isatty():
+        line = "\n".join(piece for part in line.split("\n") for piece in wrapped(part, console.width))
+    console.print(_styled(line), soft_wrap=True)
+
+
+def wrapped(line: str, width: int) -> list[str]:
+    """Return a line in pieces that are no wider than a terminal, broken between words only.
+
+    Args:
+        line: The line. Pieces after the first are indented below it; commands and JSON stay whole.
+        width: The columns of the terminal.
+    """
+    body = line.lstrip(" ")
+    lead = line[: len(line) - len(body)]
+    if body.startswith(_NOT_WRAPPED):
+        return [line]
+    first, *words = body.split(" ")
+    pieces = [lead + first]
+    for word in words:
+        longer = f"{pieces[-1]} {word}"
+        if cell_len(longer) <= width:
+            pieces[-1] = longer
+        else:
+            pieces.append(f"{lead}  {word}")
+    return pieces
 
 
 class _PatientStream:
@@ -99,7 +139,7 @@ def say_stdout_trouble(trouble: str | None, code: int) -> int:
     """
     if trouble is None:
         return code
-    PatientConsole(stderr=True).print(styled(f"✗ stdout: {trouble}; what was to be printed is lost"), soft_wrap=True)
+    say(PatientConsole(stderr=True), f"✗ stdout: {trouble}; what was to be printed is lost")
     return int(ExitCode.OTHER) if code == ExitCode.SUCCEEDED else code
 
 
@@ -143,7 +183,7 @@ def print_report(report: Report, *, as_json: bool) -> str | None:
         notes.insert(0, f"✗ stdout: {error.strerror}; the result was {_named(report)} ({report.outcome})")
     console = PatientConsole(stderr=True)
     for line in notes:
-        console.print(styled(printable(line)), soft_wrap=True)
+        say(console, printable(line))
     return trouble
 
 
@@ -163,11 +203,11 @@ def _print_result(lines: list[str], *, as_json: bool) -> None:
     else:
         console = Console(highlight=False, width=max(SMALLEST_WIDTH, Console().width))
         for line in lines:
-            console.print(styled(line), soft_wrap=True)
+            say(console, line)
     sys.stdout.flush()
 
 
-def styled(line: str) -> Text:
+def _styled(line: str) -> Text:
     """Return a line in the colour of its mark."""
     return Text(line, next((style for mark, style in _LINE_STYLES.items() if line.startswith(mark)), ""))
 

@@ -11,7 +11,7 @@ import pytest
 from resilient_poll.cli import session
 from resilient_poll.drive.clocks import VirtualClock
 from tests.cli.command_line import MAKE, Account, here
-from tests.support.raw_server import RawRequest, RawServer, http_answer, json_answer
+from tests.support.raw_server import Connection, RawServer, http_answer, json_answer
 
 Capture = pytest.CaptureFixture[str]
 NOBODY = ("--dialect", "dashscope", "--base-url", "http://127.0.0.1:1/api/v1")
@@ -45,10 +45,13 @@ def test_a_question_that_reached_nobody(capfd: Capture, verb: str) -> None:
 def test_what_became_of_a_cancel_is_said(capfd: Capture, answer_to_cancel: bytes, sentence: str, outcome: str) -> None:
     """Where only the look after a cancel fails, the cancel's own fate is said, and the code is that of an open task."""
 
-    def answer(request: RawRequest) -> bytes:
-        return answer_to_cancel if request.method == "POST" else http_answer(502, b"")
+    def script(connection: Connection) -> None:
+        while request := connection.read_request():
+            if request.method == "POST" and not answer_to_cancel:
+                return  # Which closes it.
+            connection.send(answer_to_cancel if request.method == "POST" else http_answer(502, b""))
 
-    with RawServer.answering(answer) as server:
+    with RawServer(script) as server:
         ended = here(capfd, "cancel", "t1", "--dialect", "dashscope", "--base-url", server.url, "--json")
     assert (ended.code, ended.object["outcome"]) == (4, outcome), ended
     assert sentence in ended.object["error"]["text"]

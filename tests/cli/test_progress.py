@@ -10,11 +10,15 @@ import subprocess
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
 from rich.console import Console
 
 from resilient_poll import events
 from resilient_poll.cli.progress import Progress, Story
 from resilient_poll.cli.report import printable
+from resilient_poll.cli.streams import say, wrapped
 from resilient_poll.machine.lifecycle import Phase
 from tests.cli.command_line import LONGEST_RUN_S, MAKE, SOON, Account, command, here
 
@@ -78,8 +82,11 @@ def test_a_narrow_terminal_keeps_the_whole_id(account: Account) -> None:
     found = re.search(r"accepted: task ([0-9a-f-]{36})\r\n", plain)
     assert found, plain
     assert plain.count("accepted") == 1
-    # What went wrong is one line for the terminal to wrap, not several that are cut in the middle of a word.
-    assert re.search(rf"✗ [^\n]*{found[1]}[^\n]*DataInspectionFailed", plain), plain
+    # What went wrong is wrapped between its words, and an id that is wider than the terminal is still in one piece.
+    said = plain[plain.index("✗ ") :]
+    assert found[1] in said
+    assert "DataInspectionFailed" in said
+    assert all(len(line) <= 24 or " " not in line.strip() for line in said.splitlines()), said
 
 
 def test_a_pause_promises_no_request(account: Account, capfd: pytest.CaptureFixture[str]) -> None:
@@ -166,3 +173,34 @@ def test_printable_text_is_left_alone() -> None:
     """Ordinary text of any script passes; what a terminal would obey, or could not write, is spelt out."""
     assert printable("ein Kätzchen 猫 a\nb") == "ein Kätzchen 猫 a\nb"
     assert printable("\x1b\r\udcff") == r"\x1b\r\udcff"
+
+
+WORDS = st.text(alphabet="ab猫é-", min_size=1, max_size=30)
+
+
+@given(st.lists(WORDS, min_size=1), st.sampled_from(["", "  ", "    "]), st.integers(20, 60))
+def test_lines_are_wrapped_between_words(words: list[str], indent: str, width: int) -> None:
+    """No wrapped line is wider than the terminal unless one word is, and nothing but line ends and indents is added."""
+    line = indent + " ".join(words)
+    pieces = wrapped(line, width)
+    assert " ".join(piece.strip() for piece in pieces) == " ".join(words)
+    assert pieces[0].startswith(indent)
+    assert all(piece.startswith(f"{indent}  ") for piece in pieces[1:])
+    assert all(cell_len(piece) <= width or " " not in piece.strip() for piece in pieces)
+
+
+@pytest.mark.parametrize(
+    "line", ["  $ resilient-poll wait a-long-id -o 'a name of a file'", '{"a": 1, "b": [1, 2, 3]}']
+)
+def test_what_is_copied_is_not_wrapped(line: str) -> None:
+    """Commands and JSON stay in one line, however narrow the terminal is."""
+    assert wrapped(line, 20) == [line]
+
+
+def test_only_terminals_get_wrapped_lines() -> None:
+    """Into a file or a pipe each line goes as it is."""
+    line = "✗ " + "word " * 40 + "end"
+    for file, lines in ((io.StringIO(), 1), (Terminal(), 14)):
+        say(Console(file=file, width=20, color_system=None), line)
+        assert file.getvalue().count("\n") == lines
+        assert "".join(file.getvalue().split()) == "".join(line.split())

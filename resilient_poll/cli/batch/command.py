@@ -36,7 +36,7 @@ from resilient_poll.cli.options import (
 from resilient_poll.cli.report import Report, report_of_error
 from resilient_poll.cli.saving import check_free, check_writable, is_folder
 from resilient_poll.cli.session import PROGRAM
-from resilient_poll.cli.streams import PatientConsole, emit, styled
+from resilient_poll.cli.streams import PatientConsole, emit, say
 from resilient_poll.dashscope.limits import Limits
 from resilient_poll.errors import ConfigurationError, ResilientPollError
 from resilient_poll.events import Event
@@ -215,15 +215,15 @@ def _ended(view: BatchView, total: int, left: str, signal_name: str | None, trou
     console = PatientConsole(stderr=True)
     if (stdout_trouble := view.stdout_trouble) is not None:
         said = f"✗ stdout: {stdout_trouble}; not all results were printed: they are in the state file, run it again"
-        console.print(styled(said), soft_wrap=True)
+        say(console, said)
         if code is ExitCode.SUCCEEDED:
             code, is_unfinished = ExitCode.OTHER, True
     head = "✓" if code is ExitCode.SUCCEEDED else "…" if is_unfinished else "!"
     why = f"interrupted ({signal_name}); " if signal_name else ""
-    console.print(styled(f"{head} {why}{summary_of(codes, total)}{left}"), soft_wrap=True)
+    say(console, f"{head} {why}{summary_of(codes, total)}{left}")
     if is_unfinished:
-        console.print(styled("  What is paid is in the state file. Go on with"), soft_wrap=True)
-        console.print(styled(f"  $ {_again()}"), soft_wrap=True)
+        say(console, "  What is paid is in the state file. Go on with")
+        say(console, f"  $ {_again()}")
     return int(code)
 
 

@@ -20,7 +20,7 @@ from resilient_poll.cli.batch.results import Result
 from resilient_poll.cli.exit_codes import ExitCode
 from resilient_poll.cli.progress import FRAMES, FRAMES_A_SECOND, duration, trail_of
 from resilient_poll.cli.report import printable
-from resilient_poll.cli.streams import PatientConsole, print_lines, styled
+from resilient_poll.cli.streams import PatientConsole, print_lines, say
 from resilient_poll.events import BatchProgress, Event, JobAccepted, PhaseChanged, Throttled
 from resilient_poll.machine.lifecycle import Phase
 
@@ -158,7 +158,7 @@ class BatchView:
             if (self._is_for_people and self._live is not None) or (
                 not self._is_for_people and result.exit_code in _BAD
             ):
-                self._console.print(styled(result.for_people()), soft_wrap=True)
+                say(self._console, result.for_people())
         self._say_counts()
 
     def _print(self, line: str) -> None:
@@ -168,7 +168,7 @@ class BatchView:
     def tell(self, line: str) -> None:
         """Leave a line on stderr for good."""
         with self._printing:
-            self._console.print(styled(printable(line)), soft_wrap=True)
+            say(self._console, printable(line))
 
     def on_signal(self) -> None:
         """Tell that what is out is awaited. Called from a signal handler, so it takes no lock and no buffer."""
