@@ -47,8 +47,8 @@ def test_what_became_of_a_cancel_is_said(capfd: Capture, answer_to_cancel: bytes
 
     def script(connection: Connection) -> None:
         while request := connection.read_request():
-            if request.method == "POST" and not answer_to_cancel:
-                return  # Which closes it.
+            if not answer_to_cancel:
+                return  # Which closes it: no look is answered either.
             connection.send(answer_to_cancel if request.method == "POST" else http_answer(502, b""))
 
     with RawServer(script) as server:
