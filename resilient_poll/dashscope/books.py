@@ -6,7 +6,6 @@ Everything here blocks. Code that awaits has it run elsewhere.
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -57,6 +56,7 @@ is about to send may no longer be wanted."""
 BROKEN_OFF = LostAnswer(reason="the submit was broken off while it was out")
 UNSENT = Unreachable(reason="the submit was broken off before it was sent")
 _WARNED: list[bool] = []
+_ONE = "the client"
 
 
 @dataclass(slots=True)
@@ -76,10 +76,9 @@ class Books:
     guards: Guards | None = None
     prices: PriceTable | None = None
     is_instant: bool = False
-    _owner: Owner | None = None
+    _owners: dict[str, Owner] = field(default_factory=dict)
     _asking: dict[int, Filing] = field(default_factory=dict)
     _unwritten: dict[int, Callable[[], None]] = field(default_factory=dict)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def new_filing(
         self,
@@ -252,7 +251,7 @@ class Books:
 
     def _licence_unheard_of(self, filing: Filing) -> Entry | None:
         """Return a licence that was given when an interruption or a failing disk kept us from hearing of it."""
-        entry, owner = filing.entry, self._owner
+        entry, owner = filing.entry, self._owners.get(_ONE)
         if entry is None or owner is None or self._asking.get(entry.entry_id) is not filing:
             return None
         try:
@@ -352,9 +351,7 @@ class Books:
                 write()
             except ResilientPollError as error:
                 logger.error("what became of a submit is known to this client only, and it is closed: %s", error)
-        with self._lock:
-            owner, self._owner = self._owner, None
-        if owner is not None:
+        if (owner := self._owners.pop(_ONE, None)) is not None:
             owner.close()
 
     def _begin(self, filing: Filing, now_wall_s: float) -> Entry:
@@ -377,10 +374,14 @@ class Books:
         )
 
     def _alive(self) -> Owner:
-        with self._lock:
-            if self._owner is None:
-                self._owner = self.ledger.open_owner()
-            return self._owner
+        owner = self._owners.get(_ONE)
+        if owner is None:
+            mine = self.ledger.open_owner()
+            # Not under a lock: Ctrl-C just after it was taken would leave it taken.
+            owner = self._owners.setdefault(_ONE, mine)
+            if owner is not mine:
+                mine.close()
+        return owner
 
     def _charged(self, about: Mapping[str, str], result: object) -> Charge | None:
         return None if self.prices is None else self.prices.charged(about.get("model", ""), result)

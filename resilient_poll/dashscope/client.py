@@ -221,7 +221,7 @@ class DashScope:
     ) -> Generator[Finished[Task], None, None]:
         """Ask for many things, and yield each as it is done: as many at once as the account takes.
 
-        Nothing is sent before the first result is asked for, and nothing goes on while the caller is
+        Nothing is sent before the first result is asked for, and nothing begins while the caller is
         busy with one: hand longer work, a download say, to a thread of its own. One job's failure is its
         own ``error``. Left early, what was accepted goes on at the service, and the log says
         how to go on with it.

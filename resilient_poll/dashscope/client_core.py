@@ -236,7 +236,8 @@ class ClientCore:
         return record
 
     def _why_not(self, submission: Submission, done: Done, now: Instant, filing: Filing | None) -> SubmitError:
-        entry = None if filing is None or done.reason is DoneReason.IN_DOUBT else filing.entry
+        is_said = filing is None or done.reason in {DoneReason.IN_DOUBT, DoneReason.REFUSED}
+        entry = None if filing is None or is_said else filing.entry
         doubt = None if entry is None else doubt_about(entry)
         return doubt or submit_error(submission, done, now, classify=self.classify)
 

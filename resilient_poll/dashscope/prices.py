@@ -35,9 +35,9 @@ _MOST_UNITS = Decimal(100_000)
 _MOST_AMOUNT = Decimal(1_000_000_000)
 _EXACT = Context(prec=60, rounding=ROUND_CEILING)
 """Of our own: a program's decimal context may round sooner, or otherwise."""
-DECIMALS = 9
-_SMALLEST = Decimal("0.000000001")
-"""A ledger keeps nine decimals; what is smaller is rounded up."""
+_DECIMALS = 9
+"""As many as a ledger keeps; what is smaller is rounded up."""
+_SMALLEST = Decimal(1).scaleb(-_DECIMALS)
 _SECONDS_USED = ("video_duration", "output_video_duration", "duration")
 """Where several stand, the largest counts: ``duration`` is the sum where an input video is charged as well."""
 
@@ -117,7 +117,7 @@ class PriceTable:
             return self._charge(price, Decimal(1))
         number = _number(asked.get("n"))
         if price.unit == "image":
-            return self._charge(price, number or (DEFAULT_IMAGES if endpoint.makes == "images" else Decimal(1)))
+            return self._charge(price, number or (Decimal(1) if endpoint.makes == "video" else DEFAULT_IMAGES))
         if endpoint.makes != "video" and (endpoint.dialects or asked.get("duration") is None):
             return None
         return self._charge(price, (_number(asked.get("duration")) or DEFAULT_SECONDS) * (number or Decimal(1)))
@@ -231,7 +231,7 @@ def _amount(model: str, amount: object) -> Decimal:
 def _is_fine(value: Decimal) -> bool:
     """Return whether a number has more decimals than a ledger keeps."""
     exponent = value.as_tuple().exponent
-    return isinstance(exponent, int) and exponent < -DECIMALS
+    return isinstance(exponent, int) and exponent < -_DECIMALS
 
 
 def _number(value: object) -> Decimal | None:
@@ -242,4 +242,4 @@ def _number(value: object) -> Decimal | None:
         number = Decimal(str(value)[:40])
     except InvalidOperation:
         return None
-    return number if number.is_finite() and 0 < number <= _MOST_UNITS else None
+    return number if number.is_finite() and number > 0 else None

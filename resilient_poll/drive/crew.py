@@ -266,7 +266,8 @@ def _finish_all(
                 try:
                     yield result
                 finally:
-                    desk.hand_out(result)  # Also if the generator is closed here: the caller has it.
+                    if os.getpid() == process:
+                        desk.hand_out(result)  # Also if the generator is closed here: the caller has it.
                 _refuse_in_a_fork(process)
         crew.bring_home()
         desk.end()
