@@ -27,6 +27,7 @@ from resilient_poll import (
     PollRefused,
     ResultUnreadable,
     StillQueued,
+    StillGoing,
     StillRunning,
     StillUnknown,
     TaskError,
@@ -443,7 +444,7 @@ def test_all_who_poll_one_task_keep_its_floor_together() -> None:
                 group.start_soon(wait_for, client.task(ID))
 
     async def wait_for(task: AsyncTask) -> None:
-        with pytest.raises(StillRunning):
+        with pytest.raises(StillGoing):
             await task.wait()
 
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
