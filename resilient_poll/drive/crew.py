@@ -257,23 +257,24 @@ def _finish_all(
     batch: Batch, desk: Desk[Result], crew: Crew, clock: Clock, send: Callable[[Turn], Callable[[], Observation]]
 ) -> Generator[Result, None, None]:
     results: deque[Result] = deque()
+    given: Result | None = None
     process = os.getpid()
     try:
         desk.begin(clock.now())
         while _decide(batch, desk, crew, clock, send, results) is None:
             while results:
-                result = results.popleft()
-                try:
-                    yield result
-                finally:
-                    if os.getpid() == process:
-                        desk.hand_out(result)  # Also if the generator is closed here: the caller has it.
+                given = results.popleft()
+                yield given
                 _refuse_in_a_fork(process)
+                desk.hand_out(given)
+                given = None
         crew.bring_home()
         desk.end()
     except BaseException as interruption:
         # Ctrl-C, a generator that is closed early, a fault of the program.
         if os.getpid() == process:  # In a fork there are no threads to wait for, and nothing that is its own.
+            if given is not None and isinstance(interruption, GeneratorExit):
+                desk.hand_out(given)  # Closed while the caller has it; with Ctrl-C it may not.
             _leave(desk, crew, clock, interruption)
         raise
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from hypothesis import strategies as st
 
-from resilient_poll import DashScope, Job
+from resilient_poll import DashScope, Finished, Job, Task
 from resilient_poll.dashscope.many_core import ManyDesk
 from resilient_poll.drive.clocks import VirtualClock
 from tests.properties.test_02_nothing_forgotten import interrupted_at, log_of_the_package
@@ -20,7 +20,7 @@ JOBS = [Job("model", {"prompt": "a cat"}, label=str(number)) for number in range
 
 def nothing_forgotten(fates: Sequence[Fate], line: int, most_results: int) -> None:
     service = HonestService(fates)
-    got: list[str] = []
+    got: list[Finished[Task]] = []
     with log_of_the_package() as log, httpx.Client(transport=service.transport()) as http_client:
         client = DashScope(
             dialect="aisa",
@@ -34,13 +34,13 @@ def nothing_forgotten(fates: Sequence[Fate], line: int, most_results: int) -> No
         try:
             with interrupted_at(line):
                 for finished in results:
-                    got.append(f"{finished.task} {finished.error}")
+                    got.append(finished)  # Its lines are the caller's: told in words further down.
                     if len(got) == most_results:
                         break
         except KeyboardInterrupt:
             pass
         results.close()
-    told = "\n".join([*log, *got])
+    told = "\n".join([*log, *(f"{finished.task} {finished.error}" for finished in got)])
     doubts = sum(fate is Fate.ACCEPTED_LOST for fate in fates[: service.creates])
     missing = [number for number in range(1, service.accepted + 1) if f"task-{number}" not in told]
     assert len(missing) <= max(doubts, told.count("there may be a task")), f"accepted, and nobody was told: {missing}"
