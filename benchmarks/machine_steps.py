@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from benchmarks.figures import Row, Scale, Spread
-from resilient_poll.dashscope.dialects import LIFECYCLE
+from resilient_poll.dashscope.wire.dialects import LIFECYCLE
 from resilient_poll.machine import Fixed, Instant, Poller, Query, SleepUntil, StatusSeen, TaskRecord, WaitPolicy
 
 __all__ = ["measure"]

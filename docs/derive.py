@@ -11,8 +11,8 @@ from pathlib import Path
 from fake_server.scenario import load_scenario, shipped_scenarios
 from resilient_poll import errors, events
 from resilient_poll.cli.exit_codes import MEANINGS
-from resilient_poll.dashscope.endpoints import ENDPOINTS
-from resilient_poll.dashscope.error_catalogue import catalogue_rows
+from resilient_poll.dashscope.wire.endpoints import ENDPOINTS
+from resilient_poll.dashscope.wire.error_catalogue import catalogue_rows
 from resilient_poll.error_kinds import TryAgain
 from resilient_poll.machine.lifecycle import BILLING_BY_PHASE, ENDS, MOVES, OPEN, Phase
 from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy

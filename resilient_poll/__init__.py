@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from resilient_poll.dashscope.client import DashScope
     from resilient_poll.dashscope.client_async import AsyncDashScope
-    from resilient_poll.dashscope.endpoints import Endpoint
     from resilient_poll.dashscope.limits import Limits
-    from resilient_poll.dashscope.listing import ListedTask
     from resilient_poll.dashscope.many_core import Finished, Job
     from resilient_poll.dashscope.outcome import DirectOutcome, GenerationOutcome
-    from resilient_poll.dashscope.results import Asset, Failure
     from resilient_poll.dashscope.task import Task
     from resilient_poll.dashscope.task_async import AsyncTask
+    from resilient_poll.dashscope.wire.endpoints import Endpoint
+    from resilient_poll.dashscope.wire.listing import ListedTask
+    from resilient_poll.dashscope.wire.results import Asset, Failure
     from resilient_poll.drive.outcome import Outcome
     from resilient_poll.errors import (
         CancelRefused,
@@ -128,11 +128,11 @@ _HOME = {
         "TaskFailed",
         "TryAgain",
     ),
-    "resilient_poll.dashscope.endpoints": ("Endpoint",),
+    "resilient_poll.dashscope.wire.endpoints": ("Endpoint",),
     "resilient_poll.dashscope.outcome": ("DirectOutcome", "GenerationOutcome"),
-    "resilient_poll.dashscope.results": ("Asset", "Failure"),
+    "resilient_poll.dashscope.wire.results": ("Asset", "Failure"),
     "resilient_poll.dashscope.limits": ("Limits",),
-    "resilient_poll.dashscope.listing": ("ListedTask",),
+    "resilient_poll.dashscope.wire.listing": ("ListedTask",),
     "resilient_poll.dashscope.many_core": ("Finished", "Job"),
     "resilient_poll.http.rate_limits": ("RateLimit",),
 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from resilient_poll.cli.exit_codes import exit_code_help
-from resilient_poll.dashscope.endpoints import ENDPOINTS
+from resilient_poll.dashscope.wire.endpoints import ENDPOINTS
 
 __all__ = ["EXAMPLES", "epilog"]
 

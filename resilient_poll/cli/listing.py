@@ -24,7 +24,7 @@ from resilient_poll.cli.report import Report, printable
 from resilient_poll.cli.session import Plan, Session
 from resilient_poll.cli.streams import PatientConsole, emit, print_lines, say_stdout_trouble
 from resilient_poll.dashscope.client import DashScope
-from resilient_poll.dashscope.listing import ListedTask
+from resilient_poll.dashscope.wire.listing import ListedTask
 from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain
 
 __all__ = ["list_tasks", "moment_of", "short_duration", "table_of"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from resilient_poll.cli.exit_codes import ExitCode
-from resilient_poll.dashscope.results import Asset, Failure, assets_of, failures_of
+from resilient_poll.dashscope.wire.results import Asset, Failure, assets_of, failures_of
 
 __all__ = ["NOTHING_MADE", "Made", "made_of"]
 

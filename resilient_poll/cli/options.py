@@ -11,8 +11,8 @@ import click
 from click.shell_completion import CompletionItem
 
 from resilient_poll.cli.saving import TASK_PLACEHOLDERS, unknown_placeholder
-from resilient_poll.dashscope.dialects import DIALECTS
-from resilient_poll.dashscope.endpoints import ENDPOINTS, VIDEO
+from resilient_poll.dashscope.wire.dialects import DIALECTS
+from resilient_poll.dashscope.wire.endpoints import ENDPOINTS, VIDEO
 from resilient_poll.machine.policy import DEFAULT_SUBMIT_S, DEFAULT_WAIT_S, MINIMUM_POLL_INTERVAL_S
 from resilient_poll.machine.schedules import Fixed
 

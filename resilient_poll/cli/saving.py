@@ -12,11 +12,17 @@ from typing import Any
 
 from resilient_poll.dashscope.client import DashScope
 from resilient_poll.dashscope.direct import file_name_of, standing_of_result
-from resilient_poll.dashscope.download import DownloadProblem, PartialFile, make_folder, names_a_folder, target_paths
-from resilient_poll.dashscope.endpoints import ENDPOINTS
 from resilient_poll.dashscope.outcome import DirectOutcome
-from resilient_poll.dashscope.results import Asset
+from resilient_poll.dashscope.saving.download import (
+    DownloadProblem,
+    PartialFile,
+    make_folder,
+    names_a_folder,
+    target_paths,
+)
 from resilient_poll.dashscope.task import Task
+from resilient_poll.dashscope.wire.endpoints import ENDPOINTS
+from resilient_poll.dashscope.wire.results import Asset
 from resilient_poll.errors import ConfigurationError, DownloadFailed, Standing
 
 __all__ = [

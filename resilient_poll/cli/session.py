@@ -19,10 +19,10 @@ from resilient_poll.cli.report import Report, report_of_direct, report_of_error
 from resilient_poll.cli.saving import IfThere, save_direct, save_task
 from resilient_poll.cli.watched_client import WatchedClient
 from resilient_poll.dashscope.client import DashScope
-from resilient_poll.dashscope.endpoints import ENDPOINTS
-from resilient_poll.dashscope.listing import ListedTask
 from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.task import Task
+from resilient_poll.dashscope.wire.endpoints import ENDPOINTS
+from resilient_poll.dashscope.wire.listing import ListedTask
 from resilient_poll.drive.clocks import Clock, RealClock
 from resilient_poll.errors import (
     ConfigurationError,

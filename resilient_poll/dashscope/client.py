@@ -14,19 +14,21 @@ from resilient_poll.dashscope.checking import checked_seconds
 from resilient_poll.dashscope.client_core import Create
 from resilient_poll.dashscope.creates_out import CreatesOut
 from resilient_poll.dashscope.direct import file_name_of, standing_of_result
-from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths, telling_of_failure
-from resilient_poll.dashscope.endpoints import IMAGE_SYNCHRONOUS, VIDEO, Endpoint
-from resilient_poll.dashscope.filing import restored
+from resilient_poll.dashscope.doubts.calls import DoubtCalls
+from resilient_poll.dashscope.keeping.calls import KeyCalls
+from resilient_poll.dashscope.keeping.prices import PriceTable
 from resilient_poll.dashscope.limits import Limits
-from resilient_poll.dashscope.listing import LIST_S, PAGE_SIZE, ListedTask, questions
 from resilient_poll.dashscope.lists import listed
 from resilient_poll.dashscope.many import finish_many
 from resilient_poll.dashscope.many_core import WORKERS, Finished, Job, Waits
 from resilient_poll.dashscope.opening import open_core
 from resilient_poll.dashscope.outcome import DirectOutcome
-from resilient_poll.dashscope.prices import PriceTable
-from resilient_poll.dashscope.saving import Saver
+from resilient_poll.dashscope.saving.download import DOWNLOAD_S, target_paths, telling_of_failure
+from resilient_poll.dashscope.saving.saver import Saver
 from resilient_poll.dashscope.task import Task
+from resilient_poll.dashscope.wire.endpoints import IMAGE_SYNCHRONOUS, VIDEO, Endpoint
+from resilient_poll.dashscope.wire.listing import LIST_S, PAGE_SIZE, ListedTask, questions
+from resilient_poll.dashscope.workers.calls import WorkerCalls
 from resilient_poll.drive.clocks import Clock, RealClock
 from resilient_poll.drive.sync_driver import run
 from resilient_poll.events import Event
@@ -43,7 +45,7 @@ from resilient_poll.transports.exchange import Exchange
 __all__ = ["DashScope"]
 
 
-class DashScope:
+class DashScope(KeyCalls, DoubtCalls, WorkerCalls):
     """Creates videos, images and more, and waits for them, without losing one, paying twice or hammering.
 
     Use it as a context manager, or call :meth:`close`. It may be shared by threads; a
@@ -278,19 +280,6 @@ class DashScope:
             SnapshotError: It is a token that cannot be used here.
         """
         return Task(self, self._core.record_of(id_or_token, self._clock.now()))
-
-    def resume(self, key_or_token: str) -> Task:
-        """Return a task by its idempotency key or its resume token. Sends nothing.
-
-        Raises:
-            ConfigurationError: The ledger knows no task of that key.
-            SubmitInDoubt: It is in doubt whether there is one.
-            SnapshotError: It is a token that cannot be used here.
-        """
-        if self._core.is_token(key_or_token):
-            return self.task(key_or_token)
-        entry = self._core.entry_of_key(key_or_token)
-        return Task(self, restored(entry, self._clock.now()), entry=entry)
 
     def list_remote(
         self,

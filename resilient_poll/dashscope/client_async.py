@@ -16,24 +16,27 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from resilient_poll.dashscope.books import BROKEN_OFF, UNSENT
 from resilient_poll.dashscope.checking import checked_seconds
 from resilient_poll.dashscope.client_core import Create
 from resilient_poll.dashscope.creates_out import AsyncCreatesOut
 from resilient_poll.dashscope.direct import file_name_of, standing_of_result
-from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths, telling_of_failure
-from resilient_poll.dashscope.endpoints import IMAGE_SYNCHRONOUS, VIDEO, Endpoint
-from resilient_poll.dashscope.filing import restored
+from resilient_poll.dashscope.doubts.calls_async import AsyncDoubtCalls
+from resilient_poll.dashscope.keeping.books import BROKEN_OFF, UNSENT
+from resilient_poll.dashscope.keeping.calls_async import AsyncKeyCalls
+from resilient_poll.dashscope.keeping.filing import too_late
+from resilient_poll.dashscope.keeping.prices import PriceTable
 from resilient_poll.dashscope.limits import Limits
-from resilient_poll.dashscope.listing import LIST_S, PAGE_SIZE, ListedTask, questions
 from resilient_poll.dashscope.lists_async import listed
 from resilient_poll.dashscope.many_async import finish_many
 from resilient_poll.dashscope.many_core import WORKERS, Finished, Job, Waits
 from resilient_poll.dashscope.opening import open_core
 from resilient_poll.dashscope.outcome import DirectOutcome
-from resilient_poll.dashscope.prices import PriceTable
-from resilient_poll.dashscope.saving_async import AsyncSaver
+from resilient_poll.dashscope.saving.download import DOWNLOAD_S, target_paths, telling_of_failure
+from resilient_poll.dashscope.saving.saver_async import AsyncSaver
 from resilient_poll.dashscope.task_async import AsyncTask
+from resilient_poll.dashscope.wire.endpoints import IMAGE_SYNCHRONOUS, VIDEO, Endpoint
+from resilient_poll.dashscope.wire.listing import LIST_S, PAGE_SIZE, ListedTask, questions
+from resilient_poll.dashscope.workers.calls_async import AsyncWorkerCalls
 from resilient_poll.drive.async_driver import run
 from resilient_poll.drive.clocks import AsyncClock, RealAsyncClock
 from resilient_poll.drive.crew_async import AsyncFinishing
@@ -56,7 +59,7 @@ __all__ = ["AsyncDashScope"]
 Result = TypeVar("Result")
 
 
-class AsyncDashScope:
+class AsyncDashScope(AsyncKeyCalls, AsyncDoubtCalls, AsyncWorkerCalls):
     """:class:`.DashScope` for code that awaits.
 
     Use it with ``async with``, or await :meth:`close`. It belongs to one event loop.
@@ -212,13 +215,6 @@ class AsyncDashScope:
         """Return a task by its id or resume token; see :meth:`.DashScope.task`. Sends nothing."""
         return AsyncTask(self, self._core.record_of(id_or_token, self._clock.now()))
 
-    async def resume(self, key_or_token: str) -> AsyncTask:
-        """Return a task by its idempotency key or its resume token; see :meth:`.DashScope.resume`. Sends nothing."""
-        if self._core.is_token(key_or_token):
-            return self.task(key_or_token)
-        entry = await self._off_the_loop(lambda: self._core.entry_of_key(key_or_token))
-        return AsyncTask(self, restored(entry, self._clock.now()), entry=entry)
-
     def list_remote(
         self,
         *,
@@ -295,12 +291,16 @@ class AsyncDashScope:
             return await self._sent(submission, create, command, [])
         came: list[Observation] = [UNSENT]
         try:
-            instead = await self._off_the_loop(lambda: books.license(filing, self._clock.now))
+            asked = self._clock.now()
+            instead = await self._off_the_loop(lambda: books.license(filing, asked))
             if instead is not None:
                 return instead
             await anyio.lowlevel.checkpoint_if_cancelled()
-            came.append(BROKEN_OFF)
-            await self._sent(submission, create, command, came)
+            if (late := too_late(asked, self._clock.now())) is not None:
+                came.append(late)
+            else:
+                came.append(BROKEN_OFF)
+                await self._sent(submission, create, command, came)
         except BaseException:
             now = self._clock.now()
             await self._off_the_loop(lambda: books.break_off(filing, came[-1], now, submission.seed))

@@ -9,17 +9,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
-from resilient_poll.dashscope import direct, error_catalogue, listing, requests, translate
-from resilient_poll.dashscope.books import Books, warn_once
+from resilient_poll.dashscope import direct
 from resilient_poll.dashscope.checking import checked_seconds
-from resilient_poll.dashscope.dialects import LIFECYCLE
-from resilient_poll.dashscope.endpoints import VIDEO, Endpoint, endpoint_for
-from resilient_poll.dashscope.filing import Create, Filing, checked_key, doubt_about, namespace_of, restored
+from resilient_poll.dashscope.keeping.books import Books, warn_once
+from resilient_poll.dashscope.keeping.filing import Create, Filing, checked_key, doubt_about, namespace_of, restored
 from resilient_poll.dashscope.limits import Limits, account_of
 from resilient_poll.dashscope.outcome import DirectOutcome
-from resilient_poll.dashscope.redaction import answer_without_key, failure_without_key
 from resilient_poll.dashscope.resume_token import PREFIX, read_token, write_token
 from resilient_poll.dashscope.settings import Settings
+from resilient_poll.dashscope.wire import error_catalogue, listing, requests, translate
+from resilient_poll.dashscope.wire.dialects import LIFECYCLE
+from resilient_poll.dashscope.wire.endpoints import VIDEO, Endpoint, endpoint_for
+from resilient_poll.dashscope.wire.redaction import answer_without_key, failure_without_key
 from resilient_poll.drive.outcome import cause_of, submit_error
 from resilient_poll.drive.telling import logger, tell
 from resilient_poll.errors import (
@@ -90,10 +91,12 @@ class ClientCore:
     account: Account = field(init=False)
     books: Books | None = None
     _task_floors: TaskFloors = field(init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _own_books: Books = field(init=False)
 
     def __post_init__(self) -> None:
         guard = threading.RLock()
+        # Made before it is needed: two threads with one key must not get a ledger each.
+        self._own_books = Books(MemoryLedger(), namespace_of(self.settings, None), is_instant=True)
         self.account = account_of(self.limits, self.settings.dialect, guard)
         self.create_floor.guard = self.query_floor.guard = guard
         self._task_floors = TaskFloors(guard)
@@ -129,9 +132,8 @@ class ClientCore:
             warn_once()
         if self.books is None and key is None:
             return Create(chosen, request)
-        with self._lock:  # Two threads with one key must not get a ledger each.
-            # Within this process a key holds without a ledger, too.
-            self.books = self.books or Books(MemoryLedger(), namespace_of(self.settings, None), is_instant=True)
+        if self.books is None:
+            self.books = self._own_books  # Within this process a key holds without a ledger, too.
         return Create(chosen, request, self.books.new_filing(key, chosen, request, model, parameters))
 
     def new_submission(

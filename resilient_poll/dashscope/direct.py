@@ -9,10 +9,10 @@ from hashlib import blake2b
 from typing import Any
 
 from resilient_poll.dashscope.checking import shown
-from resilient_poll.dashscope.endpoints import Endpoint
-from resilient_poll.dashscope.error_bodies import read_any_error_body, read_object, request_id_of
 from resilient_poll.dashscope.outcome import DirectOutcome
-from resilient_poll.dashscope.results import assets_of, made_nothing
+from resilient_poll.dashscope.wire.endpoints import Endpoint
+from resilient_poll.dashscope.wire.error_bodies import read_any_error_body, read_object, request_id_of
+from resilient_poll.dashscope.wire.results import assets_of, made_nothing
 from resilient_poll.drive.outcome import cause_of, standing_of
 from resilient_poll.error_kinds import Classify
 from resilient_poll.errors import (

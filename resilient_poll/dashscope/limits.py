@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
 from types import MappingProxyType
 
-from resilient_poll.dashscope.dialects import Dialect
+from resilient_poll.dashscope.wire.dialects import Dialect
 from resilient_poll.errors import ConfigurationError
 from resilient_poll.machine.pace import Gate, Pace
 from resilient_poll.machine.slots import Account, Slots

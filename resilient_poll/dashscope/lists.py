@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from resilient_poll.dashscope.listing import ListedTask, Listing, ListQuestion, Page
-from resilient_poll.dashscope.requests import list_request
+from resilient_poll.dashscope.wire.listing import ListedTask, Listing, ListQuestion, Page
+from resilient_poll.dashscope.wire.requests import list_request
 from resilient_poll.drive.sync_driver import run
 from resilient_poll.http.messages import ExchangeFailed, HttpRequest
 from resilient_poll.machine.commands import Query, Submit

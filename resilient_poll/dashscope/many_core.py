@@ -9,9 +9,9 @@ from operator import length_hint
 from typing import Any, Generic, TypeVar
 
 from resilient_poll.dashscope.client_core import ClientCore, Create
-from resilient_poll.dashscope.endpoints import VIDEO, Endpoint
 from resilient_poll.dashscope.outcome import GenerationOutcome
 from resilient_poll.dashscope.task_core import TaskCore, wall_s_of
+from resilient_poll.dashscope.wire.endpoints import VIDEO, Endpoint
 from resilient_poll.drive.telling import logger
 from resilient_poll.errors import ConfigurationError, ResilientPollError
 from resilient_poll.events import BatchProgress, Event, JobAccepted

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
-from resilient_poll.dashscope.books import Books, warn_once
 from resilient_poll.dashscope.checking import checked_options
 from resilient_poll.dashscope.client_core import ClientCore
-from resilient_poll.dashscope.filing import namespace_of
+from resilient_poll.dashscope.keeping.books import Books, warn_once
+from resilient_poll.dashscope.keeping.filing import namespace_of
+from resilient_poll.dashscope.keeping.prices import PriceTable
 from resilient_poll.dashscope.limits import Limits
-from resilient_poll.dashscope.prices import PriceTable
 from resilient_poll.dashscope.settings import Settings, resolve_settings
 from resilient_poll.events import Event
 from resilient_poll.ledger.guards import Guards

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from resilient_poll.dashscope.results import Asset, Failure, assets_of, failures_of, usage_of
+from resilient_poll.dashscope.wire.results import Asset, Failure, assets_of, failures_of, usage_of
 from resilient_poll.drive.outcome import Outcome
 from resilient_poll.machine.lifecycle import Billing
 

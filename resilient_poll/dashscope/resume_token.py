@@ -11,8 +11,8 @@ import binascii
 import json
 from typing import Any
 
-from resilient_poll.dashscope.requests import checked_task_id
 from resilient_poll.dashscope.settings import Settings
+from resilient_poll.dashscope.wire.requests import checked_task_id
 from resilient_poll.errors import ConfigurationError, SnapshotError
 from resilient_poll.machine import snapshot
 from resilient_poll.machine.instant import Instant

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from urllib.parse import urlsplit
 
-from resilient_poll.dashscope.dialects import DIALECTS, Dialect, dialect_named
+from resilient_poll.dashscope.wire.dialects import DIALECTS, Dialect, dialect_named
 from resilient_poll.errors import ConfigurationError
 from resilient_poll.http.urls import is_host
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from resilient_poll.dashscope.checking import checked_seconds
 from resilient_poll.dashscope.client_core import Create
-from resilient_poll.dashscope.download import DOWNLOAD_S, target_paths
 from resilient_poll.dashscope.outcome import GenerationOutcome
+from resilient_poll.dashscope.saving.download import DOWNLOAD_S, target_paths
 from resilient_poll.dashscope.task_core import TaskCore
 from resilient_poll.drive.async_driver import run, step
 from resilient_poll.errors import Standing, TaskError

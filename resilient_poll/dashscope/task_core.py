@@ -12,17 +12,17 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from resilient_poll.dashscope import requests, translate
 from resilient_poll.dashscope.checking import checked_moment, checked_seconds, shown
 from resilient_poll.dashscope.client_core import ClientCore, Create
-from resilient_poll.dashscope.dialects import LIFECYCLE
-from resilient_poll.dashscope.download import telling_of_failure
-from resilient_poll.dashscope.error_bodies import read_error_body
+from resilient_poll.dashscope.keeping.task_file import TaskFile
 from resilient_poll.dashscope.outcome import GenerationOutcome
-from resilient_poll.dashscope.redaction import text_without_key
-from resilient_poll.dashscope.results import Asset
 from resilient_poll.dashscope.resume_token import write_token
-from resilient_poll.dashscope.task_file import TaskFile
+from resilient_poll.dashscope.saving.download import telling_of_failure
+from resilient_poll.dashscope.wire import requests, translate
+from resilient_poll.dashscope.wire.dialects import LIFECYCLE
+from resilient_poll.dashscope.wire.error_bodies import read_error_body
+from resilient_poll.dashscope.wire.redaction import text_without_key
+from resilient_poll.dashscope.wire.results import Asset
 from resilient_poll.drive.clocks import AsyncClock, Clock
 from resilient_poll.drive.outcome import cause_of, standing_of, task_error
 from resilient_poll.drive.telling import logger, saying_that_it_goes_on

@@ -13,7 +13,7 @@ from typing import Any
 
 from resilient_poll.cli.__main__ import main
 from resilient_poll.cli.batch.state import StateFile
-from resilient_poll.dashscope.download import PartialFile
+from resilient_poll.dashscope.saving.download import PartialFile
 
 WHEN, STEP, COUNT = sys.argv[1].split(":")
 seen = 0

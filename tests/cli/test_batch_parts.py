@@ -23,7 +23,7 @@ from resilient_poll.cli.batch.state import Entry, Owner, StateFile, StateLost, S
 from resilient_poll.cli.batch.view import BatchView, Row
 from resilient_poll.cli.exit_codes import ExitCode
 from resilient_poll.cli.report import report_of_standing
-from resilient_poll.dashscope.dialects import AISA
+from resilient_poll.dashscope.wire.dialects import AISA
 from resilient_poll.errors import ConfigurationError, Standing
 from resilient_poll.machine.lifecycle import Billing, Phase
 

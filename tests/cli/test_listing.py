@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from resilient_poll.cli.listing import moment_of, short_duration, table_of
-from resilient_poll.dashscope.listing import ListedTask
+from resilient_poll.dashscope.wire.listing import ListedTask
 from resilient_poll.machine.lifecycle import Phase
 from tests.cli.command_line import Account, here
 from tests.support.raw_server import RawRequest, RawServer, json_answer

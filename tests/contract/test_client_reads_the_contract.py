@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from resilient_poll.dashscope.dialects import LIFECYCLE, dialect_named
-from resilient_poll.dashscope.endpoints import VIDEO
-from resilient_poll.dashscope.requests import create_request, query_request
 from resilient_poll.dashscope.settings import resolve_settings
-from resilient_poll.dashscope.translate import translate_create, translate_query
+from resilient_poll.dashscope.wire.dialects import LIFECYCLE, dialect_named
+from resilient_poll.dashscope.wire.endpoints import VIDEO
+from resilient_poll.dashscope.wire.requests import create_request, query_request
+from resilient_poll.dashscope.wire.translate import translate_create, translate_query
 from resilient_poll.http.messages import Answer
 from resilient_poll.machine import (
     Accepted,

@@ -17,9 +17,10 @@ import pytest
 import trio
 
 from resilient_poll import AsyncDashScope, DashScope, DownloadFailed, TaskError
-from resilient_poll.dashscope import saving, saving_async
-from resilient_poll.dashscope.download import DownloadProblem, PartialFile, check_length, next_hop, target_paths
-from resilient_poll.dashscope.results import Asset
+from resilient_poll.dashscope.saving.download import DownloadProblem, PartialFile, check_length, next_hop, target_paths
+from resilient_poll.dashscope.saving.saver import saver as saving
+from resilient_poll.dashscope.saving.saver import saver_async as saving_async
+from resilient_poll.dashscope.wire.results import Asset
 from tests.support.colours import COLOURS, WAYS, dashscope_client, got, run_in
 from tests.support.raw_server import Connection, RawServer, http_answer, json_answer
 
@@ -376,7 +377,7 @@ def test_a_name_of_a_task_is_a_name_of_a_file(tmp_path: Path) -> None:
 
 def test_an_asset_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An asset beyond the largest size is an error, before the disk is full."""
-    monkeypatch.setattr("resilient_poll.dashscope.download.LARGEST_ASSET_BYTES", 10)
+    monkeypatch.setattr("resilient_poll.dashscope.saving.download.LARGEST_ASSET_BYTES", 10)
     with PartialFile(tmp_path / "x") as file:
         file.write(b"x" * 10)
         with pytest.raises(DownloadProblem, match="larger"):

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resilient_poll import ConfigurationError, Endpoint
-from resilient_poll.dashscope.dialects import AISA, DASHSCOPE, DIALECTS
 from resilient_poll.dashscope.direct import checked_kind
-from resilient_poll.dashscope.endpoints import ENDPOINTS, IMAGE_SYNCHRONOUS, VIDEO, endpoint_for
-from resilient_poll.dashscope.requests import create_request
 from resilient_poll.dashscope.settings import Settings
+from resilient_poll.dashscope.wire.dialects import AISA, DASHSCOPE, DIALECTS
+from resilient_poll.dashscope.wire.endpoints import ENDPOINTS, IMAGE_SYNCHRONOUS, VIDEO, endpoint_for
+from resilient_poll.dashscope.wire.requests import create_request
 
 # Written out from the vendor's pages, not from the table.
 DOCUMENTED = {

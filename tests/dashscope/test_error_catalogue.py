@@ -27,9 +27,9 @@ from resilient_poll import (
     TaskFailed,
     TryAgain,
 )
-from resilient_poll.dashscope.dialects import DIALECTS
-from resilient_poll.dashscope.error_catalogue import CATALOGUE, OnCreate, catalogue_rows, classify
-from resilient_poll.dashscope.translate import translate_create, translate_query
+from resilient_poll.dashscope.wire.dialects import DIALECTS
+from resilient_poll.dashscope.wire.error_catalogue import CATALOGUE, OnCreate, catalogue_rows, classify
+from resilient_poll.dashscope.wire.translate import translate_create, translate_query
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.error_kinds import Cause, advice, within
 from resilient_poll.errors import ListingFailed, ResultAtOnce, Standing

@@ -35,7 +35,7 @@ from resilient_poll import (
 )
 from resilient_poll.dashscope import direct
 from resilient_poll.dashscope.client_core import ClientCore
-from resilient_poll.dashscope.endpoints import ENDPOINTS
+from resilient_poll.dashscope.wire.endpoints import ENDPOINTS
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.events import Event
 from tests.dashscope.scripted import EACH, KEY, Asked, Broken, Reply, a_client

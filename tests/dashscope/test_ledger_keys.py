@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from resilient_poll import DashScope, Job, Phase, SubmitInDoubt, SubmitPolicy, SubmitRefused, SubmitThrottled
-from resilient_poll.dashscope import books
+from resilient_poll.dashscope.keeping import books
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.errors import ConfigurationError, ResultAtOnce
 from resilient_poll.ledger.errors import IdempotencyConflict

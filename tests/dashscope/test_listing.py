@@ -15,9 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resilient_poll import ConfigurationError, ErrorKind, ListedTask, ListingFailed, Phase, TryAgain
-from resilient_poll.dashscope import listing
-from resilient_poll.dashscope.dialects import AISA, DASHSCOPE
-from resilient_poll.dashscope.listing import LARGEST_PAGE, Listing, ListQuestion, questions, read_page, understand_page
+from resilient_poll.dashscope.wire import listing
+from resilient_poll.dashscope.wire.dialects import AISA, DASHSCOPE
+from resilient_poll.dashscope.wire.listing import (
+    LARGEST_PAGE,
+    Listing,
+    ListQuestion,
+    questions,
+    read_page,
+    understand_page,
+)
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.http.messages import Answer
 from resilient_poll.machine.observations import AnsweredAtOnce, Unreadable

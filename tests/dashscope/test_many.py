@@ -32,8 +32,8 @@ from resilient_poll import (
     TaskFailed,
     WaitPolicy,
 )
-from resilient_poll.dashscope.endpoints import ENDPOINTS
 from resilient_poll.dashscope.limits import VIDEO
+from resilient_poll.dashscope.wire.endpoints import ENDPOINTS
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.events import Event
 from tests.scenarios.client_under_test import Setting, _Notes

@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resilient_poll import ConfigurationError, DashScope
-from resilient_poll.dashscope.endpoints import VIDEO
-from resilient_poll.dashscope.requests import (
+from resilient_poll.dashscope.settings import Settings, resolve_settings
+from resilient_poll.dashscope.wire.endpoints import VIDEO
+from resilient_poll.dashscope.wire.requests import (
     asset_request,
     cancel_request,
     checked_task_id,
     create_request,
     query_request,
 )
-from resilient_poll.dashscope.settings import Settings, resolve_settings
 from resilient_poll.http.messages import HttpRequest
 
 KEY = "sk-canary-key-0123456789"

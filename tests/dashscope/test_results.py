@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from resilient_poll import Asset, Failure
 from resilient_poll.dashscope.direct import kept_result, news_of_result
-from resilient_poll.dashscope.results import (
+from resilient_poll.dashscope.wire.results import (
     MOST_ITEMS,
     assets_of,
     failures_of,

@@ -11,10 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from resilient_poll import DashScope, SnapshotError
-from resilient_poll.dashscope.dialects import LIFECYCLE
-from resilient_poll.dashscope.error_bodies import word_of
 from resilient_poll.dashscope.resume_token import PREFIX, read_token, write_token
 from resilient_poll.dashscope.settings import Settings, resolve_settings
+from resilient_poll.dashscope.wire.dialects import LIFECYCLE
+from resilient_poll.dashscope.wire.error_bodies import word_of
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.observations import StatusSeen
 from resilient_poll.machine.task_record import TaskRecord, after_status

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resilient_poll import AsyncDashScope, ConfigurationError, DashScope
-from resilient_poll.dashscope.dialects import DIALECTS
 from resilient_poll.dashscope.settings import Settings, resolve_settings
+from resilient_poll.dashscope.wire.dialects import DIALECTS
 
 A, D = "sk-key-of-aisa-0001", "sk-key-of-dashscope-0002"
 VARIABLES = ("AISA_API_KEY", "AISA_BASE_URL", "DASHSCOPE_API_KEY", "DASHSCOPE_HTTP_BASE_URL", "DASHSCOPE_BASE_URL")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from resilient_poll import Asset, ConfigurationError, DirectOutcome, DownloadFailed, TaskError
 from resilient_poll.dashscope.direct import file_name_of
-from resilient_poll.dashscope.download import target_paths
+from resilient_poll.dashscope.saving.download import target_paths
 from resilient_poll.drive.clocks import VirtualClock
 from tests.support.colours import COLOURS, dashscope_client, got, run_in
 from tests.support.properties import Property
@@ -368,7 +368,7 @@ def prop(folder: Path) -> Property:
 
 def test_names_that_a_server_makes_are_caught(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: the id gets into a name as it is."""
-    monkeypatch.setattr("resilient_poll.dashscope.download._NO_FILE_NAME", re.compile(r"(?!)"))
+    monkeypatch.setattr("resilient_poll.dashscope.saving.download._NO_FILE_NAME", re.compile(r"(?!)"))
     prop(tmp_path).catches_the_planted_fault()
 
 

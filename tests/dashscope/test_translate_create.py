@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from resilient_poll.dashscope.dialects import DIALECTS
-from resilient_poll.dashscope.translate import create_failed, translate_create
+from resilient_poll.dashscope.wire.dialects import DIALECTS
+from resilient_poll.dashscope.wire.translate import create_failed, translate_create
 from resilient_poll.http.messages import ExchangeFailed
 from resilient_poll.machine.observations import Accepted, LostAnswer, Observation, Refused, Throttled, Unreachable
 from tests.dashscope.wire_bodies import BODIES, ERRORS, HEADERS, MONEY, NOW_S, STATUSES, TASK_ID, answer, shapes

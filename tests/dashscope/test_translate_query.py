@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resilient_poll.dashscope.dialects import DIALECTS
-from resilient_poll.dashscope.translate import query_failed, translate_query
+from resilient_poll.dashscope.wire.dialects import DIALECTS
+from resilient_poll.dashscope.wire.translate import query_failed, translate_query
 from resilient_poll.http.messages import ExchangeFailed
 from resilient_poll.machine.observations import (
     Observation,

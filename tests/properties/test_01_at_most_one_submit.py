@@ -10,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from resilient_poll import DashScope, SubmitError, SubmitInDoubt, SubmitRefused, Task
-from resilient_poll.dashscope import translate
+from resilient_poll.dashscope.wire import translate
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.http import sent
 from resilient_poll.http.messages import ExchangeFailed

@@ -18,7 +18,7 @@ import trio
 
 from fake_server.scenario import Scenario
 from resilient_poll import AsyncDashScope, DashScope, DirectOutcome, GenerationOutcome, ResilientPollError
-from resilient_poll.dashscope.endpoints import ENDPOINTS
+from resilient_poll.dashscope.wire.endpoints import ENDPOINTS
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.events import Event
 from tests.support.words import word_for

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 
 from fake_server.moment import Moment
-from resilient_poll.dashscope.dialects import LIFECYCLE
+from resilient_poll.dashscope.wire.dialects import LIFECYCLE
 from resilient_poll.machine import Billing, Phase, task_record
 from resilient_poll.machine.lifecycle import BILLING_BY_PHASE
 from tests.scenarios.generated import read, run_in_process, scenario_texts

@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 
 from resilient_poll.cli.saving import TASK_PLACEHOLDERS, is_folder, unknown_placeholder
 from resilient_poll.cli.session import is_synchronous
-from resilient_poll.dashscope.dialects import Dialect
-from resilient_poll.dashscope.endpoints import endpoint_for
 from resilient_poll.dashscope.many_core import Job
+from resilient_poll.dashscope.wire.dialects import Dialect
+from resilient_poll.dashscope.wire.endpoints import endpoint_for
 from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain
 
 __all__ = ["JOB_PLACEHOLDERS", "Defaults", "JobFile", "Line", "open_source", "read_jobs"]

@@ -11,9 +11,9 @@ from resilient_poll.cli.batch.state import StateFile, StateLost, Step
 from resilient_poll.cli.made import made_of
 from resilient_poll.dashscope.client import DashScope
 from resilient_poll.dashscope.client_core import Create
-from resilient_poll.dashscope.dialects import Dialect
 from resilient_poll.dashscope.many_core import Job
 from resilient_poll.dashscope.settings import Settings
+from resilient_poll.dashscope.wire.dialects import Dialect
 from resilient_poll.machine.commands import Query, Submit
 from resilient_poll.machine.observations import (
     Accepted,

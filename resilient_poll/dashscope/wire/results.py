@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from resilient_poll.dashscope.error_bodies import text_of, word_of
+from resilient_poll.dashscope.wire.error_bodies import text_of, word_of
 from resilient_poll.http.urls import is_http_url
 
 __all__ = ["Asset", "Failure", "assets_of", "failures_of", "is_readable", "made_nothing", "usage_of"]

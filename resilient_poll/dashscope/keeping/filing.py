@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from resilient_poll.dashscope.endpoints import Endpoint
 from resilient_poll.dashscope.settings import Settings
+from resilient_poll.dashscope.wire.endpoints import Endpoint
 from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain, SubmitInDoubt
 from resilient_poll.http.messages import HttpRequest
 from resilient_poll.ledger.entry import Charge, Entry, Namespace
@@ -41,11 +41,15 @@ __all__ = [
     "said_of",
     "snapshot_text",
     "surely",
+    "too_late",
     "what_it_came_to",
 ]
 
 LONGEST_KEY = 200
 """Characters of an idempotency key: an order's number, a path."""
+LONGEST_PAUSE_S = 5.0
+"""A process that was stopped for longer than this between its licence and its request asks anew: what it
+is about to send may no longer be wanted."""
 _FINGERPRINT = b"resilient-poll account"
 _PROMPTS = frozenset({"orig_prompt", "actual_prompt"})
 """What answers repeat of the caller's words. Who restores a result has the request, and a ledger need not hold them."""
@@ -263,3 +267,11 @@ def surely(error: LedgerError, what: str) -> LedgerError:
     told = kind(f"{error}; {what}")
     told.safe_to_submit_again = SafeToSubmitAgain.YES
     return told
+
+
+def too_late(asked: Instant, now: Instant) -> Unreachable | None:
+    """Return what stands for a licence that took too long to come; None if it may be used."""
+    took_s = now.monotonic_s - asked.monotonic_s
+    if took_s <= LONGEST_PAUSE_S:
+        return None
+    return Unreachable(reason=f"the ledger took {took_s:.1f} s, so nothing was sent")

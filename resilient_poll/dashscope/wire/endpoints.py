@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from resilient_poll.dashscope.checking import refused, shown
-from resilient_poll.dashscope.dialects import AISA, DASHSCOPE, VIDEO_SYNTHESIS_PATH, Dialect
+from resilient_poll.dashscope.wire.dialects import AISA, DASHSCOPE, VIDEO_SYNTHESIS_PATH, Dialect
 
 __all__ = ["ENDPOINTS", "IMAGE_SYNCHRONOUS", "VIDEO", "Endpoint", "endpoint_for"]
 

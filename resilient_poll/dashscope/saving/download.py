@@ -14,8 +14,8 @@ from typing import BinaryIO, Self
 from urllib.parse import urljoin, urlsplit
 
 from resilient_poll.dashscope.checking import shown
-from resilient_poll.dashscope.redaction import text_without_key
-from resilient_poll.dashscope.results import Asset
+from resilient_poll.dashscope.wire.redaction import text_without_key
+from resilient_poll.dashscope.wire.results import Asset
 from resilient_poll.errors import ConfigurationError, DownloadFailed, Standing
 from resilient_poll.http.messages import ExchangeFailed
 from resilient_poll.http.urls import is_http_url

@@ -10,8 +10,8 @@ from urllib.parse import urlencode
 
 from resilient_poll import __version__
 from resilient_poll.dashscope.checking import refused, shown
-from resilient_poll.dashscope.endpoints import Endpoint
 from resilient_poll.dashscope.settings import Settings
+from resilient_poll.dashscope.wire.endpoints import Endpoint
 from resilient_poll.errors import ConfigurationError
 from resilient_poll.http.messages import HttpRequest
 

@@ -13,9 +13,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from resilient_poll.dashscope.checking import checked_moment, shown
-from resilient_poll.dashscope.dialects import LIFECYCLE, Dialect
-from resilient_poll.dashscope.error_bodies import read_object, request_id_of, word_of
-from resilient_poll.dashscope.requests import checked_task_id
+from resilient_poll.dashscope.wire.dialects import LIFECYCLE, Dialect
+from resilient_poll.dashscope.wire.error_bodies import read_object, request_id_of, word_of
+from resilient_poll.dashscope.wire.requests import checked_task_id
 from resilient_poll.errors import ConfigurationError, ListingFailed
 from resilient_poll.http.messages import Answer
 from resilient_poll.machine.lifecycle import Phase

@@ -10,9 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from resilient_poll.dashscope.dialects import LIFECYCLE
-from resilient_poll.dashscope.endpoints import Endpoint
-from resilient_poll.dashscope.filing import (
+from resilient_poll.dashscope.keeping.filing import (
     Filing,
     checked_key,
     digest_of,
@@ -21,10 +19,13 @@ from resilient_poll.dashscope.filing import (
     said_of,
     snapshot_text,
     surely,
+    too_late,
     what_it_came_to,
 )
-from resilient_poll.dashscope.prices import PriceTable
-from resilient_poll.dashscope.results import made_nothing
+from resilient_poll.dashscope.keeping.prices import PriceTable
+from resilient_poll.dashscope.wire.dialects import LIFECYCLE
+from resilient_poll.dashscope.wire.endpoints import Endpoint
+from resilient_poll.dashscope.wire.results import made_nothing
 from resilient_poll.drive.telling import logger
 from resilient_poll.errors import ConfigurationError, ResilientPollError
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
@@ -50,11 +51,9 @@ from resilient_poll.machine.task_record import TaskRecord
 
 __all__ = ["BROKEN_OFF", "UNSENT", "Books", "warn_once"]
 
-LONGEST_PAUSE_S = 5.0
-"""A process that was stopped for longer than this between its licence and its request asks anew: what it
-is about to send may no longer be wanted."""
 BROKEN_OFF = LostAnswer(reason="the submit was broken off while it was out")
 UNSENT = Unreachable(reason="the submit was broken off before it was sent")
+_OURS = "ours"
 _WARNED: list[bool] = []
 _ONE = "the client"
 
@@ -115,27 +114,34 @@ class Books:
         """Send by a licence, and record what came of it before anybody sees it; for code that blocks.
 
         Args:
-            filing: What is sent.
-            submission: Its machine.
+            filing, submission: What is sent, and its machine.
             now: What time it is.
-            exchange: Sends it. Any other exception of it than an interruption means that it surely was not sent.
+            exchange: Sends it. Any exception but an interruption means that it surely was not sent.
             understand: Says what came means.
 
         Raises:
             ResilientPollError: See :meth:`license` and :meth:`write_down`.
         """
         came: Observation = UNSENT
+        heard: Answer | ExchangeFailed | None = None
         try:
-            if (instead := self.license(filing, now)) is not None:
+            asked = now()
+            if (instead := self.license(filing, asked)) is not None:
                 return instead
-            came = BROKEN_OFF
-            try:
-                what = exchange()
-            except Exception:
-                came = UNSENT
-                raise
-            came = understand(what)
+            if (late := too_late(asked, now())) is not None:
+                came = late
+            else:
+                came = BROKEN_OFF
+                try:
+                    heard = exchange()
+                except Exception:
+                    came = UNSENT
+                    raise
+                came = understand(heard)
         except BaseException:
+            if heard is not None:
+                came = understand(heard)  # Interrupted with the answer in hand.
+                submission.receive(came, now())  # So that what is logged of it names the task.
             self.break_off(filing, came, now(), submission.seed)
             raise
         try:
@@ -143,18 +149,18 @@ class Books:
         except ResilientPollError:
             raise
         except BaseException:
-            submission.receive(came, now())  # So that what is logged of it names the task.
+            submission.receive(came, now())  # As above.
             raise
         return came
 
-    def license(self, filing: Filing, now: Callable[[], Instant]) -> Observation | None:
+    def license(self, filing: Filing, now: Instant) -> Observation | None:
         """Take the one licence to send, durably; or say what the key came to already.
 
         Whatever comes of it, :meth:`write_down` or :meth:`break_off` is called afterwards.
 
         Args:
             filing: What is to be sent; it holds the licence then.
-            now: What time it is.
+            now: When; a clock that awaits cannot be asked from here.
 
         Returns:
             None if the licence was given; else the observation that stands in the place of a request.
@@ -165,32 +171,26 @@ class Books:
             LedgerError: The ledger cannot be used; nothing was sent.
         """
         try:
-            return self._licensed(filing, now)
+            return self._licensed(filing, now.wall_s)
         except (LedgerUnavailable, LedgerUnusable) as error:
             raise surely(error, "nothing was sent") from error
 
-    def _licensed(self, filing: Filing, now: Callable[[], Instant]) -> Observation | None:
-        asked = now()
-        entry = filing.entry = self._begin(filing, asked.wall_s)
+    def _licensed(self, filing: Filing, now_s: float) -> Observation | None:
+        entry = filing.entry = self._begin(filing, now_s)
         if (write := self._unwritten.get(entry.entry_id)) is not None:
             write()  # What became of an earlier send is known here, and could not be written then.
             entry = filing.entry = self.ledger.get(entry.entry_id)
         if entry.phase is Phase.NEW and self._asking.setdefault(entry.entry_id, filing) is filing:
-            filing.licence = self.ledger.license(entry, self._alive(), guards=self.guards, now_wall_s=asked.wall_s)
+            filing.licence = self.ledger.license(entry, self._alive(), guards=self.guards, now_wall_s=now_s)
             if filing.licence is not None:
                 filing.entry = filing.licence
-                stopped_s = now().monotonic_s - asked.monotonic_s
-                if stopped_s <= LONGEST_PAUSE_S:
-                    return None
-                filing.entry = self.ledger.give_back(filing.licence, now_wall_s=now().wall_s)
-                self._done(filing)
-                return Unreachable(reason=f"the ledger took {stopped_s:.1f} s, so nothing was sent")
+                return None
             self._done(filing)
             entry = filing.entry = self.ledger.get(entry.entry_id)
-        if entry.phase is Phase.SUBMITTING and self.ledger.settle_the_dead(now_wall_s=asked.wall_s):
+        if entry.phase is Phase.SUBMITTING and self.ledger.settle_the_dead(now_wall_s=now_s):
             entry = filing.entry = self.ledger.get(entry.entry_id)
         filing.is_found = entry.task_id is not None
-        return what_it_came_to(entry, asked.wall_s)
+        return what_it_came_to(entry, now_s)
 
     def write_down(self, filing: Filing, came: Observation, now: Instant, seed: str) -> None:
         """Record what came of a send, durably. Interrupted, it is done all the same.
@@ -215,10 +215,7 @@ class Books:
             raise
 
     def break_off(self, filing: Filing, came: Observation, now: Instant, seed: str) -> None:
-        """Record, as :meth:`write_down`, what is known of a send whose caller hears of something else.
-
-        A fault is only logged.
-        """
+        """Record what is known of a send whose caller hears of something else; a fault is only logged."""
         try:
             self._write_down(filing, came, now, seed)
         except ResilientPollError as error:
@@ -251,7 +248,7 @@ class Books:
 
     def _licence_unheard_of(self, filing: Filing) -> Entry | None:
         """Return a licence that was given when an interruption or a failing disk kept us from hearing of it."""
-        entry, owner = filing.entry, self._owners.get(_ONE)
+        entry, owner = filing.entry, self._owners.get(_OURS)
         if entry is None or owner is None or self._asking.get(entry.entry_id) is not filing:
             return None
         try:
@@ -351,7 +348,7 @@ class Books:
                 write()
             except ResilientPollError as error:
                 logger.error("what became of a submit is known to this client only, and it is closed: %s", error)
-        if (owner := self._owners.pop(_ONE, None)) is not None:
+        if (owner := self._owners.pop(_OURS, None)) is not None:
             owner.close()
 
     def _begin(self, filing: Filing, now_wall_s: float) -> Entry:
@@ -374,13 +371,12 @@ class Books:
         )
 
     def _alive(self) -> Owner:
-        owner = self._owners.get(_ONE)
-        if owner is None:
-            mine = self.ledger.open_owner()
-            # Not under a lock: Ctrl-C just after it was taken would leave it taken.
-            owner = self._owners.setdefault(_ONE, mine)
-            if owner is not mine:
-                mine.close()
+        if (owner := self._owners.get(_OURS)) is not None:
+            return owner
+        # Without a lock, which an interruption might leave locked: who is second closes what it opened.
+        opened = self.ledger.open_owner()
+        if (owner := self._owners.setdefault(_OURS, opened)) is not opened:
+            opened.close()
         return owner
 
     def _charged(self, about: Mapping[str, str], result: object) -> Charge | None:

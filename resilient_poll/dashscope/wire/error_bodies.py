@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from resilient_poll.dashscope.dialects import DIALECTS, Dialect
+from resilient_poll.dashscope.wire.dialects import DIALECTS, Dialect
 from resilient_poll.error_kinds import Cause
 
 __all__ = [

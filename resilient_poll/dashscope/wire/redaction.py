@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from resilient_poll.dashscope.error_bodies import read_object
+from resilient_poll.dashscope.wire.error_bodies import read_object
 from resilient_poll.http.messages import Answer, ExchangeFailed
 
 __all__ = ["answer_without_key", "failure_without_key", "text_without_key"]

@@ -18,8 +18,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from resilient_poll.dashscope.endpoints import Endpoint
-from resilient_poll.dashscope.results import assets_of, usage_of
+from resilient_poll.dashscope.wire.endpoints import Endpoint
+from resilient_poll.dashscope.wire.results import assets_of, usage_of
 from resilient_poll.errors import ConfigurationError
 from resilient_poll.ledger.entry import Charge
 
@@ -120,7 +120,8 @@ class PriceTable:
             return self._charge(price, number or (Decimal(1) if endpoint.makes == "video" else DEFAULT_IMAGES))
         if endpoint.makes != "video" and (endpoint.dialects or asked.get("duration") is None):
             return None
-        return self._charge(price, (_number(asked.get("duration")) or DEFAULT_SECONDS) * (number or Decimal(1)))
+        seconds = _number(asked.get("duration")) or DEFAULT_SECONDS
+        return self._charge(price, _EXACT.multiply(seconds, number or Decimal(1)))
 
     def charged(self, model: str, result: object) -> Charge | None:
         """Return what an answer says that a success costs; None if there is no price, or it does not say.
@@ -142,7 +143,7 @@ class PriceTable:
             return self._charge(price, made) if is_count or made else None
         said = [found for name in _SECONDS_USED if (found := _number(usage.get(name)))]
         videos = _number(usage.get("video_count")) or Decimal(1)
-        return self._charge(price, max(said) * videos) if said else None
+        return self._charge(price, _EXACT.multiply(max(said), videos)) if said else None
 
     def _charge(self, price: Price, units: Decimal) -> Charge | None:
         """Return the charge for some units, to nine decimals; None if there are more than can be."""
@@ -225,7 +226,7 @@ def _amount(model: str, amount: object) -> Decimal:
             f"the amount for {model!r:.80} must be a number from 0 to {_MOST_AMOUNT} with nine decimals at most, "
             f"written as text, not {amount!r:.40}"
         )
-    return abs(value)  # Minus zero is a price, too.
+    return value.copy_abs()  # Minus zero is a price, too.
 
 
 def _is_fine(value: Decimal) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from urllib.parse import quote
 
-from resilient_poll.dashscope.error_catalogue import OnCreate, codes_of
+from resilient_poll.dashscope.wire.error_catalogue import OnCreate, codes_of
 from resilient_poll.errors import ConfigurationError, ErrorKind
 from resilient_poll.machine.lifecycle import Lifecycle, Phase
 

@@ -6,9 +6,16 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from resilient_poll.dashscope import requests
-from resilient_poll.dashscope.download import CHUNK_TIMEOUT_S, PartialFile, Saving, check_length, check_time, next_hop
-from resilient_poll.dashscope.results import Asset
+from resilient_poll.dashscope.saving.download import (
+    CHUNK_TIMEOUT_S,
+    PartialFile,
+    Saving,
+    check_length,
+    check_time,
+    next_hop,
+)
+from resilient_poll.dashscope.wire import requests
+from resilient_poll.dashscope.wire.results import Asset
 from resilient_poll.machine.instant import Instant
 from resilient_poll.transports.exchange import Exchange, Incoming
 

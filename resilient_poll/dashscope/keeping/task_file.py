@@ -6,8 +6,8 @@ from collections.abc import Callable
 from copy import copy
 from dataclasses import replace
 
-from resilient_poll.dashscope.books import Books
-from resilient_poll.dashscope.filing import Filing
+from resilient_poll.dashscope.keeping.books import Books
+from resilient_poll.dashscope.keeping.filing import Filing
 from resilient_poll.drive.telling import logger
 from resilient_poll.errors import ResilientPollError
 from resilient_poll.ledger.entry import Entry

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from resilient_poll.dashscope.dialects import Dialect
-from resilient_poll.dashscope.error_bodies import (
+from resilient_poll.dashscope.wire.dialects import Dialect
+from resilient_poll.dashscope.wire.error_bodies import (
     ErrorBody,
     read_any_error_body,
     read_error_body,
@@ -19,9 +19,9 @@ from resilient_poll.dashscope.error_bodies import (
     text_of,
     word_of,
 )
-from resilient_poll.dashscope.error_catalogue import is_spent_quota
-from resilient_poll.dashscope.requests import checked_task_id
-from resilient_poll.dashscope.results import is_readable, made_nothing
+from resilient_poll.dashscope.wire.error_catalogue import is_spent_quota
+from resilient_poll.dashscope.wire.requests import checked_task_id
+from resilient_poll.dashscope.wire.results import is_readable, made_nothing
 from resilient_poll.errors import ConfigurationError
 from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.http.retry_after import read_retry_after

@@ -1,0 +1,1 @@
+"""How what was made comes to disk, whole or not at all."""
