@@ -257,7 +257,8 @@ class ManyDesk(Generic[AnyTask]):
     def lose(self, turn: Turn, error: Exception, now: Instant) -> Finished[AnyTask]:
         """Return the result of a job whose request broke; see :class:`.Desk`."""
         live = self.live[turn.ordinal]
-        self._batch.forget(turn.ordinal, now)
+        # Where the client is closed nothing can be sent, and the others hear of it at once.
+        self._batch.forget(turn.ordinal, now, frees_slot=isinstance(error, ConfigurationError))
         self._failed += 1
         self._say_that_it_goes_on(live, error, now)
         return self._finish(turn.ordinal, live, None, error)

@@ -125,8 +125,16 @@ class Batch:
         """
         self._watch.add(ordinal, self._key(ordinal), poller, policy, now)
 
-    def forget(self, ordinal: int, now: Instant) -> None:
-        """The request of an entry broke in a way that nobody here understands: it is left alone."""
+    def forget(self, ordinal: int, now: Instant, *, frees_slot: bool = False) -> None:
+        """The request of an entry broke in a way that nobody here understands: it is left alone.
+
+        Args:
+            ordinal: Whose.
+            now: When.
+            frees_slot: Whether the others need not wait for its slot, which it may hold at the service.
+        """
+        if frees_slot:
+            self._account.slots.end(self._key(ordinal))
         if ordinal in self._line:
             self._line.forget(ordinal)
         elif ordinal in self._watch:

@@ -140,7 +140,7 @@ def test_a_closed_client_ends_a_batch_of_its_own() -> None:
 
         thread = threading.Thread(target=close)
         thread.start()
-        finished = list(client.submit_many(jobs(6), timeout=60))
+        finished = list(client.submit_many(jobs(6), timeout=30))
         thread.join(10)
         left = len(server.complete("POST"))
     assert len(finished) == 6
