@@ -35,10 +35,13 @@ Where the service gave a reason, ``kind`` says what sort it is and ``try_again``
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from resilient_poll.error_kinds import Cause, ErrorKind, SafeToSubmitAgain, TryAgain, advice, within
 from resilient_poll.standing import Standing
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "CancelRefused",
@@ -383,4 +386,14 @@ class ResultUnreadable(TaskError):
 
 
 class DownloadFailed(TaskError):
-    """The task succeeded and is paid, and its asset is not on disk."""
+    """The task succeeded and is paid, and not all of what it made is on disk.
+
+    Attributes:
+        saved, missing: The files that are on disk, whole, and those that are not and stay as they were.
+    """
+
+    def __init__(
+        self, summary: str, standing: Standing, *, saved: tuple[Path, ...] = (), missing: tuple[Path, ...] = ()
+    ) -> None:
+        self.saved, self.missing = saved, missing
+        super().__init__(summary, standing)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, Self
 from resilient_poll.dashscope.checking import checked_seconds
 from resilient_poll.dashscope.client_core import Create
 from resilient_poll.dashscope.creates_out import CreatesOut
-from resilient_poll.dashscope.direct import file_name_of, standing_of_result
+from resilient_poll.dashscope.direct import standing_of_result
 from resilient_poll.dashscope.doubts.calls import DoubtCalls
 from resilient_poll.dashscope.keeping.calls import KeyCalls
 from resilient_poll.dashscope.keeping.prices import PriceTable
@@ -23,7 +23,9 @@ from resilient_poll.dashscope.many import finish_many
 from resilient_poll.dashscope.many_core import WORKERS, Finished, Job, Waits
 from resilient_poll.dashscope.opening import open_core
 from resilient_poll.dashscope.outcome import DirectOutcome
-from resilient_poll.dashscope.saving.download import DOWNLOAD_S, target_paths, telling_of_failure
+from resilient_poll.dashscope.saving.download import DOWNLOAD_S, telling_of_failure
+from resilient_poll.dashscope.saving.order import order_of_result
+from resilient_poll.dashscope.saving.rules import LARGEST_ASSET_BYTES, asset_rules
 from resilient_poll.dashscope.saving.saver import Saver
 from resilient_poll.dashscope.task import Task
 from resilient_poll.dashscope.wire.endpoints import IMAGE_SYNCHRONOUS, VIDEO, Endpoint
@@ -71,6 +73,8 @@ class DashScope(KeyCalls, DoubtCalls, WorkerCalls):
         account: Your label for the account in the ledger; without one, each API key is an account.
         guards: Your own limits on tasks and spending, counted by the ledger.
         prices: What things cost, for the bill and for guards on spending.
+        largest_asset_bytes: How large one download may be; 4 GiB by default.
+        insecure_asset_hosts: Hosts that assets may come from without TLS, besides this machine and the service's own.
 
     Raises:
         ConfigurationError: Something is missing or makes no sense; nothing was sent.
@@ -94,6 +98,8 @@ class DashScope(KeyCalls, DoubtCalls, WorkerCalls):
         account: str | None = None,
         guards: Guards | None = None,
         prices: PriceTable | None = None,
+        largest_asset_bytes: int = LARGEST_ASSET_BYTES,
+        insecure_asset_hosts: Collection[str] = (),
     ) -> None:
         self._core = open_core(
             dialect=dialect,
@@ -113,9 +119,10 @@ class DashScope(KeyCalls, DoubtCalls, WorkerCalls):
             is_async=False,
         )
         self._clock = clock or RealClock()
+        rules = asset_rules(self._core.settings.base_url, largest_asset_bytes, insecure_asset_hosts)
         self._exchange = Exchange(http_client)
         self._creates_out = CreatesOut(self._core.submit_policy, ends=http_client is None)
-        self._saver = Saver(self._exchange, self._clock.now)
+        self._saver = Saver(self._exchange, self._clock, rules)
 
     def __repr__(self) -> str:
         return f"<DashScope {self._core.settings.dialect.name} {self._core.settings.base_url}>"
@@ -327,11 +334,9 @@ class DashScope(KeyCalls, DoubtCalls, WorkerCalls):
             ConfigurationError: The path or the time makes no sense, or it is nothing that :meth:`generate` made.
             DownloadFailed: At least one is not on disk, and it says which; the others are. They stay paid.
         """
-        name = file_name_of(outcome)
-        targets = target_paths(path, name, outcome.assets, outcome.extension)
-        deadline_s = self._clock.now().monotonic_s + checked_seconds("timeout", timeout, or_zero=True)
+        order = order_of_result(self._core, outcome, path, timeout, self._clock.now())
         with telling_of_failure(lambda: standing_of_result(outcome), self._core.settings.api_key):
-            return self._saver.save_all(outcome.assets, targets, deadline_s)
+            return self._saver.save_all(order)
 
     def close(self) -> None:
         """Wait for creates that are out, then close the connections; your own client and ledger stay yours."""

@@ -6,7 +6,7 @@ Line for line the blocking client; the tests hold their traces equal.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -19,7 +19,7 @@ import anyio.to_thread
 from resilient_poll.dashscope.checking import checked_seconds
 from resilient_poll.dashscope.client_core import Create
 from resilient_poll.dashscope.creates_out import AsyncCreatesOut
-from resilient_poll.dashscope.direct import file_name_of, standing_of_result
+from resilient_poll.dashscope.direct import standing_of_result
 from resilient_poll.dashscope.doubts.calls_async import AsyncDoubtCalls
 from resilient_poll.dashscope.keeping.books import BROKEN_OFF, UNSENT
 from resilient_poll.dashscope.keeping.calls_async import AsyncKeyCalls
@@ -31,7 +31,9 @@ from resilient_poll.dashscope.many_async import finish_many
 from resilient_poll.dashscope.many_core import WORKERS, Finished, Job, Waits
 from resilient_poll.dashscope.opening import open_core
 from resilient_poll.dashscope.outcome import DirectOutcome
-from resilient_poll.dashscope.saving.download import DOWNLOAD_S, target_paths, telling_of_failure
+from resilient_poll.dashscope.saving.download import DOWNLOAD_S, telling_of_failure
+from resilient_poll.dashscope.saving.order import order_of_result
+from resilient_poll.dashscope.saving.rules import LARGEST_ASSET_BYTES, asset_rules
 from resilient_poll.dashscope.saving.saver_async import AsyncSaver
 from resilient_poll.dashscope.task_async import AsyncTask
 from resilient_poll.dashscope.wire.endpoints import IMAGE_SYNCHRONOUS, VIDEO, Endpoint
@@ -81,6 +83,8 @@ class AsyncDashScope(AsyncKeyCalls, AsyncDoubtCalls, AsyncWorkerCalls):
         account: See :class:`.DashScope`.
         guards: See :class:`.DashScope`.
         prices: See :class:`.DashScope`.
+        largest_asset_bytes: See :class:`.DashScope`.
+        insecure_asset_hosts: See :class:`.DashScope`.
         run_blocking: Where the ledger's calls run; anyio's threads unless given.
 
     Raises:
@@ -105,6 +109,8 @@ class AsyncDashScope(AsyncKeyCalls, AsyncDoubtCalls, AsyncWorkerCalls):
         account: str | None = None,
         guards: Guards | None = None,
         prices: PriceTable | None = None,
+        largest_asset_bytes: int = LARGEST_ASSET_BYTES,
+        insecure_asset_hosts: Collection[str] = (),
         run_blocking: RunBlocking | None = None,
     ) -> None:
         self._core = open_core(
@@ -126,9 +132,10 @@ class AsyncDashScope(AsyncKeyCalls, AsyncDoubtCalls, AsyncWorkerCalls):
         )
         self._clock = clock or RealAsyncClock()
         self._run_blocking = run_blocking or anyio.to_thread.run_sync
+        rules = asset_rules(self._core.settings.base_url, largest_asset_bytes, insecure_asset_hosts)
         self._exchange = AsyncExchange(http_client)
         self._creates_out = AsyncCreatesOut(self._core.submit_policy, ends=http_client is None)
-        self._saver = AsyncSaver(self._exchange, self._clock.now)
+        self._saver = AsyncSaver(self._exchange, self._clock, rules, self._run_blocking, self._off_the_loop)
 
     def __repr__(self) -> str:
         return f"<AsyncDashScope {self._core.settings.dialect.name} {self._core.settings.base_url}>"
@@ -239,11 +246,9 @@ class AsyncDashScope(AsyncKeyCalls, AsyncDoubtCalls, AsyncWorkerCalls):
         timeout: float = DOWNLOAD_S,  # noqa: ASYNC109  # checked between pieces, so that no half-made file stays
     ) -> tuple[Path, ...]:
         """Write everything that :meth:`generate` made to files; see :meth:`.DashScope.download_all`."""
-        name = file_name_of(outcome)
-        targets = target_paths(path, name, outcome.assets, outcome.extension)
-        deadline_s = self._clock.now().monotonic_s + checked_seconds("timeout", timeout, or_zero=True)
+        order = order_of_result(self._core, outcome, path, timeout, self._clock.now())
         with telling_of_failure(lambda: standing_of_result(outcome), self._core.settings.api_key):
-            return await self._saver.save_all(outcome.assets, targets, deadline_s)
+            return await self._saver.save_all(order)
 
     async def close(self) -> None:
         """Wait for creates that are out, then close the connections; your own client and ledger stay yours."""

@@ -217,7 +217,7 @@ class ClientCore:
                 logger.warning(
                     "a paid result came in the place of a task; %s", direct.news_of_result(submission.answered)
                 )
-            error = direct.result_at_once(submission, endpoint) or self._why_not(submission, done, now, filing)
+            error = direct.result_at_once(submission, endpoint, filing) or self._why_not(submission, done, now, filing)
             logger.log(logging.ERROR if isinstance(error, SubmitInDoubt) else logging.INFO, "%s", error)
             raise error
         if filing is not None and filing.is_found and filing.entry is not None:
@@ -253,7 +253,7 @@ class ClientCore:
             StillGoing: The service made a task instead.
         """
         if submission.answered is not None:
-            return direct.outcome_of(submission, endpoint)
+            return direct.outcome_of(submission, endpoint, filing)
         if submission.accepted is not None:
             record = self.accept(submission, done, now, endpoint, filing)
             raise direct.task_instead(record, now, write_token(record, self.settings, now))

@@ -9,6 +9,7 @@ from hashlib import blake2b
 from typing import Any
 
 from resilient_poll.dashscope.checking import shown
+from resilient_poll.dashscope.keeping.filing import Filing
 from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.wire.endpoints import Endpoint
 from resilient_poll.dashscope.wire.error_bodies import read_any_error_body, read_object, request_id_of
@@ -95,12 +96,13 @@ def _holds_something(body: Mapping[str, Any]) -> bool:
     return any(output[name] not in _EMPTY for name in output.keys() - _OF_A_TASK)
 
 
-def outcome_of(submission: Submission, endpoint: Endpoint) -> DirectOutcome:
+def outcome_of(submission: Submission, endpoint: Endpoint, filing: Filing | None = None) -> DirectOutcome:
     """Return the outcome of a submit that was answered with a result.
 
     Args:
         submission: The submit.
         endpoint: Where it went.
+        filing: What it is called in the ledger, where there is one.
 
     Raises:
         ValueError: It was not.
@@ -114,6 +116,7 @@ def outcome_of(submission: Submission, endpoint: Endpoint) -> DirectOutcome:
         attempts=submission.attempts,
         result=result,
         extension=endpoint.extension,
+        entry_id=None if filing is None or filing.entry is None else filing.entry.entry_id,
     )
 
 
@@ -128,13 +131,13 @@ def news_of_result(answered: AnsweredAtOnce) -> str:
     return f"request {answered.request_id or 'without an id'}: {cut}"
 
 
-def result_at_once(submission: Submission, endpoint: Endpoint) -> ResultAtOnce | None:
+def result_at_once(submission: Submission, endpoint: Endpoint, filing: Filing | None = None) -> ResultAtOnce | None:
     """Return the error for a result where a task was asked for, or None if there is none."""
     if submission.answered is None:
         return None
     return ResultAtOnce(
         "the service made no task and answered with the result itself, which is in .outcome of this error",
-        outcome_of(submission, endpoint),
+        outcome_of(submission, endpoint, filing),
         request_id=submission.answered.request_id,
         attempts=submission.attempts,
     )

@@ -67,6 +67,7 @@ class DirectOutcome(Made):
         attempts: How often it was sent; all but the last were refused, or surely did not arrive.
         result: The service's whole answer, as it came.
         extension: The file extension of what its endpoint makes, for results whose URL shows none.
+        entry_id: The number of its entry in the ledger, where there is one.
     """
 
     request_id: str | None
@@ -74,3 +75,4 @@ class DirectOutcome(Made):
     attempts: int
     result: Any = field(repr=False)
     extension: str = "bin"
+    entry_id: int | None = field(default=None, repr=False, compare=False)

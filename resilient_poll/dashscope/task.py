@@ -9,10 +9,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resilient_poll.dashscope.checking import checked_seconds
 from resilient_poll.dashscope.client_core import Create
 from resilient_poll.dashscope.outcome import GenerationOutcome
-from resilient_poll.dashscope.saving.download import DOWNLOAD_S, target_paths
+from resilient_poll.dashscope.saving.download import DOWNLOAD_S
+from resilient_poll.dashscope.saving.order import order_of_bytes, order_of_task
 from resilient_poll.dashscope.task_core import TaskCore
 from resilient_poll.drive.sync_driver import run, step
 from resilient_poll.errors import Standing, TaskError
@@ -164,11 +164,9 @@ class Task(TaskCore):
             TaskError: There is nothing to download yet.
             DownloadFailed: At least one is not on disk, and it says which; the others are. The task stays paid.
         """
-        assets = self._made_or_raise().assets
-        targets = target_paths(path, self.id, assets, self._default_extension())
-        deadline_s = self._now().monotonic_s + checked_seconds("timeout", timeout, or_zero=True)
+        order = order_of_task(self, path, timeout)
         with self._telling_of_failure():
-            return self._saver.save_all(assets, targets, deadline_s)
+            return self._saver.save_all(order, self.refresh)
 
     def iter_bytes(self) -> Iterator[bytes]:
         """Yield the bytes of what was made as they come.
@@ -177,9 +175,9 @@ class Task(TaskCore):
             TaskError: There is nothing to download, or there are several results.
             DownloadFailed: They broke off.
         """
-        asset = self._single_asset()
+        order = order_of_bytes(self)
         with self._telling_of_failure():
-            yield from self._saver.pieces(asset.url)
+            yield from self._saver.pieces(order, self.refresh)
 
     def retry(self, *, accept_second_charge: bool = False, timeout: float | None = None) -> Task:
         """Create it once more, after an end that cost nothing. It makes a new task.

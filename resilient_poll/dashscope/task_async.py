@@ -12,10 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from resilient_poll.dashscope.checking import checked_seconds
 from resilient_poll.dashscope.client_core import Create
 from resilient_poll.dashscope.outcome import GenerationOutcome
-from resilient_poll.dashscope.saving.download import DOWNLOAD_S, target_paths
+from resilient_poll.dashscope.saving.download import DOWNLOAD_S
+from resilient_poll.dashscope.saving.order import order_of_bytes, order_of_task
 from resilient_poll.dashscope.task_core import TaskCore
 from resilient_poll.drive.async_driver import run, step
 from resilient_poll.errors import Standing, TaskError
@@ -125,18 +125,16 @@ class AsyncTask(TaskCore):
         timeout: float = DOWNLOAD_S,  # noqa: ASYNC109  # as above
     ) -> tuple[Path, ...]:
         """Write everything that was made to files, off the event loop; see :meth:`.Task.download_all`."""
-        assets = self._made_or_raise().assets
-        targets = target_paths(path, self.id, assets, self._default_extension())
-        deadline_s = self._now().monotonic_s + checked_seconds("timeout", timeout, or_zero=True)
+        order = order_of_task(self, path, timeout)
         with self._telling_of_failure():
-            return await self._saver.save_all(assets, targets, deadline_s)
+            return await self._saver.save_all(order, self.refresh)
 
     async def iter_bytes(self) -> AsyncIterator[bytes]:
         """Yield the bytes of what was made as they come; see :meth:`.Task.iter_bytes`."""
-        asset = self._single_asset()
+        order = order_of_bytes(self)
         with self._telling_of_failure():
             # A generator that is left early does not close those inside it.
-            async with aclosing(self._saver.pieces(asset.url)) as pieces:
+            async with aclosing(self._saver.pieces(order, self.refresh)) as pieces:
                 async for piece in pieces:
                     yield piece
 

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from resilient_poll.dashscope.saving.download import (
-    CHUNK_TIMEOUT_S,
-    PartialFile,
-    Saving,
-    check_length,
-    check_time,
-    next_hop,
-)
-from resilient_poll.dashscope.wire import requests
-from resilient_poll.dashscope.wire.results import Asset
-from resilient_poll.machine.instant import Instant
-from resilient_poll.transports.exchange import Exchange, Incoming
+from resilient_poll.dashscope.saving.fetch import BrokeOff, Fetch, Step
+from resilient_poll.dashscope.saving.order import Order, is_whole, name_in_ledger
+from resilient_poll.dashscope.saving.partial import PartialFile
+from resilient_poll.dashscope.saving.rules import AssetRules, Gone
+from resilient_poll.dashscope.saving.sweeping import Sweeper
+from resilient_poll.drive.clocks import Clock
+from resilient_poll.errors import ResilientPollError
+from resilient_poll.http.messages import ExchangeFailed
+from resilient_poll.transports.exchange import Exchange
 
 __all__ = ["Saver"]
 
@@ -27,68 +23,90 @@ class Saver:
 
     Args:
         exchange: Sends.
-        now: What time it is.
+        clock: What time it is, and how to pause.
+        rules: What the caller allows.
     """
 
-    def __init__(self, exchange: Exchange, now: Callable[[], Instant]) -> None:
+    def __init__(self, exchange: Exchange, clock: Clock, rules: AssetRules) -> None:
         self._exchange = exchange
-        self._now = now
+        self._clock = clock
+        self._rules = rules
+        self._sweeper = Sweeper()
 
-    def save(self, url: str, target: Path, deadline_s: float) -> Path:
-        """Write an asset to a file, which appears under its name only when it is whole.
-
-        Args:
-            url: Where it is.
-            target: The file.
-            deadline_s: Until when, in monotonic seconds.
-
-        Raises:
-            DownloadProblem: It is not what it should be.
-            ExchangeFailed: It broke off.
-            OSError: The disk says no.
-        """
-        check_time(self._now().monotonic_s, deadline_s)
-        with self._incoming(url) as incoming, PartialFile(target) as file:
-            for chunk in incoming.chunks():
-                check_time(self._now().monotonic_s, deadline_s)
-                file.write(chunk)
-            check_length(incoming.headers, file.size)
-            file.keep()
-        return target
-
-    def save_all(self, assets: Sequence[Asset], targets: Sequence[Path], deadline_s: float) -> tuple[Path, ...]:
+    def save_all(self, order: Order, ask_anew: Callable[[], object] | None = None) -> tuple[Path, ...]:
         """Write assets to files, each for itself: one that fails keeps none from coming.
 
+        A file that the ledger knows and that is still what it was is not fetched again.
+
         Args:
-            assets: What to fetch.
-            targets: Where to, one for each.
-            deadline_s: Until when, in monotonic seconds.
+            order: What to fetch, and where to.
+            ask_anew: Asks the task where its assets are by now; None where there is no task.
+
+        Returns:
+            The files, in the order of the results.
 
         Raises:
-            DownloadProblem: At least one is not on disk; it says which, and which are.
+            NotAllSaved: At least one is not on disk; it says which, and which are.
         """
-        saving = Saving(assets, targets)
-        for asset, target in saving.wanted:
-            with saving.one(target):
-                self.save(asset.url, target, deadline_s)
-        return saving.finish()
+        known = order.known_files()
+        for index, target in enumerate(order.targets):
+            with order.saving.one(target):
+                if is_whole(known.get(name_in_ledger(target)), target):
+                    continue
+                self._sweeper.sweep(target.parent, self._clock.now().wall_s)
+                self._save(order, index, target, ask_anew)
+        return order.saving.finish()
 
-    def pieces(self, url: str) -> Iterator[bytes]:
-        """Yield an asset's bytes as they come; raises like :meth:`save`."""
-        size = 0
-        with self._incoming(url) as incoming:
-            for chunk in incoming.chunks():
-                size += len(chunk)
-                yield chunk
-            check_length(incoming.headers, size)
+    def _save(self, order: Order, index: int, target: Path, ask_anew: Callable[[], object] | None) -> None:
+        fetch = Fetch(order.assets[index].url, self._rules, order.deadline_s)
+        fetch.check_time(self._clock.now())
+        with PartialFile(target) as file:
+            for piece in self._wherever(fetch, order, index, ask_anew):
+                if piece is None:
+                    file.start_over()
+                else:
+                    file.write(piece)
+            file.keep()
+        order.note(target, file, self._clock.now())
 
-    @contextmanager
-    def _incoming(self, url: str) -> Generator[Incoming, None, None]:
-        hops = 0
+    def pieces(self, order: Order, ask_anew: Callable[[], object]) -> Iterator[bytes]:
+        """Yield the bytes of an order's one asset as they come; raises what :meth:`save_all` notes."""
+        fetch = Fetch(order.assets[0].url, self._rules, order.deadline_s, may_start_over=False)
+        for piece in self._wherever(fetch, order, 0, ask_anew):
+            if piece is not None:
+                yield piece
+
+    def _wherever(
+        self, fetch: Fetch, order: Order, index: int, ask_anew: Callable[[], object] | None
+    ) -> Iterator[bytes | None]:
+        """Yield an asset's pieces, from another URL if its own leads there no more; None where they begin anew."""
         while True:
-            with self._exchange.stream(requests.asset_request(url), CHUNK_TIMEOUT_S) as incoming:
-                target = next_hop(url, incoming.status, incoming.headers, hops)
-                if target is None:
-                    yield incoming
+            try:
+                yield from self._coming(fetch)
+                return
+            except Gone as gone:
+                order.may_ask_anew(gone)
+                try:
+                    if ask_anew is not None:
+                        ask_anew()
+                    fetch.move_to(order.url_of(index, gone))
+                except ResilientPollError as error:
+                    raise order.not_asked_anew(gone, error) from gone
+
+    def _coming(self, fetch: Fetch) -> Iterator[bytes | None]:
+        while True:
+            try:
+                with self._exchange.stream(*fetch.request(self._clock.now())) as incoming:
+                    step = fetch.answer(incoming.status, incoming.headers, self._clock.now())
+                    if step is Step.FOLLOW:
+                        continue
+                    if step is Step.START_OVER:
+                        yield None
+                    for chunk in incoming.chunks():
+                        fetch.add(len(chunk), self._clock.now())
+                        yield chunk
+                    fetch.check_whole()
                     return
-            url, hops = target, hops + 1
+            except (BrokeOff, ExchangeFailed) as problem:
+                pause_s = fetch.pause_s(problem, self._clock.now())
+            self._clock.sleep(pause_s)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from resilient_poll.dashscope.wire.error_bodies import read_object
 from resilient_poll.http.messages import Answer, ExchangeFailed
 
-__all__ = ["answer_without_key", "failure_without_key", "text_without_key"]
+__all__ = ["answer_without_key", "failure_without_key", "mentions_key", "text_without_key"]
 
 _IN_ITS_PLACE = "[api key]"
 _SHORTEST_SECRET = 8  # Shorter keys are no keys, and replacing them would garble ordinary words.
@@ -17,6 +17,16 @@ _SHORTEST_SECRET = 8  # Shorter keys are no keys, and replacing them would garbl
 def text_without_key(text: str, key: str) -> str:
     """Return a text from outside without the key."""
     return text if len(key) < _SHORTEST_SECRET else text.replace(key, _IN_ITS_PLACE)
+
+
+def mentions_key(error: BaseException, key: str) -> bool:
+    """Tell whether an error, or anything that it was caused by, says the key: a traceback shows all of them."""
+    link: BaseException | None = error
+    while link is not None:
+        if any(text_without_key(text, key) != text for text in (str(link), repr(link), repr(link.args))):
+            return True
+        link = link.__cause__ or link.__context__
+    return False
 
 
 def answer_without_key(answer: Answer, key: str) -> Answer:
