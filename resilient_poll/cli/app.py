@@ -12,9 +12,10 @@ from resilient_poll import __version__
 from resilient_poll.cli import listing, tasks
 from resilient_poll.cli.batch.command import batch
 from resilient_poll.cli.completion import completion, is_asked_by_a_shell
+from resilient_poll.cli.error_reports import report_of_error
 from resilient_poll.cli.exit_codes import ExitCode, exit_code_help
 from resilient_poll.cli.interrupts import Interrupts
-from resilient_poll.cli.report import makes_nothing, report_of_error
+from resilient_poll.cli.report import makes_nothing
 from resilient_poll.cli.session import PROGRAM
 from resilient_poll.cli.streams import (
     PatientConsole,

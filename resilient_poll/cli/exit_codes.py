@@ -26,6 +26,15 @@ from resilient_poll.errors import (
     TaskExpired,
     TaskFailed,
 )
+from resilient_poll.ledger.errors import (
+    EntryCorrupt,
+    GuardRefused,
+    LedgerError,
+    LedgerForked,
+    LedgerUnavailable,
+    LedgerUnusable,
+    NotSaved,
+)
 from resilient_poll.machine.lifecycle import Phase
 
 __all__ = ["MEANINGS", "ExitCode", "exit_code_help", "verdict_on_error", "verdict_on_phase"]
@@ -77,6 +86,12 @@ _ERRORS: tuple[tuple[type[ResilientPollError], ExitCode, str], ...] = (
     (RetryRefused, ExitCode.REFUSED, "retry_refused"),
     (ResultUnreadable, ExitCode.OTHER, "unreadable"),
     (DownloadFailed, ExitCode.OTHER, "download_failed"),
+    (GuardRefused, ExitCode.REFUSED, "guard_refused"),
+    (LedgerUnusable, ExitCode.USAGE, "ledger_unusable"),
+    (LedgerForked, ExitCode.USAGE, "ledger_unusable"),
+    (LedgerUnavailable, ExitCode.THROTTLED, "ledger_unavailable"),
+    (EntryCorrupt, ExitCode.OTHER, "entry_damaged"),
+    (LedgerError, ExitCode.OTHER, "ledger_failed"),
 )
 
 _ENDS: Mapping[Phase, tuple[ExitCode, str]] = MappingProxyType(
@@ -94,6 +109,9 @@ def verdict_on_error(error: ResilientPollError) -> tuple[ExitCode, str]:
     """Return the exit code and the machine's word for an error."""
     if isinstance(error, ListingFailed) and error.http_status is not None:
         return ExitCode.REFUSED, "list_refused"
+    if isinstance(error, NotSaved):
+        # With an id it goes on, whoever has written it down.
+        return (ExitCode.OTHER if error.task_id is None else ExitCode.STILL_GOING), "not_saved"
     for kind, code, outcome in _ERRORS:
         if isinstance(error, kind):
             return code, outcome

@@ -17,12 +17,17 @@ from resilient_poll.machine.policy import DEFAULT_SUBMIT_S, DEFAULT_WAIT_S, MINI
 from resilient_poll.machine.schedules import Fixed
 
 __all__ = [
+    "account_option",
     "connection_options",
     "connection_options_with",
     "create_options",
     "endpoint_option",
     "json_object",
+    "key_option",
+    "ledger_option",
+    "ledger_options",
     "output_option",
+    "prices_option",
     "submit_timeout_option",
     "task_argument",
     "wait_options",
@@ -153,6 +158,54 @@ def _endpoints(_context: click.Context, _option: click.Parameter, beginning: str
     return [
         CompletionItem(name, help=endpoint.makes) for name, endpoint in ENDPOINTS.items() if name.startswith(beginning)
     ]
+
+
+def ledger_option(command: Command) -> Command:
+    """Add which ledger is read."""
+    return click.option(
+        "--ledger",
+        type=click.Path(),
+        metavar="PATH",
+        help="The ledger's file. Default: RESILIENT_POLL_LEDGER, or one in your state folder.",
+    )(command)
+
+
+def account_option(command: Command) -> Command:
+    """Add the label of the account."""
+    return click.option(
+        "--account",
+        metavar="LABEL",
+        help="Your name for the account in the ledger, for all its API keys. Default: each API key is one.",
+    )(command)
+
+
+def ledger_options(command: Command) -> Command:
+    """Add which ledger is used, and what the account is called in it."""
+    return _all(
+        command,
+        ledger_option,
+        click.option("--no-ledger", is_flag=True, help="Use none: what is sent is known to nobody after a crash."),
+        account_option,
+    )
+
+
+def prices_option(command: Command) -> Command:
+    """Add what things cost."""
+    return click.option(
+        "--prices",
+        type=click.Path(),
+        metavar="FILE",
+        help="A table of prices, YAML or JSON, for the bill. Default: RESILIENT_POLL_PRICES.",
+    )(command)
+
+
+def key_option(command: Command) -> Command:
+    """Add the idempotency key."""
+    return click.option(
+        "--key",
+        metavar="KEY",
+        help="Your name for this one result, such as order-17: it is paid for once, whoever asks, however often.",
+    )(command)
 
 
 def endpoint_option() -> Callable[[Command], Command]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from resilient_poll.cli.ledgers import NO_WISH, LedgerWish
+
 __all__ = ["PROGRAM", "Plan", "Wanted"]
 
 PROGRAM = "resilient-poll"
@@ -25,6 +27,8 @@ class Plan:
         overwrite: Whether they may replace files that are there.
         task_id: The id or token that was typed, for commands about a task that exists.
         creates: Whether the command would make something.
+        ledger: What the options say about the ledger.
+        needs_ledger: Whether nothing can be done without one.
     """
 
     dialect: str | None
@@ -34,6 +38,25 @@ class Plan:
     overwrite: bool = False
     task_id: str | None = None
     creates: bool = False
+    ledger: LedgerWish = NO_WISH
+    needs_ledger: bool = False
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], **more: Any) -> Plan:
+        """Return the plan of a command's options.
+
+        Args:
+            options: By their names; those that a command does not have are not among them.
+            more: What the command knows besides.
+        """
+        values = {
+            "dialect": options.get("dialect"),
+            "base_url": options.get("base_url"),
+            "interval_s": options.get("interval"),
+            "overwrite": bool(options.get("overwrite")),
+            "ledger": LedgerWish.of(options),
+        }
+        return cls(**{**values, **more})
 
     def command(self, verb: str, task_id: str) -> str:
         """Return what to type to do something about a task, under the same options."""
@@ -41,6 +64,10 @@ class Plan:
         if self.target is not None and verb in {"wait", "download"}:
             words += ["-o", self.target, *(["--overwrite"] if self.overwrite else [])]
         return self._at_this_service(words)
+
+    def reconcile_command(self, key: str) -> str:
+        """Return what to type to see, and settle, the doubt about a key."""
+        return self._at_this_service([PROGRAM, "reconcile", key])
 
     def list_command(self, since: datetime) -> str:
         """Return what to type to see the tasks that were created since a moment."""
@@ -51,7 +78,8 @@ class Plan:
             words += ["--dialect", self.dialect]
         if self.base_url is not None:
             words += ["--base-url", self.base_url]
-        return shlex.join(words)
+        # The service's own list knows of no ledger.
+        return shlex.join(words if "--remote" in words else [*words, *self.ledger.words])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

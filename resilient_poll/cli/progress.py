@@ -119,8 +119,12 @@ class Progress:
     def accepted(self, task: Task) -> None:
         """Leave the id of a new task on the terminal for good: the live line is short, and gone after a kill."""
         if self._live is not None:
-            self._console.print(Text(f"accepted: task {printable(task.id)}"), soft_wrap=True)
+            self.tell(f"accepted: task {task.id}")
         self.watch(task)
+
+    def tell(self, line: str) -> None:
+        """Leave a line on the terminal for good."""
+        self._console.print(Text(printable(line)), soft_wrap=True)
 
     def watch(self, task: Task) -> None:
         """Follow a task from here on."""

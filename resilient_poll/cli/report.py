@@ -9,19 +9,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from resilient_poll.cli.exit_codes import ExitCode, verdict_on_error, verdict_on_phase
+from resilient_poll.cli.exit_codes import ExitCode, verdict_on_phase
 from resilient_poll.cli.made import NOTHING_MADE, Made, made_of
 from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.error_kinds import advice
-from resilient_poll.errors import (
-    ResilientPollError,
-    SafeToSubmitAgain,
-    Standing,
-    SubmitError,
-    SubmitInDoubt,
-    TaskError,
-    TryAgain,
-)
+from resilient_poll.errors import SafeToSubmitAgain, Standing, TryAgain
 from resilient_poll.machine.lifecycle import ENDS, Billing, Phase
 
 __all__ = [
@@ -34,13 +26,13 @@ __all__ = [
     "next_lines",
     "printable",
     "report_of_direct",
-    "report_of_error",
     "report_of_standing",
 ]
 
 JSON_WORDS = (
     "outcome",
     "task_id",
+    "idempotency_key",
     "status",
     "phase",
     "billing",
@@ -97,6 +89,7 @@ class Report:
         safe_to_submit_again: Whether the same submit can be sent again without paying twice.
         standing: Where the task stood, if there is one.
         task_id: Its id, if only that is known.
+        key: What the ledger calls it.
         phase: Where things stand without a task.
         billing: What may be owed without a task.
         request_id: The service's id of the request, where there is no task.
@@ -112,6 +105,7 @@ class Report:
     safe_to_submit_again: SafeToSubmitAgain
     standing: Standing | None = None
     task_id: str | None = None
+    key: str | None = None
     phase: Phase | None = None
     billing: Billing | None = None
     request_id: str | None = None
@@ -132,6 +126,7 @@ class Report:
         values.update(
             outcome=self.outcome,
             task_id=self.task_id,
+            idempotency_key=self.key,
             phase=self.phase,
             billing=self.billing,
             safe_to_submit_again=self.safe_to_submit_again,
@@ -229,68 +224,15 @@ def report_of_direct(outcome: DirectOutcome, *, files: tuple[Path, ...] = (), pr
     )
 
 
-def report_of_error(
-    error: ResilientPollError,
-    *,
-    task_id: str | None,
-    creates: bool,
-    next_command: str | None,
-    verdict: tuple[ExitCode, str] | None = None,
-    aside: str | None = None,
-) -> Report:
-    """Report what an error says.
-
-    Args:
-        error: What went wrong.
-        task_id: The task that the command is about, where the error does not name one.
-        creates: Whether the command would have made a task.
-        next_command: What to type next, if anything helps.
-        verdict: Exit code and outcome, where they do not follow from the error.
-        aside: A sentence that the command knows better than the error.
-    """
-    code, outcome = verdict or verdict_on_error(error)
-    safe, phase, billing = error.safe_to_submit_again, None, None
-    match error:
-        case TaskError():
-            pass
-        case SubmitInDoubt():
-            phase, billing = Phase.IN_DOUBT, Billing.UNDETERMINED
-        case _ if creates:
-            phase, billing = Phase.REFUSED if code is ExitCode.REFUSED else Phase.NEW, Billing.NONE
-            if code is ExitCode.USAGE:
-                safe = SafeToSubmitAgain.YES  # Whatever is wrong with the call: it has sent nothing.
-        case _:
-            # The mistake is in how an existing task was asked about; that task is no less there.
-            safe = SafeToSubmitAgain.NO
-    text = " ".join(filter(None, (_for_the_shell(error), aside)))
-    standing = error.standing if isinstance(error, TaskError) else None
-    return Report(
-        exit_code=code,
-        outcome=outcome,
-        safe_to_submit_again=safe,
-        standing=standing,
-        task_id=task_id,
-        phase=phase,
-        billing=billing,
-        made=made_of(standing.result) if standing and standing.phase is Phase.SUCCEEDED else NOTHING_MADE,
-        error=error_words(
-            type(error).__name__,
-            text,
-            kind=error.kind,
-            try_again=error.try_again,
-            code=getattr(error, "code", None),
-            message=getattr(error, "message", None),
-            request_id=getattr(error, "request_id", None),
-            come_back_in_s=error.come_back_in_s if isinstance(error, SubmitError | TaskError) else None,
-            next_command=next_command,
-        ),
-        notes=(f"✗ {text}", *next_lines(next_command)),
-    )
+_MAKING_NOTHING = frozenset(
+    {"wait", "status", "cancel", "download", "list", "completion"}
+    | {"show", "resume", "reconcile", "bill", "archive", "work"}
+)
 
 
 def makes_nothing(words: list[str]) -> bool:
     """Tell whether a command line would make nothing, whatever becomes of it."""
-    return bool({"wait", "status", "cancel", "download", "list", "completion"} & set(words[:1]))
+    return bool(_MAKING_NOTHING & set(words[:1]))
 
 
 def printable(text: str) -> str:
@@ -303,16 +245,6 @@ def printable(text: str) -> str:
 _MARKS: Mapping[ExitCode, str] = MappingProxyType(
     {ExitCode.SUCCEEDED: "✓", ExitCode.STILL_GOING: "…", ExitCode.PARTLY: "!"}
 )
-
-
-_OPTIONS: Mapping[str, str] = MappingProxyType(
-    {
-        " or pass api_key": "",
-        ": pass dialect, or set": ": give --dialect, or set",
-        "start must be before end, ": "--since must be before --until, ",
-    }
-)
-"""What errors of the library call arguments, and what that is at the command line."""
 
 
 def _safe_to_submit_again(standing: Standing) -> SafeToSubmitAgain:
@@ -376,16 +308,6 @@ def _trouble_of(
         request_id=standing.request_id,
         next_command=next_command,
     )
-
-
-def _for_the_shell(error: ResilientPollError) -> str:
-    """Return an error's text for whoever typed options and passed no arguments."""
-    # The token is six hundred characters; people get the command to type instead, machines their own field.
-    token = error.resume_token if isinstance(error, TaskError) else None
-    text = str(error).replace(f" [resume token {token}]", "")
-    for argument, option in _OPTIONS.items():
-        text = text.replace(argument, option)
-    return text
 
 
 def next_lines(next_command: str | None) -> tuple[str, ...]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self
 
 from resilient_poll.cli.accidents import report_of_interruption, report_of_surprise
+from resilient_poll.cli.connecting import WatchedClock, connect
+from resilient_poll.cli.error_reports import report_of_error
 from resilient_poll.cli.exit_codes import ExitCode, verdict_on_phase
 from resilient_poll.cli.interrupts import Interrupted, Interrupts
 from resilient_poll.cli.plan import PROGRAM, Plan, Wanted
 from resilient_poll.cli.progress import HELD_RESULT, LISTING, Progress
-from resilient_poll.cli.report import Report, report_of_direct, report_of_error
+from resilient_poll.cli.report import Report, report_of_direct
 from resilient_poll.cli.saving import IfThere, save_direct, save_task
 from resilient_poll.cli.watched_client import WatchedClient
 from resilient_poll.dashscope.client import DashScope
@@ -23,7 +26,6 @@ from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.task import Task
 from resilient_poll.dashscope.wire.endpoints import ENDPOINTS
 from resilient_poll.dashscope.wire.listing import ListedTask
-from resilient_poll.drive.clocks import Clock, RealClock
 from resilient_poll.errors import (
     ConfigurationError,
     DownloadFailed,
@@ -34,12 +36,11 @@ from resilient_poll.errors import (
     SubmitInDoubt,
     TaskError,
 )
-from resilient_poll.events import Event
+from resilient_poll.ledger.entry import Entry
+from resilient_poll.ledger.errors import NotSaved
 from resilient_poll.machine.lifecycle import OPEN, Phase
-from resilient_poll.machine.policy import WaitPolicy
-from resilient_poll.machine.schedules import Fixed
 
-__all__ = ["PROGRAM", "Plan", "Session", "Wanted", "connect", "is_synchronous"]
+__all__ = ["PROGRAM", "Plan", "Session", "Wanted", "check_makes_task", "is_synchronous"]
 
 
 class _Stage(Enum):
@@ -68,10 +69,11 @@ class Session:
         self._direct: DirectOutcome | None = None
         self._client: WatchedClient | None = None
         self._task_id = plan.task_id
+        self._key: str | None = None
         interrupts.on_deferred = self._progress.on_deferred
 
     @classmethod
-    def perform(cls, plan: Plan, interrupts: Interrupts, work: Callable[[Self, DashScope], Report]) -> Report:
+    def perform(cls, plan: Plan, interrupts: Interrupts, work: Callable[[Self, WatchedClient], Report]) -> Report:
         """Do a command's work.
 
         Args:
@@ -84,31 +86,49 @@ class Session:
         """
         session = cls(plan, interrupts)
         try:
-            with session._progress, session._connect() as client:
-                return work(session, client)
+            report = session._carry_out(work)
+        finally:
+            interrupts.finish()
+        return replace(report, key=report.key or session._known_key)
+
+    @property
+    def _known_key(self) -> str | None:
+        return self._key or (None if self._client is None else self._client.key)
+
+    def _carry_out(self, work: Callable[[Self, WatchedClient], Report]) -> Report:
+        try:
+            with self._progress, self._connect() as client:
+                return work(self, client)
         except ResilientPollError as error:
-            return session._report_error(error)
+            return self._report_error(error)
         except Interrupted as interruption:
-            return session._report_interruption(interruption)
+            return self._report_interruption(interruption)
         except Exception as error:  # noqa: BLE001  # the last one who knows that there is a task, and which
             if os.environ.get("RESILIENT_POLL_TRACEBACK") == "1":
                 traceback.print_exc()
-            return session._report_surprise(error)
-        finally:
-            interrupts.finish()
+            return self._report_surprise(error)
 
-    def submit(self, client: DashScope, wanted: Wanted, timeout_s: float) -> Task | DirectOutcome:
+    def tell(self, line: str) -> None:
+        """Tell something that stays on the terminal."""
+        self._progress.tell(line)
+
+    def submit(
+        self, client: DashScope, wanted: Wanted, timeout_s: float, key: str | None = None
+    ) -> Task | DirectOutcome:
         """Create a task; a signal waits until its id is in hand. What came at once instead is returned as well."""
-        if is_synchronous(wanted.endpoint):
-            raise ConfigurationError(
-                f"the endpoint {wanted.endpoint!r} answers with the result itself and makes no task: use run; "
-                "nothing was sent"
-            )
+        check_makes_task(wanted)
         self._tell_on_create("submitting")
-        self._stage = _Stage.CREATING
+        self._stage, self._key = _Stage.CREATING, key
         with self._interrupts.deferred():
             try:
-                task = client.submit(wanted.model, wanted.what, wanted.how, endpoint=wanted.endpoint, timeout=timeout_s)
+                task = client.submit(
+                    wanted.model,
+                    wanted.what,
+                    wanted.how,
+                    endpoint=wanted.endpoint,
+                    idempotency_key=key,
+                    timeout=timeout_s,
+                )
             except ResultAtOnce as error:
                 made: DirectOutcome = error.outcome
                 self._direct = made
@@ -116,23 +136,51 @@ class Session:
             self._take(task, is_new=True)
         return task
 
-    def make(self, client: DashScope, wanted: Wanted, timeout_s: float) -> Task | DirectOutcome:
+    def make(self, client: DashScope, wanted: Wanted, timeout_s: float, key: str | None = None) -> Task | DirectOutcome:
         """Create a task, or ask for a result where the endpoint makes no tasks; see :meth:`submit`."""
         if not is_synchronous(wanted.endpoint):
-            return self.submit(client, wanted, timeout_s)
+            return self.submit(client, wanted, timeout_s, key)
         self._tell_on_create("asking for the result")
         self._progress.held_note = HELD_RESULT
-        self._stage = _Stage.GENERATING
+        self._stage, self._key = _Stage.GENERATING, key
         with self._interrupts.deferred():
             try:
                 self._direct = client.generate(
-                    wanted.model, wanted.what, wanted.how, endpoint=wanted.endpoint, timeout=timeout_s
+                    wanted.model,
+                    wanted.what,
+                    wanted.how,
+                    endpoint=wanted.endpoint,
+                    idempotency_key=key,
+                    timeout=timeout_s,
                 )
             except StillGoing as error:  # It made a task of it after all.
                 task = client.task(error.resume_token or error.task_id)
                 self._take(task, is_new=True)
                 return task
         return self._direct
+
+    def take_up(self, task: Task) -> Task:
+        """Follow a task that the ledger knows."""
+        self._take(task)
+        return task
+
+    def take_up_result(self, outcome: DirectOutcome) -> DirectOutcome:
+        """Go on with a result that the ledger has."""
+        self._direct = outcome
+        return outcome
+
+    def note_key(self, key: str) -> None:
+        """Take in under what key the task is, for the report."""
+        self._key = key
+
+    def retry(self, client: WatchedClient, wanted: Wanted, timeout_s: float, ended: Entry) -> Task:
+        """Create a task once more, under the key of one that cost nothing; see :meth:`submit`."""
+        self._tell_on_create("submitting")
+        self._stage, self._key = _Stage.CREATING, ended.key
+        with self._interrupts.deferred():
+            task = client.try_again(ended, wanted, timeout_s)
+            self._take(task, is_new=True)
+        return task
 
     def listing(self, tasks: Iterator[ListedTask]) -> Iterator[ListedTask]:
         """Read the service's list, page by page."""
@@ -182,8 +230,9 @@ class Session:
         else:
             self._progress.watch(task)
 
-    def _connect(self) -> DashScope:
-        self._client = connect(self._plan, _WatchedClock(self._interrupts, self._progress), self._progress.on_event)
+    def _connect(self) -> WatchedClient:
+        clock = WatchedClock(self._interrupts, self._progress)
+        self._client = connect(self._plan, clock, self._progress.on_event, self._progress.tell)
         return self._client
 
     def _tell_on_create(self, doing: str) -> None:
@@ -194,18 +243,22 @@ class Session:
     def _where_to_look(self) -> str | None:
         """Return what shows a task whose id was never heard, where the service can list."""
         client = self._client
-        if client is None or client.created_after is None or not client.can_list or self._task is not None:
+        if client is None or client.created_after is None or self._task is not None:
+            return None
+        if client.key is not None and self._stage in _DOUBTS:
+            return self._plan.reconcile_command(client.key)
+        if not client.can_list:
             return None
         return self._plan.list_command(client.created_after) if self._stage is _Stage.CREATING else None
 
     def _report_error(self, error: ResilientPollError) -> Report:
         if self._direct is not None:
             return report_of_direct(self._direct, problem=_about_a_request(error, self._direct))
-        task_id = error.task_id if isinstance(error, TaskError) else None
+        task_id = error.task_id if isinstance(error, TaskError | NotSaved) else None
         verb = None
         if isinstance(error, DownloadFailed):
             verb = "download"
-        elif isinstance(error, TaskError) and error.phase in OPEN | {Phase.SUCCEEDED}:
+        elif isinstance(error, NotSaved) or (isinstance(error, TaskError) and error.phase in OPEN | {Phase.SUCCEEDED}):
             verb = "wait"
         next_command = self._plan.command(verb, task_id) if verb and task_id else None
         verdict, aside = self._unheard(error)
@@ -298,18 +351,17 @@ def is_synchronous(endpoint: str) -> bool:
     return any(known.is_synchronous and endpoint in {known.name, known.path} for known in ENDPOINTS.values())
 
 
-def connect(plan: Plan, clock: Clock, on_event: Callable[[Event], None]) -> WatchedClient:
-    """Return the client that the options name.
+def check_makes_task(wanted: Wanted) -> None:
+    """Refuse an endpoint that makes no task.
 
-    Args:
-        plan: What the options say.
-        clock: Waits.
-        on_event: Is told every event.
+    Raises:
+        ConfigurationError: It answers with the result itself.
     """
-    policy = WaitPolicy() if plan.interval_s is None else WaitPolicy(schedule=Fixed(plan.interval_s))
-    return WatchedClient(
-        dialect=plan.dialect, base_url=plan.base_url, wait_policy=policy, clock=clock, on_event=on_event
-    )
+    if is_synchronous(wanted.endpoint):
+        raise ConfigurationError(
+            f"the endpoint {wanted.endpoint!r} answers with the result itself and makes no task: use run; "
+            "nothing was sent"
+        )
 
 
 def _about_a_request(error: ResilientPollError, outcome: DirectOutcome) -> str:
@@ -334,18 +386,3 @@ def _meaning_with_task(stage: _Stage, standing: Standing) -> tuple[tuple[ExitCod
     # Of a task that was picked up by its id and not heard of yet, not even that is known.
     going = "goes on at the service" if standing.status else "is not affected by that"
     return (ExitCode.STILL_GOING, "still_going"), "wait", f"{going}; do not submit it again."
-
-
-class _WatchedClock(RealClock):
-    """The real clock, whose sleeps are told and are where a submit may be interrupted: nothing is out then."""
-
-    def __init__(self, interrupts: Interrupts, progress: Progress) -> None:
-        self._interrupts = interrupts
-        self._progress = progress
-
-    def sleep(self, seconds: float) -> None:
-        """Block for some seconds."""
-        self._progress.on_sleep(seconds)
-        with self._interrupts.allowed():
-            super().sleep(seconds)
-        self._progress.on_wake()

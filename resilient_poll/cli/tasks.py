@@ -11,17 +11,22 @@ import click
 from resilient_poll.cli.examples import epilog
 from resilient_poll.cli.exit_codes import ExitCode
 from resilient_poll.cli.interrupts import Interrupts
+from resilient_poll.cli.making import Making
 from resilient_poll.cli.options import (
     connection_options,
     create_options,
+    key_option,
+    ledger_options,
     output_option,
+    prices_option,
     task_argument,
     wait_options,
 )
 from resilient_poll.cli.report import Report, report_of_direct, report_of_standing
 from resilient_poll.cli.saving import check_free, check_writable
-from resilient_poll.cli.session import Plan, Session, Wanted
+from resilient_poll.cli.session import Plan, Session, Wanted, check_makes_task
 from resilient_poll.cli.streams import emit
+from resilient_poll.cli.watched_client import WatchedClient
 from resilient_poll.dashscope.client import DashScope
 from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.task import Task
@@ -42,32 +47,39 @@ _pass_interrupts = click.make_pass_decorator(Interrupts)
 @click.command(epilog=epilog("run", creates=True))
 @create_options
 @output_option(default=".", text=_WHERE)
+@click.option("--new", "is_new", is_flag=True, help="Pay for another one, where this one was made, or is being made.")
+@key_option
 @wait_options
 @connection_options
+@ledger_options
+@prices_option
 @_pass_interrupts
-def run(
-    interrupts: Interrupts, /, output: str, timeout: float, submit_timeout: float, as_json: bool, **options: Any
-) -> int:
+def run(interrupts: Interrupts, /, output: str, timeout: float, as_json: bool, **options: Any) -> int:
     """Create a video, images or more, wait for it and save it.
+
+    Run again with the same words in the same folder, after a crash too, it goes on where it
+    was and pays nothing: what is made is known by service, account, request and PATH. What
+    failed and cost nothing is tried again. --new pays for another one, which is what is gone
+    on with from then on.
 
     An endpoint that answers with the result itself is asked once: there is no task then, and a
     lost answer may be billed and cannot be found again.
     """
-    plan = Plan(
-        dialect=options["dialect"],
-        base_url=options["base_url"],
-        interval_s=options["interval"],
-        target=output,
-        overwrite=options["overwrite"],
-        creates=True,
-    )
+    plan = Plan.of(options, target=output, creates=True)
 
-    def work(session: Session, client: DashScope) -> Report:
+    def work(session: Session, client: WatchedClient) -> Report:
         wanted = _what_to_make(options)
         check_writable(output)
-        if not plan.overwrite:
+        making = Making(session, client, wanted, options["submit_timeout"])
+        if plan.ledger.is_off:
+            making.check_without_ledger(key=options["key"])
+        else:
+            making.look_up(key=options["key"], output=output, is_new=options["is_new"])
+        if (there := making.report_of_what_is_there()) is not None:
+            return there
+        if not plan.overwrite and not making.goes_on:
             check_free(output)
-        made = session.make(client, wanted, submit_timeout)
+        made = making.make()
         if isinstance(made, Task):
             session.wait(made, timeout)
         return _saved(session, client, made, output)
@@ -77,14 +89,28 @@ def run(
 
 @click.command(epilog=epilog("submit", creates=True))
 @create_options
+@key_option
 @connection_options
+@ledger_options
+@prices_option
 @_pass_interrupts
-def submit(interrupts: Interrupts, /, submit_timeout: float, as_json: bool, **options: Any) -> int:
-    """Create a task and print its id, which is all that goes to stdout."""
-    plan = Plan(dialect=options["dialect"], base_url=options["base_url"], creates=True)
+def submit(interrupts: Interrupts, /, as_json: bool, **options: Any) -> int:
+    """Create a task and print its id, which is all that goes to stdout.
 
-    def work(session: Session, client: DashScope) -> Report:
-        made = session.submit(client, _what_to_make(options), submit_timeout)
+    Each call pays for a task; with --key, only the first of that key does, and the others
+    print its id.
+    """
+    plan = Plan.of(options, creates=True)
+
+    def work(session: Session, client: WatchedClient) -> Report:
+        wanted = _what_to_make(options)
+        check_makes_task(wanted)
+        making = Making(session, client, wanted, options["submit_timeout"])
+        if plan.ledger.is_off:
+            making.check_without_ledger(key=options["key"])
+        elif options["key"] is not None:
+            making.look_up(key=options["key"])
+        made = making.make()
         if isinstance(made, DirectOutcome):
             return report_of_direct(made)
         return Report(
@@ -107,19 +133,13 @@ def submit(interrupts: Interrupts, /, submit_timeout: float, as_json: bool, **op
 @output_option(default=None, text="Also save what it made: a file, a folder or a template, as in run.")
 @wait_options
 @connection_options
+@ledger_options
 @_pass_interrupts
 def wait(
     interrupts: Interrupts, /, task_id: str, output: str | None, timeout: float, as_json: bool, **options: Any
 ) -> int:
     """Wait until a task is done."""
-    plan = Plan(
-        dialect=options["dialect"],
-        base_url=options["base_url"],
-        interval_s=options["interval"],
-        target=output,
-        overwrite=options["overwrite"],
-        task_id=task_id,
-    )
+    plan = Plan.of(options, target=output, task_id=task_id)
 
     def work(session: Session, client: DashScope) -> Report:
         task = _picked_up(session, client, plan)
@@ -132,10 +152,11 @@ def wait(
 @click.command(epilog=epilog("status"))
 @task_argument
 @connection_options
+@ledger_options
 @_pass_interrupts
-def status(interrupts: Interrupts, task_id: str, dialect: str | None, base_url: str | None, as_json: bool) -> int:
+def status(interrupts: Interrupts, /, task_id: str, as_json: bool, **options: Any) -> int:
     """Ask once where a task stands. The exit code says it too."""
-    plan = Plan(dialect=dialect, base_url=base_url, task_id=task_id)
+    plan = Plan.of(options, task_id=task_id)
 
     def work(session: Session, client: DashScope) -> Report:
         return _told(plan, session.look(session.pick_up(client)))
@@ -146,10 +167,11 @@ def status(interrupts: Interrupts, task_id: str, dialect: str | None, base_url: 
 @click.command(epilog=epilog("cancel"))
 @task_argument
 @connection_options
+@ledger_options
 @_pass_interrupts
-def cancel(interrupts: Interrupts, task_id: str, dialect: str | None, base_url: str | None, as_json: bool) -> int:
+def cancel(interrupts: Interrupts, /, task_id: str, as_json: bool, **options: Any) -> int:
     """Cancel a task, then ask where it stands. 0 if it is canceled, 6 if it had come to another end."""
-    plan = Plan(dialect=dialect, base_url=base_url, task_id=task_id)
+    plan = Plan.of(options, task_id=task_id)
 
     def work(session: Session, client: DashScope) -> Report:
         return _canceled(session.cancel(session.pick_up(client)))
@@ -161,16 +183,11 @@ def cancel(interrupts: Interrupts, task_id: str, dialect: str | None, base_url: 
 @task_argument
 @output_option(default=".", text=_WHERE)
 @connection_options
+@ledger_options
 @_pass_interrupts
 def download(interrupts: Interrupts, /, task_id: str, output: str, as_json: bool, **options: Any) -> int:
     """Save what a task made that succeeded."""
-    plan = Plan(
-        dialect=options["dialect"],
-        base_url=options["base_url"],
-        target=output,
-        overwrite=options["overwrite"],
-        task_id=task_id,
-    )
+    plan = Plan.of(options, target=output, task_id=task_id)
 
     def work(session: Session, client: DashScope) -> Report:
         task = _picked_up(session, client, plan)

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
+from resilient_poll.cli.plan import Wanted
 from resilient_poll.dashscope.client import DashScope
 from resilient_poll.dashscope.client_core import Create
+from resilient_poll.dashscope.keeping.filing import Filing
+from resilient_poll.dashscope.outcome import DirectOutcome
+from resilient_poll.dashscope.task import Task
+from resilient_poll.errors import ConfigurationError
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
+from resilient_poll.ledger.entry import Entry, Namespace
+from resilient_poll.ledger.protocol import Ledger
 from resilient_poll.machine.commands import Query, Submit
 from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.submission import Submission
 from resilient_poll.transports.exchange import Exchange
 
-__all__ = ["WatchedClient"]
+__all__ = ["OUTPUT", "WatchedClient", "outcome_of_entry"]
+
+OUTPUT = "output"
+"""Under what name the ledger keeps, beside the model, where a result is to go."""
+LONGEST_OUTPUT = 1_000
+"""Characters that a ledger keeps of it; ``resume`` of a longer one needs ``-o``."""
 
 CLOCKS_APART = timedelta(minutes=1)
 """How much later than the service's the clock of this machine may be."""
@@ -24,19 +37,82 @@ class WatchedClient(DashScope):
     """A client that tells what it does.
 
     Args:
+        ledger: Its own ledger, which is closed with it.
         options: See :class:`.DashScope`.
 
     Attributes:
+        ledger: The same.
+        output: Where a result is to go, for the ledger; None if nothing is saved.
+        key: What the ledger calls what was sent last; None before, and without one.
         on_create: Called before the first create goes out: until then nothing was sent.
         created_after: A moment before that, for the service's list of tasks; None before.
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+    def __init__(self, *, ledger: Ledger | None = None, **options: Any) -> None:
+        super().__init__(ledger=ledger, **options)
+        self.ledger = ledger
+        self.output: str | None = None
+        self.key: str | None = None
         self._heard = _Heard(self._exchange)
         self._exchange = cast(Exchange, self._heard)
         self.on_create: Callable[[], None] = lambda: None
         self.created_after: datetime | None = None
+
+    def close(self) -> None:
+        """Close the connections and the ledger."""
+        try:
+            super().close()
+        finally:
+            if self.ledger is not None:
+                self.ledger.close()
+
+    @property
+    def namespace(self) -> Namespace:
+        """Within what keys and ids mean something.
+
+        Raises:
+            ConfigurationError: There is no ledger.
+        """
+        if self.ledger is None or self._core.books is None:
+            raise ConfigurationError("without a ledger there are no idempotency keys; nothing was sent")
+        return self._core.books.namespace
+
+    def digest_of(self, wanted: Wanted, *, is_synchronous: bool) -> str:
+        """Return what tells a request from another one.
+
+        Raises:
+            ConfigurationError: It makes no sense; nothing was sent.
+        """
+        return self._filed(wanted, "of nobody yet", is_synchronous=is_synchronous)[1].digest
+
+    def try_again(self, ended: Entry, wanted: Wanted, timeout_s: float) -> Task:
+        """Create a task as the next attempt of a key whose last one cost nothing.
+
+        Args:
+            ended: The last attempt.
+            wanted: The same request.
+            timeout_s: See :meth:`submit`.
+        """
+        create, filing = self._filed(wanted, ended.key, is_synchronous=False)
+        filing.after = ended
+        return self._submit(create, timeout_s)
+
+    def _filed(self, wanted: Wanted, key: str, *, is_synchronous: bool) -> tuple[Create, Filing]:
+        create = self._core.new_create(
+            wanted.endpoint,
+            wanted.model,
+            wanted.what,
+            wanted.how,
+            is_synchronous=is_synchronous,
+            idempotency_key=key,
+        )
+        assert create.filing is not None  # noqa: S101  # it has a key
+        return create, create.filing
+
+    @property
+    def has_created(self) -> bool:
+        """Whether a create of its own went out: what the ledger had already needs none."""
+        return self._heard.has_created
 
     @property
     def can_list(self) -> bool:
@@ -71,7 +147,21 @@ class WatchedClient(DashScope):
         if self.created_after is None:
             self.created_after = datetime.now(UTC) - CLOCKS_APART
             self.on_create()
+        if create.filing is not None and self.ledger is not None:
+            self.key = create.filing.key
+        if create.filing is not None and self.output is not None and len(self.output) <= LONGEST_OUTPUT:
+            create.filing.about = {**create.filing.about, OUTPUT: self.output}
         return super()._send_create(submission, create, command)
+
+
+def outcome_of_entry(entry: Entry) -> DirectOutcome:
+    """Return a result that came without a task, as the ledger has it."""
+    return DirectOutcome(
+        request_id=entry.request_id,
+        billing=entry.billing,
+        attempts=entry.sends,
+        result=None if entry.result is None else json.loads(entry.result),
+    )
 
 
 class _Heard:
@@ -79,11 +169,16 @@ class _Heard:
 
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
-        self.was_answered = False
+        self.was_answered = self.has_created = False
         self.cancel: Answer | ExchangeFailed | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._exchange, name)
+
+    def create(self, request: HttpRequest, timeout_s: float) -> Answer:
+        """Send a create."""
+        self.has_created = True
+        return self._exchange.create(request, timeout_s)
 
     def query(self, request: HttpRequest, timeout_s: float) -> Answer:
         """Send a question, or a cancel: the only one that is posted."""

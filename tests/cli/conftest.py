@@ -39,6 +39,14 @@ def fake(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeProcess]:
         yield process
 
 
+@pytest.fixture(autouse=True)
+def _a_state_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger of its own for each test; nobody's home is written."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+    for name in ("RESILIENT_POLL_LEDGER", "RESILIENT_POLL_PRICES"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def account(
     fake: FakeProcess, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -81,7 +81,7 @@ def test_a_result_that_comes_at_once_is_saved(account: Account, capfd: Capture, 
     assert ended.code == 0, ended
     assert re.fullmatch(r"✓ cat.png \([\d,]+ bytes\)\n  request \S+, no task · billed\n", ended.stdout)
     assert Path("cat.png").read_bytes()[:4] == PNG
-    said = here(capfd, *AT_ONCE, "-o", "cat.png", "--overwrite", "--json").object
+    said = here(capfd, *AT_ONCE, "-o", "cat.png", "--overwrite", "--new", "--json").object
     assert (said["task_id"], said["phase"], said["billing"]) == (None, "SUCCEEDED", "BILLED")
     assert (said["outcome"], said["safe_to_submit_again"], said["file"]) == ("succeeded", "no", "cat.png")
     assert said["request_id"]

@@ -20,7 +20,7 @@ NOBODY = ("--dialect", "dashscope", "--base-url", "http://127.0.0.1:1/api/v1")
 @pytest.fixture(autouse=True)
 def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """A clock that does not let anybody wait, and a key."""
-    monkeypatch.setattr(session, "_WatchedClock", lambda *_: VirtualClock())
+    monkeypatch.setattr(session, "WatchedClock", lambda *_: VirtualClock())
     monkeypatch.setenv("DASHSCOPE_API_KEY", "sk-canary-canary")
 
 
@@ -67,10 +67,10 @@ def test_a_service_that_answers_badly_was_reached(capfd: Capture) -> None:
 
 @pytest.mark.parametrize("verb", ["submit", "run"])
 def test_a_doubt_says_how_to_look(account: Account, capfd: Capture, verb: str) -> None:
-    """A submit whose answer is lost names the list to look into, from just before it on, where there is one."""
+    """A submit whose answer is lost, and that no ledger has, names the service's list, from just before it on."""
     began = datetime.now(UTC)
     account.open("create-dropped", "DASHSCOPE")
-    ended = here(capfd, verb, *MAKE, "--dialect", "dashscope")
+    ended = here(capfd, verb, *MAKE, "--dialect", "dashscope", "--no-ledger")
     assert ended.code == 5, ended
     found = re.search(r"  \$ (resilient-poll list --remote --since (\S+Z) --dialect dashscope)\n", ended.stderr)
     assert found, ended
@@ -78,8 +78,17 @@ def test_a_doubt_says_how_to_look(account: Account, capfd: Capture, verb: str) -
     account.open("at-once", "DASHSCOPE")
     assert here(capfd, *shlex.split(found[1])[1:]).code == 0
     account.open("create-answer-lost", "AISA")
-    ended = here(capfd, verb, *MAKE)
+    ended = here(capfd, verb, *MAKE, "--no-ledger")
     assert (ended.code, "list --remote --since" in ended.stderr) == (5, False)
+
+
+@pytest.mark.parametrize("verb", ["submit", "run"])
+def test_a_doubt_says_how_to_settle_it(account: Account, capfd: Capture, verb: str) -> None:
+    """A submit whose answer is lost names the command that settles it, with the key that the ledger has it under."""
+    account.open("create-dropped", "DASHSCOPE")
+    said = here(capfd, verb, *MAKE, "--dialect", "dashscope", "--json").object
+    assert said["outcome"] == "in_doubt"
+    assert said["error"]["next_command"] == f"resilient-poll reconcile {said['idempotency_key']} --dialect dashscope"
 
 
 def test_no_submit_is_told_that_is_none(account: Account, capfd: Capture) -> None:

@@ -22,6 +22,7 @@ from resilient_poll.cli.batch.results import exit_code_of, summary_of
 from resilient_poll.cli.batch.state import Entry, Owner, StateFile, Step
 from resilient_poll.cli.batch.view import BatchView
 from resilient_poll.cli.batch.work import BatchWork, Times
+from resilient_poll.cli.error_reports import report_of_error
 from resilient_poll.cli.examples import epilog
 from resilient_poll.cli.exit_codes import ExitCode
 from resilient_poll.cli.interrupts import Interrupted, Interrupts
@@ -33,7 +34,7 @@ from resilient_poll.cli.options import (
     submit_timeout_option,
     wait_options,
 )
-from resilient_poll.cli.report import Report, report_of_error
+from resilient_poll.cli.report import Report
 from resilient_poll.cli.saving import check_free, check_writable, is_folder
 from resilient_poll.cli.session import PROGRAM
 from resilient_poll.cli.streams import PatientConsole, emit, say

@@ -16,9 +16,10 @@ from resilient_poll.cli.batch.recording import RecordingClient
 from resilient_poll.cli.batch.results import result_of, result_of_earlier_run
 from resilient_poll.cli.batch.state import Entry, StateLost
 from resilient_poll.cli.batch.view import BatchView
+from resilient_poll.cli.error_reports import report_of_error
 from resilient_poll.cli.exit_codes import ExitCode
 from resilient_poll.cli.interrupts import Interrupted, Interrupts
-from resilient_poll.cli.report import Report, error_words, report_of_direct, report_of_error, report_of_standing
+from resilient_poll.cli.report import Report, error_words, report_of_direct, report_of_standing
 from resilient_poll.cli.saving import IfThere, save_direct, save_task
 from resilient_poll.dashscope.many_core import Finished, Job
 from resilient_poll.dashscope.outcome import DirectOutcome
