@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from resilient_poll.dashscope.client import DashScope
     from resilient_poll.dashscope.client_async import AsyncDashScope
+    from resilient_poll.dashscope.keeping.header import HeaderTreatment, IdempotencyHeader
+    from resilient_poll.dashscope.keeping.prices import PriceTable
     from resilient_poll.dashscope.limits import Limits
     from resilient_poll.dashscope.many_core import Finished, Job
     from resilient_poll.dashscope.outcome import DirectOutcome, GenerationOutcome
@@ -135,6 +137,8 @@ _HOME = {
     "resilient_poll.dashscope.wire.listing": ("ListedTask",),
     "resilient_poll.dashscope.many_core": ("Finished", "Job"),
     "resilient_poll.http.rate_limits": ("RateLimit",),
+    "resilient_poll.dashscope.keeping.header": ("HeaderTreatment", "IdempotencyHeader"),
+    "resilient_poll.dashscope.keeping.prices": ("PriceTable",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -160,7 +164,9 @@ __all__ = [
     "Finished",
     "Fixed",
     "GenerationOutcome",
+    "HeaderTreatment",
     "HintIgnored",
+    "IdempotencyHeader",
     "IllegalMove",
     "Job",
     "JobAccepted",
@@ -173,6 +179,7 @@ __all__ = [
     "Phase",
     "PhaseChanged",
     "PollRefused",
+    "PriceTable",
     "RateLimit",
     "ResilientPollError",
     "ResultAtOnce",

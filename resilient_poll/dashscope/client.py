@@ -11,11 +11,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from resilient_poll.dashscope.checking import checked_seconds
-from resilient_poll.dashscope.client_core import Create
 from resilient_poll.dashscope.creates_out import CreatesOut
 from resilient_poll.dashscope.direct import standing_of_result
 from resilient_poll.dashscope.doubts.calls import DoubtCalls
 from resilient_poll.dashscope.keeping.calls import KeyCalls
+from resilient_poll.dashscope.keeping.calls_creating import CreatingCalls
+from resilient_poll.dashscope.keeping.header import IdempotencyHeader
 from resilient_poll.dashscope.keeping.prices import PriceTable
 from resilient_poll.dashscope.limits import Limits
 from resilient_poll.dashscope.lists import listed
@@ -32,22 +33,17 @@ from resilient_poll.dashscope.wire.endpoints import IMAGE_SYNCHRONOUS, VIDEO, En
 from resilient_poll.dashscope.wire.listing import LIST_S, PAGE_SIZE, ListedTask, questions
 from resilient_poll.dashscope.workers.calls import WorkerCalls
 from resilient_poll.drive.clocks import Clock, RealClock
-from resilient_poll.drive.sync_driver import run
 from resilient_poll.events import Event
-from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.http.rate_limits import RateLimit
 from resilient_poll.ledger.guards import Guards
 from resilient_poll.ledger.protocol import Ledger
-from resilient_poll.machine.commands import Done, Query, Submit
-from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
-from resilient_poll.machine.submission import Submission
 from resilient_poll.transports.exchange import Exchange
 
 __all__ = ["DashScope"]
 
 
-class DashScope(KeyCalls, DoubtCalls, WorkerCalls):
+class DashScope(CreatingCalls, KeyCalls, DoubtCalls, WorkerCalls):
     """Creates videos, images and more, and waits for them, without losing one, paying twice or hammering.
 
     Use it as a context manager, or call :meth:`close`. It may be shared by threads; a
@@ -75,6 +71,8 @@ class DashScope(KeyCalls, DoubtCalls, WorkerCalls):
         prices: What things cost, for the bill and for guards on spending.
         largest_asset_bytes: How large one download may be; 4 GiB by default.
         insecure_asset_hosts: Hosts that assets may come from without TLS, besides this machine and the service's own.
+        idempotency_header: What the service makes of a header that names a create. Where it is honoured, creates
+            that have a key or a ledger carry it; unless told otherwise nothing is sent.
 
     Raises:
         ConfigurationError: Something is missing or makes no sense; nothing was sent.
@@ -100,6 +98,7 @@ class DashScope(KeyCalls, DoubtCalls, WorkerCalls):
         prices: PriceTable | None = None,
         largest_asset_bytes: int = LARGEST_ASSET_BYTES,
         insecure_asset_hosts: Collection[str] = (),
+        idempotency_header: IdempotencyHeader | None = None,
     ) -> None:
         self._core = open_core(
             dialect=dialect,
@@ -116,6 +115,7 @@ class DashScope(KeyCalls, DoubtCalls, WorkerCalls):
             account=account,
             guards=guards,
             prices=prices,
+            idempotency_header=idempotency_header,
             is_async=False,
         )
         self._clock = clock or RealClock()
@@ -354,41 +354,3 @@ class DashScope(KeyCalls, DoubtCalls, WorkerCalls):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _submit(self, create: Create, timeout_s: float | None) -> Task:
-        submission = self._core.new_submission(timeout_s, self._clock.now(), create.endpoint)
-        try:
-            done = self._carry_out(submission, create)
-            record = self._core.accept(submission, done, self._clock.now(), create.endpoint, create.filing)
-            return Task(self, record, create)
-        except BaseException as interruption:
-            self._told(submission, create, interruption)
-            raise
-
-    def _told(self, submission: Submission, create: Create, error: BaseException | None) -> None:
-        if error is not None:
-            self._core.broken_off(submission, error, self._clock.now(), create.endpoint)
-        if (note := self._core.note_of_end(create, error, self._clock.now())) is not None:
-            note()
-
-    def _carry_out(self, submission: Submission, create: Create) -> Done:
-        def perform(command: Submit | Query) -> Observation:
-            return self._send_create(submission, create, command)
-
-        return run(self._core.submit_in_turn(submission), perform, self._clock, self._core.publish)
-
-    def _send_create(self, submission: Submission, create: Create, command: Submit | Query) -> Observation:
-        def exchange() -> Answer | ExchangeFailed:
-            try:
-                return self._exchange.create(create.request, command.timeout_s)
-            except ExchangeFailed as failure:
-                return failure
-
-        def understand(what: Answer | ExchangeFailed) -> Observation:
-            return self._core.after_exchange(what, self._clock.now(), create.endpoint)
-
-        books, filing = self._core.books, create.filing
-        with self._creates_out.one():  # Closing waits for it, what is written down of it included.
-            if books is None or filing is None:
-                return understand(exchange())
-            return books.carry_out(filing, submission, self._clock.now, exchange, understand)

@@ -17,13 +17,12 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from resilient_poll.dashscope.checking import checked_seconds
-from resilient_poll.dashscope.client_core import Create
 from resilient_poll.dashscope.creates_out import AsyncCreatesOut
 from resilient_poll.dashscope.direct import standing_of_result
 from resilient_poll.dashscope.doubts.calls_async import AsyncDoubtCalls
-from resilient_poll.dashscope.keeping.books import BROKEN_OFF, UNSENT
 from resilient_poll.dashscope.keeping.calls_async import AsyncKeyCalls
-from resilient_poll.dashscope.keeping.filing import too_late
+from resilient_poll.dashscope.keeping.calls_creating_async import AsyncCreatingCalls
+from resilient_poll.dashscope.keeping.header import IdempotencyHeader
 from resilient_poll.dashscope.keeping.prices import PriceTable
 from resilient_poll.dashscope.limits import Limits
 from resilient_poll.dashscope.lists_async import listed
@@ -39,21 +38,15 @@ from resilient_poll.dashscope.task_async import AsyncTask
 from resilient_poll.dashscope.wire.endpoints import IMAGE_SYNCHRONOUS, VIDEO, Endpoint
 from resilient_poll.dashscope.wire.listing import LIST_S, PAGE_SIZE, ListedTask, questions
 from resilient_poll.dashscope.workers.calls_async import AsyncWorkerCalls
-from resilient_poll.drive.async_driver import run
 from resilient_poll.drive.clocks import AsyncClock, RealAsyncClock
 from resilient_poll.drive.crew_async import AsyncFinishing
 from resilient_poll.drive.telling import logger
-from resilient_poll.errors import ResilientPollError
 from resilient_poll.events import Event
-from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.http.rate_limits import RateLimit
 from resilient_poll.ledger.async_ledger import RunBlocking
 from resilient_poll.ledger.guards import Guards
 from resilient_poll.ledger.protocol import Ledger
-from resilient_poll.machine.commands import Done, Query, Submit
-from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
-from resilient_poll.machine.submission import Submission
 from resilient_poll.transports.exchange_async import AsyncExchange
 
 __all__ = ["AsyncDashScope"]
@@ -61,7 +54,7 @@ __all__ = ["AsyncDashScope"]
 Result = TypeVar("Result")
 
 
-class AsyncDashScope(AsyncKeyCalls, AsyncDoubtCalls, AsyncWorkerCalls):
+class AsyncDashScope(AsyncCreatingCalls, AsyncKeyCalls, AsyncDoubtCalls, AsyncWorkerCalls):
     """:class:`.DashScope` for code that awaits.
 
     Use it with ``async with``, or await :meth:`close`. It belongs to one event loop.
@@ -85,6 +78,7 @@ class AsyncDashScope(AsyncKeyCalls, AsyncDoubtCalls, AsyncWorkerCalls):
         prices: See :class:`.DashScope`.
         largest_asset_bytes: See :class:`.DashScope`.
         insecure_asset_hosts: See :class:`.DashScope`.
+        idempotency_header: See :class:`.DashScope`.
         run_blocking: Where the ledger's calls run; anyio's threads unless given.
 
     Raises:
@@ -111,6 +105,7 @@ class AsyncDashScope(AsyncKeyCalls, AsyncDoubtCalls, AsyncWorkerCalls):
         prices: PriceTable | None = None,
         largest_asset_bytes: int = LARGEST_ASSET_BYTES,
         insecure_asset_hosts: Collection[str] = (),
+        idempotency_header: IdempotencyHeader | None = None,
         run_blocking: RunBlocking | None = None,
     ) -> None:
         self._core = open_core(
@@ -128,6 +123,7 @@ class AsyncDashScope(AsyncKeyCalls, AsyncDoubtCalls, AsyncWorkerCalls):
             account=account,
             guards=guards,
             prices=prices,
+            idempotency_header=idempotency_header,
             is_async=True,
         )
         self._clock = clock or RealAsyncClock()
@@ -267,77 +263,6 @@ class AsyncDashScope(AsyncKeyCalls, AsyncDoubtCalls, AsyncWorkerCalls):
     ) -> None:
         with anyio.CancelScope(shield=True):
             await self.close()
-
-    async def _submit(self, create: Create, timeout_s: float | None) -> AsyncTask:
-        submission = self._core.new_submission(timeout_s, self._clock.now(), create.endpoint)
-        try:
-            done = await self._carry_out(submission, create)
-            record = self._core.accept(submission, done, self._clock.now(), create.endpoint, create.filing)
-            return AsyncTask(self, record, create)
-        except BaseException as interruption:
-            await self._told(submission, create, interruption)
-            raise
-
-    async def _told(self, submission: Submission, create: Create, error: BaseException | None) -> None:
-        if error is not None:
-            self._core.broken_off(submission, error, self._clock.now(), create.endpoint)
-        if (note := self._core.note_of_end(create, error, self._clock.now())) is not None:
-            await self._off_the_loop(note)
-
-    async def _carry_out(self, submission: Submission, create: Create) -> Done:
-        async def perform(command: Submit | Query) -> Observation:
-            return await self._send_create(submission, create, command)
-
-        return await run(self._core.submit_in_turn(submission), perform, self._clock, self._core.publish)
-
-    async def _send_create(self, submission: Submission, create: Create, command: Submit | Query) -> Observation:
-        books, filing = self._core.books, create.filing
-        if books is None or filing is None:
-            return await self._sent(submission, create, command, [])
-        came: list[Observation] = [UNSENT]
-        try:
-            asked = self._clock.now()
-            instead = await self._off_the_loop(lambda: books.license(filing, asked))
-            if instead is not None:
-                return instead
-            await anyio.lowlevel.checkpoint_if_cancelled()
-            if (late := too_late(asked, self._clock.now())) is not None:
-                came.append(late)
-            else:
-                came.append(BROKEN_OFF)
-                await self._sent(submission, create, command, came)
-        except BaseException:
-            now = self._clock.now()
-            await self._off_the_loop(lambda: books.break_off(filing, came[-1], now, submission.seed))
-            raise
-        now = self._clock.now()
-        try:
-            # Durable before anybody sees it, and before a pause.
-            await self._off_the_loop(lambda: books.write_down(filing, came[-1], now, submission.seed))
-        except ResilientPollError:
-            raise
-        except BaseException:
-            submission.receive(came[-1], now)  # So that what is logged of it names the task.
-            raise
-        return came[-1]
-
-    async def _sent(
-        self, submission: Submission, create: Create, command: Submit | Query, came: list[Observation]
-    ) -> Observation:
-        def orphaned(what: Answer | ExchangeFailed) -> None:
-            came.append(self._core.orphaned(submission, what, self._clock.now(), create.endpoint))
-
-        what: Answer | ExchangeFailed
-        try:
-            with self._creates_out.one():
-                what = await self._exchange.create(create.request, command.timeout_s, orphaned)
-        except ExchangeFailed as failure:
-            what = failure
-        except Exception:
-            came.append(UNSENT)  # Once its body was read, every fault of the wire is an ExchangeFailed.
-            raise
-        came.append(self._core.after_exchange(what, self._clock.now(), create.endpoint))
-        return came[-1]
 
     async def _off_the_loop(self, work: Callable[[], Result]) -> Result:
         """Do what may wait for a disk, and finish it also if the caller is gone."""

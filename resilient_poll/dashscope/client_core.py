@@ -13,6 +13,8 @@ from resilient_poll.dashscope import direct
 from resilient_poll.dashscope.checking import checked_seconds
 from resilient_poll.dashscope.keeping.books import Books, warn_once
 from resilient_poll.dashscope.keeping.filing import Create, Filing, checked_key, doubt_about, namespace_of, restored
+from resilient_poll.dashscope.keeping.header import header_value
+from resilient_poll.dashscope.keeping.orphans import tell_of_break, tell_of_unsaved
 from resilient_poll.dashscope.limits import Limits, account_of
 from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.resume_token import PREFIX, read_token, write_token
@@ -27,14 +29,13 @@ from resilient_poll.errors import (
     ConfigurationError,
     ErrorKind,
     ListingFailed,
-    ResilientPollError,
     SafeToSubmitAgain,
     SubmitError,
     SubmitInDoubt,
     TryAgain,
 )
 from resilient_poll.events import Event, PhaseChanged
-from resilient_poll.http.messages import Answer, ExchangeFailed
+from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.http.rate_limits import RateLimit, read_rate_limit
 from resilient_poll.ledger.entry import Entry
 from resilient_poll.ledger.errors import NotSaved
@@ -44,7 +45,7 @@ from resilient_poll.machine.floor import Floor, TaskFloors
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Phase
 from resilient_poll.machine.lookup import Lookup
-from resilient_poll.machine.observations import Accepted, Observation, Refused, Throttled, Unreachable
+from resilient_poll.machine.observations import Observation, Refused, Throttled, Unreachable
 from resilient_poll.machine.pace import InTurn
 from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
 from resilient_poll.machine.poller import Poller
@@ -135,6 +136,14 @@ class ClientCore:
         if self.books is None:
             self.books = self._own_books  # Within this process a key holds without a ledger, too.
         return Create(chosen, request, self.books.new_filing(key, chosen, request, model, parameters))
+
+    def request_of(self, create: Create) -> HttpRequest:
+        """Return the request of a create, under its name where the service honours one."""
+        entry = None if create.filing is None else create.filing.entry
+        header = self.settings.idempotency_header
+        if entry is None or not header.is_sent:
+            return create.request
+        return replace(create.request, headers=(*create.request.headers, (header.name, header_value(entry))))
 
     def new_submission(
         self, timeout_s: float | None, now: Instant, endpoint: Endpoint = VIDEO, *, is_in_order: bool = False
@@ -321,40 +330,12 @@ class ClientCore:
     def broken_off(
         self, submission: Submission, interruption: BaseException, now: Instant, endpoint: Endpoint = VIDEO
     ) -> None:
-        """Log what may be owed when a submit ends by neither an acceptance nor an error of ours.
+        """Log what may be owed when a submit ends by neither an acceptance nor an error of ours."""
+        tell_of_break(self.settings, submission, interruption, now, endpoint)
 
-        Args:
-            submission: The submit.
-            interruption: What ended it: Ctrl-C, a cancellation, a fault of the program.
-            now: When.
-            endpoint: Where it went.
-        """
-        if isinstance(interruption, NotSaved) and interruption.task_id is not None:
-            why = "the ledger could not write it down"
-            self._log_orphan(Accepted(request_id=None, task_id=interruption.task_id), now, why, logging.ERROR)
-        if isinstance(interruption, ResilientPollError):
-            return  # It says all this itself.
-        why = type(interruption).__name__
-        if submission.accepted is not None:
-            self._log_orphan(submission.accepted, now, why)
-        elif submission.answered is not None:
-            logger.warning(
-                "a result came and its caller had gone (%s); it is paid, do not ask for it again; %s",
-                why,
-                direct.news_of_result(submission.answered),
-            )
-        elif submission.phase in {Phase.SUBMITTING, Phase.IN_DOUBT} and endpoint.is_synchronous:
-            logger.error(
-                "a request was broken off while it was out (%s); it may be billed, and there is no task by which its "
-                "result could be found. Asking again may pay twice",
-                why,
-            )
-        elif submission.phase in {Phase.SUBMITTING, Phase.IN_DOUBT}:
-            logger.error(
-                "a submit was broken off while it was out (%s); there may be a task that will be billed. "
-                "Look for it at the service before anything is sent again",
-                why,
-            )
+    def not_saved_yet(self, error: NotSaved, now: Instant) -> None:
+        """Log an id that could not be written down at once, and is written again."""
+        tell_of_unsaved(self.settings, error, now)
 
     def orphaned(
         self, submission: Submission, what: Answer | ExchangeFailed, now: Instant, endpoint: Endpoint = VIDEO
@@ -363,17 +344,6 @@ class ClientCore:
         observation = self.after_exchange(what, now, endpoint)
         submission.receive(observation, now)
         return observation
-
-    def _log_orphan(self, accepted: Accepted, now: Instant, why: str, level: int = logging.WARNING) -> None:
-        record = TaskRecord.accepted(accepted.task_id, LIFECYCLE, now, status=accepted.status)
-        logger.log(
-            level,
-            "task %s was accepted and its submit broken off (%s); it goes on and will be billed if it succeeds, "
-            "do not submit it again. Resume token %s",
-            record.task_id,
-            why,
-            write_token(record, self.settings, now),
-        )
 
     def is_token(self, text: str) -> bool:
         """Tell a resume token from an idempotency key."""

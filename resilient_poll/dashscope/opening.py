@@ -9,6 +9,7 @@ from resilient_poll.dashscope.checking import checked_options
 from resilient_poll.dashscope.client_core import ClientCore
 from resilient_poll.dashscope.keeping.books import Books, warn_once
 from resilient_poll.dashscope.keeping.filing import namespace_of
+from resilient_poll.dashscope.keeping.header import IdempotencyHeader
 from resilient_poll.dashscope.keeping.prices import PriceTable
 from resilient_poll.dashscope.limits import Limits
 from resilient_poll.dashscope.settings import Settings, resolve_settings
@@ -37,6 +38,7 @@ def open_core(
     account: str | None,
     guards: Guards | None,
     prices: PriceTable | None,
+    idempotency_header: IdempotencyHeader | None,
     is_async: bool,
 ) -> ClientCore:
     """Return what one account's tasks share; the arguments are those of :class:`.DashScope`.
@@ -54,7 +56,13 @@ def open_core(
         is_async=is_async,
     )
     settings = resolve_settings(
-        dialect=dialect, api_key=api_key, base_url=base_url, headers=headers, environ=os.environ
+        dialect=dialect,
+        api_key=api_key,
+        base_url=base_url,
+        headers=headers,
+        environ=os.environ,
+        account=account,
+        idempotency_header=idempotency_header,
     )
     core = ClientCore(
         settings,

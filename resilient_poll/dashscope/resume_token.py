@@ -1,7 +1,8 @@
 """Resume tokens: a snapshot as one line of text that can be logged, mailed and typed.
 
-A token holds no key and no URL. It names the dialect and carries a mark of the origin, so
-that it is refused where the id would mean nothing, or another task.
+A token holds no key and no URL. It names the dialect and carries a mark of the origin, and of the
+account's label where the client that made it had one, so that it is refused where the id would mean
+nothing, or another task. Without a label every key of an account reads every token of it.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ def write_token(record: TaskRecord, settings: Settings, now: Instant) -> str:
         "origin": settings.origin_mark,
         "task": snapshot.take(record, now),
     }
+    if settings.account_mark is not None:
+        content["account"] = settings.account_mark
     text = json.dumps(content, separators=(",", ":"), sort_keys=True)
     return PREFIX + base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
@@ -45,13 +48,20 @@ def read_token(token: str, settings: Settings, now: Instant) -> TaskRecord:
         now: When.
 
     Raises:
-        SnapshotError: It cannot be read, or belongs to another dialect or origin; nothing was sent.
+        SnapshotError: It cannot be read, or belongs to another dialect, origin or account; nothing was sent.
     """
     content = _decode(token)
     if content.get("dialect") != settings.dialect.name or content.get("origin") != settings.origin_mark:
         raise SnapshotError(
             f"this resume token belongs to another service than {settings.dialect.name} at {settings.base_url}; "
             "use it with the dialect and base URL of the client that made it. Nothing was sent"
+        )
+    # One that names no account was made without a label, which says nothing of whose it is.
+    if content.get("account", settings.account_mark) != settings.account_mark:
+        here = "without a label" if settings.account is None else f"labelled {settings.account!r}"
+        raise SnapshotError(
+            f"this resume token belongs to another account than the one of this client, which is {here}: use it with "
+            "the account= of the client that made it. Nothing was sent"
         )
     record = snapshot.restore(content.get("task", {}), now)
     try:

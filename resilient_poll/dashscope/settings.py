@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from urllib.parse import urlsplit
 
+from resilient_poll.dashscope.keeping.header import HeaderTreatment, IdempotencyHeader
 from resilient_poll.dashscope.wire.dialects import DIALECTS, Dialect, dialect_named
 from resilient_poll.errors import ConfigurationError
 from resilient_poll.http.urls import is_host
 
-__all__ = ["Settings", "resolve_settings"]
+__all__ = ["Settings", "checked_label", "resolve_settings"]
 
+LONGEST_LABEL = 200
+"""Characters of an account's label."""
 _KEY = re.compile(r"[\x21-\x7e]{1,512}")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HEADER_VALUE = re.compile(r"[\x20-\x7e\t]{0,4096}")
@@ -40,12 +43,16 @@ class Settings:
         base_url: Where it is, without a slash at the end.
         api_key: The key. Kept out of every repr.
         headers: What the caller wants sent along to the API.
+        account: The caller's label for the account, if it has one.
+        idempotency_header: What the service makes of a header that names a create.
     """
 
     dialect: Dialect
     base_url: str
     api_key: str = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    account: str | None = None
+    idempotency_header: IdempotencyHeader = field(default_factory=IdempotencyHeader.ignored)
 
     @property
     def origin(self) -> str:
@@ -59,6 +66,13 @@ class Settings:
         """A short hash of where the service is, for resume tokens: it tells origins apart and names none."""
         return blake2b(self.origin.encode(), digest_size=8).hexdigest()
 
+    @property
+    def account_mark(self) -> str | None:
+        """A short hash of the account's label, for resume tokens; None where it has none."""
+        if self.account is None:
+            return None
+        return blake2b(self.account.encode(), digest_size=8, key=self.origin_mark.encode()).hexdigest()
+
 
 def resolve_settings(
     *,
@@ -67,6 +81,8 @@ def resolve_settings(
     base_url: str | None,
     headers: Mapping[str, str] | None,
     environ: Mapping[str, str],
+    account: str | None = None,
+    idempotency_header: IdempotencyHeader | None = None,
 ) -> Settings:
     """Decide the settings from arguments and environment; arguments win.
 
@@ -76,6 +92,8 @@ def resolve_settings(
         base_url: Where the service is; None to read the dialect's variables, then its default.
         headers: Additional headers for the API.
         environ: The environment.
+        account: The caller's label for the account.
+        idempotency_header: What the service makes of a header that names a create; None: nothing that is known.
 
     Raises:
         ConfigurationError: Something is missing or makes no sense; it says what to set.
@@ -88,7 +106,42 @@ def resolve_settings(
         raise ConfigurationError(f"no API key: set {chosen.key_variable} or pass api_key")
     if not _KEY.fullmatch(key):
         raise ConfigurationError("the API key holds a character that no key has (a space or a line break, perhaps)")
-    return Settings(chosen, _checked_url(_choose_url(chosen, base_url, environ)), key, _checked_headers(headers or {}))
+    url = _checked_url(_choose_url(chosen, base_url, environ))
+    sent = _checked_headers(headers or {})
+    label = None if account is None else checked_label(account, key)
+    return Settings(chosen, url, key, sent, label, _checked_idempotency(idempotency_header, sent))
+
+
+def checked_label(account: str, api_key: str) -> str:
+    """Return a label for an account that a ledger can keep.
+
+    Raises:
+        ConfigurationError: It is none, or holds the key.
+    """
+    if not _is_text(account) or not 0 < len(account) <= LONGEST_LABEL or not account.isprintable():
+        raise ConfigurationError(f"the account's label must be a short text, not {account!r:.80}")
+    if api_key in account:
+        raise ConfigurationError("the account's label must not hold the API key: it is kept in the ledger")
+    return account
+
+
+def _checked_idempotency(header: IdempotencyHeader | None, headers: tuple[tuple[str, str], ...]) -> IdempotencyHeader:
+    if header is None:
+        return IdempotencyHeader.ignored()
+    given: object = header
+    if not isinstance(given, IdempotencyHeader):
+        raise ConfigurationError(
+            f"idempotency_header must be an IdempotencyHeader such as IdempotencyHeader.honoured(), not {given!r:.60}"
+        )
+    if header.treatment is HeaderTreatment.IGNORED:
+        return header
+    if header.name.lower() in _OURS:
+        raise ConfigurationError(f"the header {header.name!r} means something else, and cannot name a create")
+    if any(name.lower() == header.name.lower() for name, _ in headers):
+        raise ConfigurationError(
+            f"the header {header.name!r} is among headers, and would be the same for every create: leave it out"
+        )
+    return header
 
 
 def _infer(environ: Mapping[str, str]) -> Dialect:

@@ -184,14 +184,14 @@ class NotSaved(LedgerError):
         why: What the ledger said.
 
     Attributes:
-        entry, task_id, result: The same.
+        entry, task_id, result, why: The same.
     """
 
     safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.NO
     try_again: TryAgain = TryAgain.NO
 
     def __init__(self, entry: Entry, *, task_id: str | None, result: str | None, why: str) -> None:
-        self.entry, self.task_id, self.result = entry, task_id, result
+        self.entry, self.task_id, self.result, self.why = entry, task_id, result, why
         what = f"task {task_id} was accepted" if task_id else "a result came"
         super().__init__(
             f"{what} for key {entry.key!r} and the ledger could not write it down: {why}. It may be billed: note it, "

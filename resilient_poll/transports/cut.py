@@ -16,7 +16,7 @@ from typing import Any
 
 from resilient_poll.transports.library import HttpLibrary
 
-__all__ = ["cut_at", "install_cut"]
+__all__ = ["cut_at", "install_cut", "install_cut_below", "present_cut_s"]
 
 _CUT_S: ContextVar[float | None] = ContextVar("resilient_poll_cut_s", default=None)
 
@@ -33,6 +33,30 @@ def cut_at(at_s: float | None) -> Iterator[None]:
         yield
     finally:
         _CUT_S.reset(token)
+
+
+def present_cut_s() -> float | None:
+    """Return the instant at which what this thread does is cut, if at any."""
+    return _CUT_S.get()
+
+
+def install_cut_below(transport: Any, library: HttpLibrary, monotonic: Callable[[], float]) -> bool:
+    """Make one blocking transport of a library obey :func:`cut_at`; see :func:`install_cut`.
+
+    Args:
+        transport: The library's own transport, which nobody uses yet.
+        library: Its library.
+        monotonic: The clock.
+
+    Returns:
+        False if it has no such seam, or obeys already; nothing is changed then.
+    """
+    pool = getattr(transport, "_pool", None)
+    backend = getattr(pool, "_network_backend", None)
+    if pool is None or backend is None or isinstance(backend, _CutBackend):
+        return False
+    pool._network_backend = _CutBackend(backend, library, monotonic)  # noqa: SLF001  # see install_cut
+    return True
 
 
 def install_cut(client: Any, library: HttpLibrary, monotonic: Callable[[], float]) -> bool:

@@ -18,7 +18,7 @@ from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.transports.abandon import LeftBehind, call_within
 from resilient_poll.transports.cut import cut_at, install_cut
 from resilient_poll.transports.library import default_library, library_of, own_clients
-from resilient_poll.transports.once_body import OnceBytes
+from resilient_poll.transports.once_body import Departure, OnceBytes
 from resilient_poll.transports.wire import (
     AnswerReader,
     ContentDecoder,
@@ -107,18 +107,22 @@ class Exchange:
         except LeftBehind:
             raise ExchangeFailed(f"no whole answer within {timeout_s:.1f} s", surely_not_sent=False) from None
 
-    def create(self, request: HttpRequest, timeout_s: float) -> Answer:
+    def create(self, request: HttpRequest, timeout_s: float, departure: Departure | None = None) -> Answer:
         """Send a request that costs money, once, and read its answer.
 
         Args:
             request: What to send.
             timeout_s: Per read; through our own client also in total. It is never left behind.
+            departure: Is told of the body before it can leave, so that whoever breaks it off can ask.
 
         Raises:
             ExchangeFailed: No whole answer came; it says whether the request surely did not arrive.
         """
         with cut_at(time.monotonic() + timeout_s if self._can_cut else None):
-            return self._send(self._creates, *build_request(request, self._library, timeout_s), None)
+            built, body = build_request(request, self._library, timeout_s)
+            if departure is not None:
+                departure.body = body
+            return self._send(self._creates, built, body, None)
 
     @contextmanager
     def stream(self, request: HttpRequest, timeout_s: float) -> Generator[Incoming, None, None]:

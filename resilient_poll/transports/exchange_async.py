@@ -15,7 +15,7 @@ import anyio.lowlevel
 
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.transports.library import connections_of, default_library, library_of, own_clients
-from resilient_poll.transports.once_body import OnceBytes
+from resilient_poll.transports.once_body import Departure, OnceBytes
 from resilient_poll.transports.wire import (
     AnswerReader,
     ContentDecoder,
@@ -139,6 +139,7 @@ class AsyncExchange:
         request: HttpRequest,
         timeout_s: float,
         when_cancelled: Callable[[Answer | ExchangeFailed], None],
+        departure: Departure | None = None,
     ) -> Answer:
         """Send a request that costs money, once, and read its answer.
 
@@ -149,6 +150,7 @@ class AsyncExchange:
             request: What to send.
             timeout_s: The total time.
             when_cancelled: Is told what came of a request whose caller is gone.
+            departure: See :meth:`.Exchange.create`.
 
         Raises:
             ExchangeFailed: No whole answer came; it says whether the request surely did not arrive.
@@ -162,6 +164,8 @@ class AsyncExchange:
             with anyio.CancelScope(shield=True):
                 try:
                     built, body = build_request(request, self._library, timeout_s)
+                    if departure is not None:
+                        departure.body = body
                     came.append(await self._send_within(self._creates, built, body, timeout_s))
                 except ExchangeFailed as failure:
                     came.append(failure)
@@ -221,7 +225,7 @@ class AsyncExchange:
                     refuse_closed(client)
                     raise
                 raise failure from error
-        unsent = body is not None and not body.was_read
+        unsent = body is not None and body.withdraw()
         raise ExchangeFailed(f"no whole answer within {timeout_s:.1f} s", surely_not_sent=unsent)
 
     @staticmethod

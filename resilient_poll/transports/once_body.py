@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-__all__ = ["BodyReadTwice", "OnceBytes", "OnceRequest"]
+__all__ = ["BodyReadTwice", "Departure", "OnceBytes", "OnceRequest"]
 
 
 class BodyReadTwice(Exception):
@@ -28,7 +28,8 @@ class OnceBytes:
 
     def __init__(self, body: bytes) -> None:
         self._body = body
-        self._readings_left = 1
+        self._readings = [body]
+        self._is_withdrawn = False
         self.was_read = False
 
     def __iter__(self) -> Iterator[bytes]:
@@ -38,15 +39,45 @@ class OnceBytes:
         yield self._take()
 
     def _take(self) -> bytes:
-        if not self._readings_left:
-            raise BodyReadTwice("this request is sent once; something beneath tried to send it again")
-        self._readings_left = 0
+        try:
+            body = self._readings.pop()  # In one step: of a reader and a withdrawal at once, one gets it.
+        except IndexError:
+            raise BodyReadTwice("this request is sent once; something beneath tried to send it again") from None
         self.was_read = True
-        return self._body
+        return body
 
     def hand_back(self) -> None:
         """Allow the one reading again, after the request was read into memory instead of sent."""
-        self._readings_left = 1
+        if not self._is_withdrawn:
+            self._readings = [self._body]
+
+    def withdraw(self) -> bool:
+        """See to it that nobody reads it from now on, and return whether nobody did so far: then it never left."""
+        if self._is_withdrawn:
+            return not self.was_read
+        try:
+            self._readings.pop()
+        except IndexError:
+            return False
+        self._is_withdrawn = True
+        return not self.was_read
+
+
+class Departure:
+    """Tells the caller of one create, who does not wait for it any more, whether it can have left.
+
+    Attributes:
+        body: The request's body, once the request was built; nothing is sent before.
+    """
+
+    __slots__ = ("body",)
+
+    def __init__(self) -> None:
+        self.body: OnceBytes | None = None
+
+    def prevent(self) -> bool:
+        """See to it that it does not leave from now on, and return whether it surely did not before."""
+        return self.body is None or self.body.withdraw()
 
 
 class OnceRequest:

@@ -124,7 +124,7 @@ def failed(error: Exception, body: OnceBytes | None) -> ExchangeFailed | None:
         error: What was raised.
         body: The request's body, if it has one.
     """
-    was_read = body.was_read if body is not None else None
+    was_read = None if body is None else not body.withdraw()
     if not was_read and not is_library_error(error) and not isinstance(error, _OF_CONNECTING):
         return None
     return ExchangeFailed(describe(error), surely_not_sent=surely_not_sent(error, body_was_read=was_read))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from resilient_poll.ledger.errors import IdempotencyConflict
 from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.ledger.sqlite import SqliteLedger
 from resilient_poll.machine.instant import Instant
-from tests.dashscope.ledger_clients import BUSY, LOST, MADE, REFUSED, URL, Service, only_entry
+from tests.dashscope.ledger_clients import BUSY, LOST, MADE, REFUSED, URL, Service, Watched, only_entry
 from tests.dashscope.scripted import EACH, KEY, Reply, a_client
 from tests.support.colours import COLOURS, INPUT, MODEL, got, run_in
 
@@ -215,24 +216,106 @@ def test_only_what_was_handed_out_was_delivered(colour: str) -> None:
 
 
 @in_each_colour
-@pytest.mark.parametrize(
-    ("answer", "error"), [(LOST, SubmitInDoubt), (REFUSED, SubmitRefused)], ids=["lost", "refused"]
-)
-def test_a_key_that_came_to_nothing_stays_what_it_is(colour: str, answer: Any, error: type[Exception]) -> None:
-    """A key that is in doubt or was refused says so again, and nothing is sent again by itself."""
-    service, ledger = Service(answer), MemoryLedger()
+def test_a_key_in_doubt_stays_in_doubt(colour: str) -> None:
+    """A key whose answer was lost says so again, and nothing is sent again by itself."""
+    service, ledger = Service(LOST), MemoryLedger()
 
     async def main() -> None:
         async with a_client(colour, "httpx", service, ledger=ledger) as client:
             for _ in range(2):
-                with pytest.raises(error):
+                with pytest.raises(SubmitInDoubt):
                     await got(client.submit(MODEL, INPUT, idempotency_key="k"))
 
     run_in(colour, main)
     assert service.creates == 1
-    is_refused = error is SubmitRefused
-    assert len(ledger.undelivered().entries) == 0, "who was refused was told"
-    assert only_entry(ledger).phase is (Phase.REFUSED if is_refused else Phase.IN_DOUBT)
+    assert only_entry(ledger).phase is Phase.IN_DOUBT
+
+
+@in_each_colour
+def test_a_refused_key_is_asked_for_anew(colour: str) -> None:
+    """After refusals, of which nothing is owed, the same submit makes the next attempt, and another one a conflict."""
+    service, ledger = Service(REFUSED, REFUSED), MemoryLedger()
+
+    async def main() -> None:
+        async with a_client(colour, "httpx", service, ledger=ledger) as client:
+            for _ in range(2):
+                with pytest.raises(SubmitRefused):
+                    await got(client.submit(MODEL, INPUT, idempotency_key="k"))
+            with pytest.raises(IdempotencyConflict):
+                await got(client.submit(MODEL, {"prompt": "another"}, idempotency_key="k"))
+            assert service.creates == 2, "each submit sends once"
+        async with a_client(colour, "httpx", service, ledger=ledger) as client:
+            tasks = [await got(client.submit(MODEL, INPUT, idempotency_key="k")) for _ in range(2)]
+            assert [task.id for task in tasks] == ["task-1", "task-1"]
+
+    run_in(colour, main)
+    assert [(entry.attempt, entry.phase) for entry in ledger.entries()] == [
+        (3, Phase.QUEUED),
+        (2, Phase.REFUSED),
+        (1, Phase.REFUSED),
+    ]
+    assert not ledger.undelivered().entries, "who was refused was told"
+
+
+@in_each_colour
+def test_a_refused_result_at_once_is_asked_for_anew(colour: str) -> None:
+    """A synchronous request that was refused is asked again under its key when its caller asks again."""
+    service, ledger = Service(REFUSED, Reply(200, IMAGES)), MemoryLedger()
+    request = ("qwen-image", {"messages": [{"role": "user", "content": [{"text": "a cat"}]}]})
+
+    async def main() -> None:
+        async with a_client(colour, "httpx", service, ledger=ledger) as client:
+            with pytest.raises(SubmitRefused):
+                await got(client.generate(*request, idempotency_key="k"))
+            assert (await got(client.generate(*request, idempotency_key="k"))).urls == (URL,)
+
+    run_in(colour, main)
+    assert service.creates == 2
+
+
+@pytest.mark.parametrize("answer", [REFUSED, None], ids=["refused again", "accepted"])
+def test_all_who_ask_anew_at_once_share_one_attempt(tmp_path: Path, answer: Reply | None) -> None:
+    """Of clients that ask at once for a key that was refused one sends, and all hear what came of that one."""
+    service, everybody = Service(REFUSED, *([answer] if answer else [])), threading.Barrier(4)
+    heard: list[str] = []
+    with SqliteLedger(tmp_path / "ledger.sqlite3") as file:
+
+        async def submitted(ledger: Any, key: str) -> str:
+            async with a_client("sync", "httpx", service, Impatient(), ledger=ledger) as client:
+                try:
+                    task_id: str = client.submit(MODEL, INPUT, idempotency_key=key).id
+                except SubmitRefused:
+                    return "refused"
+                return task_id
+
+        assert run_in("sync", lambda: submitted(file, "k")) == "refused"
+
+        def submit() -> None:
+            ledger = Watched(file)
+
+            def wait_for_all(_: Any) -> None:
+                ledger.after.clear()
+                everybody.wait(20)  # All of them have seen the refusal by then.
+
+            ledger.after["begin"] = wait_for_all
+            heard.append(run_in("sync", lambda: submitted(ledger, "k")))
+
+        threads = [threading.Thread(target=submit) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        attempts = [(entry.attempt, entry.sends) for entry in file.entries()]
+    assert heard == ["refused" if answer else "task-1"] * 4
+    assert (service.creates, attempts) == (2, [(2, 1), (1, 1)])
+
+
+class Impatient(VirtualClock):
+    """Lets other threads run while it sleeps, so that who waits for another's submit does not use its time up."""
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(0.02)  # real: others need the processor to get on
+        super().sleep(min(seconds, 0.5))
 
 
 @in_each_colour

@@ -10,11 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from resilient_poll.dashscope.keeping.errand import BROKEN_OFF, UNSENT, Errand
 from resilient_poll.dashscope.keeping.filing import (
     Filing,
-    checked_key,
     digest_of,
-    doubt_about,
     result_text,
     said_of,
     snapshot_text,
@@ -22,18 +21,16 @@ from resilient_poll.dashscope.keeping.filing import (
     too_late,
     what_it_came_to,
 )
-from resilient_poll.dashscope.keeping.prices import PriceTable
+from resilient_poll.dashscope.keeping.saving_again import SavingAgain
+from resilient_poll.dashscope.keeping.shelf import Shelf
 from resilient_poll.dashscope.wire.dialects import LIFECYCLE
 from resilient_poll.dashscope.wire.endpoints import Endpoint
 from resilient_poll.dashscope.wire.results import made_nothing
 from resilient_poll.drive.telling import logger
-from resilient_poll.errors import ConfigurationError, ResilientPollError
+from resilient_poll.errors import ResilientPollError
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
-from resilient_poll.ledger.entry import Charge, Entry, Namespace
-from resilient_poll.ledger.errors import LedgerUnavailable, LedgerUnusable
-from resilient_poll.ledger.guards import Guards
-from resilient_poll.ledger.moves import Said
-from resilient_poll.ledger.protocol import Ledger
+from resilient_poll.ledger.entry import Entry
+from resilient_poll.ledger.errors import LedgerUnavailable, LedgerUnusable, NotSaved
 from resilient_poll.ledger.rows import Owner
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Billing, Phase
@@ -46,35 +43,19 @@ from resilient_poll.machine.observations import (
     Throttled,
     Unreachable,
 )
-from resilient_poll.machine.submission import Submission
 from resilient_poll.machine.task_record import TaskRecord
 
-__all__ = ["BROKEN_OFF", "UNSENT", "Books", "warn_once"]
+__all__ = ["BROKEN_OFF", "UNSENT", "Books", "Errand", "warn_once"]
 
-BROKEN_OFF = LostAnswer(reason="the submit was broken off while it was out")
-UNSENT = Unreachable(reason="the submit was broken off before it was sent")
 _OURS = "ours"
 _WARNED: list[bool] = []
 _ONE = "the client"
 
 
 @dataclass(slots=True)
-class Books:
-    """One client's side of a ledger.
+class Books(Shelf):
+    """One client's side of a ledger, with the right to send."""
 
-    Attributes:
-        ledger: Where it is written.
-        namespace: Of whom.
-        guards: The caller's own limits.
-        prices: What things cost, if that is known.
-        is_instant: Whether its calls never wait for a disk or a network.
-    """
-
-    ledger: Ledger
-    namespace: Namespace
-    guards: Guards | None = None
-    prices: PriceTable | None = None
-    is_instant: bool = False
     _owners: dict[str, Owner] = field(default_factory=dict)
     _asking: dict[int, Filing] = field(default_factory=dict)
     _unwritten: dict[int, Callable[[], None]] = field(default_factory=dict)
@@ -103,27 +84,19 @@ class Books:
         charge = None if self.prices is None else self.prices.expected(model, endpoint, parameters)
         return Filing(key, digest_of(request, endpoint.path), about, charge)
 
-    def carry_out(
-        self,
-        filing: Filing,
-        submission: Submission,
-        now: Callable[[], Instant],
-        exchange: Callable[[], Answer | ExchangeFailed],
-        understand: Callable[[Answer | ExchangeFailed], Observation],
-    ) -> Observation:
+    def carry_out(self, filing: Filing, errand: Errand) -> Observation:
         """Send by a licence, and record what came of it before anybody sees it; for code that blocks.
 
         Args:
-            filing, submission: What is sent, and its machine.
-            now: What time it is.
-            exchange: Sends it. Any exception but an interruption means that it surely was not sent.
-            understand: Says what came means.
+            filing: What is sent.
+            errand: How.
 
         Raises:
             ResilientPollError: See :meth:`license` and :meth:`write_down`.
         """
         came: Observation = UNSENT
         heard: Answer | ExchangeFailed | None = None
+        now, submission = errand.clock.now, errand.submission
         try:
             asked = now()
             if (instead := self.license(filing, asked)) is not None:
@@ -132,26 +105,42 @@ class Books:
                 came = late
             else:
                 came = BROKEN_OFF
-                try:
-                    heard = exchange()
-                except Exception:
-                    came = UNSENT
-                    raise
-                came = understand(heard)
+                heard = errand.exchange()
+                came = errand.understand(heard)
         except BaseException:
             if heard is not None:
-                came = understand(heard)  # Interrupted with the answer in hand.
-                submission.receive(came, now())  # So that what is logged of it names the task.
+                came = errand.understand(heard)  # Interrupted with the answer in hand.
+            elif came is BROKEN_OFF and errand.is_prevented():
+                came = UNSENT
+            if came is not BROKEN_OFF and submission.phase is Phase.SUBMITTING:
+                submission.receive(came, now())  # So that what is logged of it is true, and names the task.
             self.break_off(filing, came, now(), submission.seed)
             raise
         try:
-            self.write_down(filing, came, now(), submission.seed)
+            self._write_down_at_last(filing, came, errand)
         except ResilientPollError:
             raise
         except BaseException:
             submission.receive(came, now())  # As above.
             raise
         return came
+
+    def _write_down_at_last(self, filing: Filing, came: Observation, errand: Errand) -> None:
+        clock = errand.clock
+        try:
+            self.write_down(filing, came, clock.now(), errand.submission.seed)
+        except NotSaved as error:
+            errand.tell(error, clock.now())
+            again = SavingAgain(clock.now())
+            while (pause_s := again.pause_after(error, clock.now())) is not None:
+                clock.sleep(pause_s)
+                try:
+                    self.write_again(filing)
+                except NotSaved as still:
+                    error = still  # the last one is raised
+                else:
+                    return
+            raise error from error.__cause__
 
     def license(self, filing: Filing, now: Instant) -> Observation | None:
         """Take the one licence to send, durably; or say what the key came to already.
@@ -180,6 +169,10 @@ class Books:
         if (write := self._unwritten.get(entry.entry_id)) is not None:
             write()  # What became of an earlier send is known here, and could not be written then.
             entry = filing.entry = self.ledger.get(entry.entry_id)
+        if entry.phase is Phase.REFUSED and not filing.is_joined:
+            # Nothing was accepted, and somebody asks anew: what stood in the way may be gone.
+            entry = filing.entry = self._next_attempt(filing, entry, now_s)
+        filing.is_joined = True
         if entry.phase is Phase.NEW and self._asking.setdefault(entry.entry_id, filing) is filing:
             filing.licence = self.ledger.license(entry, self._alive(), guards=self.guards, now_wall_s=now_s)
             if filing.licence is not None:
@@ -213,6 +206,16 @@ class Books:
             # Ctrl-C in the middle. It may be written twice, and what is known only here must not be lost.
             self.break_off(filing, came, now, seed)
             raise
+
+    def write_again(self, filing: Filing) -> None:
+        """Try once more what :meth:`write_down` could not write; nothing happens if somebody did meanwhile.
+
+        Raises:
+            NotSaved: It could not be written this time either.
+        """
+        write = None if filing.entry is None else self._unwritten.get(filing.entry.entry_id)
+        if write is not None:
+            write()
 
     def break_off(self, filing: Filing, came: Observation, now: Instant, seed: str) -> None:
         """Record what is known of a send whose caller hears of something else; a fault is only logged."""
@@ -287,60 +290,6 @@ class Books:
             case _:
                 raise TypeError(f"{type(came).__name__} is nothing that comes of a create")
 
-    def observe(self, entry: Entry, record: TaskRecord, now: Instant) -> Entry:
-        """Record where a task was seen.
-
-        Raises:
-            LedgerError: It could not be written down.
-        """
-        is_made = record.phase is Phase.SUCCEEDED and record.result_readable
-        return self.ledger.observe(
-            entry,
-            phase=record.phase,
-            billing=record.billing,
-            said=Said(
-                status=record.status,
-                request_id=record.request_id,
-                code=record.code,
-                message=record.message,
-                snapshot=snapshot_text(record, now),
-            ),
-            result=result_text(record.result) if is_made else None,
-            charge=self._charged(entry.about, record.result) if is_made else None,
-            now_wall_s=now.wall_s,
-        )
-
-    def hand_over(self, entry: Entry, now: Instant) -> None:
-        """Record that an end was handed to the caller. A fault is only logged: an end told twice does no harm."""
-        try:
-            self.ledger.delivered(entry, now_wall_s=now.wall_s)
-        except ResilientPollError as error:
-            logger.warning("that the end of %s was handed over could not be written down: %s", entry, error)
-
-    def entry_of_task(self, task_id: str) -> Entry | None:
-        """Return the entry that holds a task, if there is one."""
-        return self.ledger.by_task(self.namespace, task_id)
-
-    def entry_of_key(self, key: str) -> Entry:
-        """Return the entry of a key that stands for a task.
-
-        Raises:
-            ConfigurationError: There is none.
-            SubmitInDoubt: It is in doubt whether there is a task.
-        """
-        entry = self.ledger.find(self.namespace, checked_key(key))
-        if entry is None:
-            raise ConfigurationError(
-                f"the ledger knows nothing of the idempotency key {key!r:.80} in this account; task() takes an id"
-            )
-        if (doubt := doubt_about(entry)) is not None:
-            raise doubt
-        if entry.task_id is None:
-            raise ConfigurationError(
-                f"the idempotency key {key!r:.80} has no task ({entry.phase}); nothing of it goes on at the service"
-            )
-        return entry
-
     def close(self) -> None:
         """Let go of what may hold licences. The ledger itself is the caller's."""
         for write in list(self._unwritten.values()):
@@ -353,18 +302,21 @@ class Books:
 
     def _begin(self, filing: Filing, now_wall_s: float) -> Entry:
         if filing.after is not None:
-            return self.ledger.begin_attempt(
-                filing.after,
-                accept_second_charge=filing.accept_second_charge,
-                guards=self.guards,
-                charge=filing.charge,
-                now_wall_s=now_wall_s,
-            )
+            return self._next_attempt(filing, filing.after, now_wall_s)
         return self.ledger.begin(
             self.namespace,
             filing.key,
             filing.digest,
             filing.about,
+            guards=self.guards,
+            charge=filing.charge,
+            now_wall_s=now_wall_s,
+        )
+
+    def _next_attempt(self, filing: Filing, ended: Entry, now_wall_s: float) -> Entry:
+        return self.ledger.begin_attempt(
+            ended,
+            accept_second_charge=filing.accept_second_charge,
             guards=self.guards,
             charge=filing.charge,
             now_wall_s=now_wall_s,
@@ -378,9 +330,6 @@ class Books:
         if (owner := self._owners.setdefault(_OURS, opened)) is not opened:
             opened.close()
         return owner
-
-    def _charged(self, about: Mapping[str, str], result: object) -> Charge | None:
-        return None if self.prices is None else self.prices.charged(about.get("model", ""), result)
 
 
 def warn_once() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from resilient_poll.dashscope.settings import Settings
+from resilient_poll.dashscope.settings import Settings, checked_label
 from resilient_poll.dashscope.wire.endpoints import Endpoint
 from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain, SubmitInDoubt
 from resilient_poll.http.messages import HttpRequest
@@ -69,6 +69,7 @@ class Filing:
         is_found: Whether the ledger had the task before this submit.
         after: The attempt that ended, for one that is tried again.
         accept_second_charge: Whether that attempt may have been charged.
+        is_joined: Whether this submit has seen its attempt, and shares what comes of it, also a refusal.
     """
 
     key: str
@@ -80,6 +81,7 @@ class Filing:
     is_found: bool = False
     after: Entry | None = None
     accept_second_charge: bool = False
+    is_joined: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +128,7 @@ def namespace_of(settings: Settings, account: str | None) -> Namespace:
     if account is None:
         mark = hashlib.blake2b(settings.api_key.encode(), key=_FINGERPRINT, digest_size=8).hexdigest()
         return Namespace(settings.origin, settings.dialect.name, f"key-{mark}")
-    label: object = account
-    if not isinstance(label, str) or not 0 < len(label) <= LONGEST_KEY or not label.isprintable():
-        raise ConfigurationError(f"the account's label must be a short text, not {label!r:.80}")
-    if settings.api_key in label:
-        raise ConfigurationError("the account's label must not hold the API key: it is kept in the ledger")
-    return Namespace(settings.origin, settings.dialect.name, label)
+    return Namespace(settings.origin, settings.dialect.name, checked_label(account, settings.api_key))
 
 
 def restored(entry: Entry, now: Instant) -> TaskRecord:

@@ -103,7 +103,15 @@ class TaskFile:
         """Return what the attempt after this one is called, where there is a ledger."""
         if filing is None or self._entry is None:
             return filing
-        return replace(filing, entry=None, is_found=False, after=self._entry, accept_second_charge=accept_second_charge)
+        return replace(
+            filing,
+            entry=None,
+            licence=None,
+            is_found=False,
+            is_joined=False,
+            after=self._entry,
+            accept_second_charge=accept_second_charge,
+        )
 
 
 def _is_worth_writing(before: TaskRecord, after: TaskRecord) -> bool:

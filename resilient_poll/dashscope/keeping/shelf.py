@@ -1,0 +1,99 @@
+"""What the client reads in a ledger, and what it writes of tasks that are accepted already.
+
+Everything here blocks. Code that awaits has it run elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from resilient_poll.dashscope.keeping.filing import checked_key, doubt_about, result_text, snapshot_text
+from resilient_poll.dashscope.keeping.prices import PriceTable
+from resilient_poll.drive.telling import logger
+from resilient_poll.errors import ConfigurationError, ResilientPollError
+from resilient_poll.ledger.entry import Charge, Entry, Namespace
+from resilient_poll.ledger.guards import Guards
+from resilient_poll.ledger.moves import Said
+from resilient_poll.ledger.protocol import Ledger
+from resilient_poll.machine.instant import Instant
+from resilient_poll.machine.lifecycle import Phase
+from resilient_poll.machine.task_record import TaskRecord
+
+__all__ = ["Shelf"]
+
+
+@dataclass(slots=True)
+class Shelf:
+    """One client's view of a ledger.
+
+    Attributes:
+        ledger: Where it is written.
+        namespace: Of whom.
+        guards: The caller's own limits.
+        prices: What things cost, if that is known.
+        is_instant: Whether its calls never wait for a disk or a network.
+    """
+
+    ledger: Ledger
+    namespace: Namespace
+    guards: Guards | None = None
+    prices: PriceTable | None = None
+    is_instant: bool = False
+
+    def observe(self, entry: Entry, record: TaskRecord, now: Instant) -> Entry:
+        """Record where a task was seen.
+
+        Raises:
+            LedgerError: It could not be written down.
+        """
+        is_made = record.phase is Phase.SUCCEEDED and record.result_readable
+        return self.ledger.observe(
+            entry,
+            phase=record.phase,
+            billing=record.billing,
+            said=Said(
+                status=record.status,
+                request_id=record.request_id,
+                code=record.code,
+                message=record.message,
+                snapshot=snapshot_text(record, now),
+            ),
+            result=result_text(record.result) if is_made else None,
+            charge=self._charged(entry.about, record.result) if is_made else None,
+            now_wall_s=now.wall_s,
+        )
+
+    def hand_over(self, entry: Entry, now: Instant) -> None:
+        """Record that an end was handed to the caller. A fault is only logged: an end told twice does no harm."""
+        try:
+            self.ledger.delivered(entry, now_wall_s=now.wall_s)
+        except ResilientPollError as error:
+            logger.warning("that the end of %s was handed over could not be written down: %s", entry, error)
+
+    def entry_of_task(self, task_id: str) -> Entry | None:
+        """Return the entry that holds a task, if there is one."""
+        return self.ledger.by_task(self.namespace, task_id)
+
+    def entry_of_key(self, key: str) -> Entry:
+        """Return the entry of a key that stands for a task.
+
+        Raises:
+            ConfigurationError: There is none.
+            SubmitInDoubt: It is in doubt whether there is a task.
+        """
+        entry = self.ledger.find(self.namespace, checked_key(key))
+        if entry is None:
+            raise ConfigurationError(
+                f"the ledger knows nothing of the idempotency key {key!r:.80} in this account; task() takes an id"
+            )
+        if (doubt := doubt_about(entry)) is not None:
+            raise doubt
+        if entry.task_id is None:
+            raise ConfigurationError(
+                f"the idempotency key {key!r:.80} has no task ({entry.phase}); nothing of it goes on at the service"
+            )
+        return entry
+
+    def _charged(self, about: Mapping[str, str], result: object) -> Charge | None:
+        return None if self.prices is None else self.prices.charged(about.get("model", ""), result)

@@ -1,0 +1,76 @@
+"""The clock of a shell: the machine's own, the event loop's, or one that is passed in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import anyio
+
+__all__ = ["AwaitingClock", "BlockingClock", "Moment", "Watch"]
+
+
+class Moment(Protocol):
+    """One reading of both clocks."""
+
+    @property
+    def monotonic_s(self) -> float:
+        """Seconds that only grow."""
+        ...
+
+    @property
+    def wall_s(self) -> float:
+        """Seconds since 1970."""
+        ...
+
+
+class BlockingClock(Protocol):
+    """A clock for code that blocks. The clocks of this package's drivers are such."""
+
+    def now(self) -> Moment:
+        """Return the present moment."""
+        ...
+
+    def sleep(self, seconds: float) -> Any:
+        """Block for some seconds."""
+        ...
+
+
+class AwaitingClock(Protocol):
+    """A clock for code that awaits."""
+
+    def now(self) -> Moment:
+        """Return the present moment."""
+        ...
+
+    def sleep(self, seconds: float) -> Any:
+        """Return what waits for some seconds when it is awaited."""
+        ...
+
+
+class Watch:
+    """How a shell reads and spends time. Reading the machine's own clock makes no object.
+
+    Args:
+        clock: A clock that is passed in; None for the usual one.
+        is_awaiting: Whether it is for code that awaits.
+
+    Attributes:
+        now_s: Returns monotonic seconds.
+        wall_s: Returns seconds since 1970.
+        sleep: Sleeps, or returns what sleeps when it is awaited.
+    """
+
+    def __init__(self, clock: BlockingClock | AwaitingClock | None, *, is_awaiting: bool) -> None:
+        self.now_s: Callable[[], float]
+        self.wall_s: Callable[[], float]
+        self.sleep: Callable[[float], Any]
+        if clock is not None:
+            self.now_s = lambda: clock.now().monotonic_s
+            self.wall_s = lambda: clock.now().wall_s
+            self.sleep = clock.sleep
+        else:
+            self.now_s = anyio.current_time if is_awaiting else time.monotonic
+            self.wall_s = time.time
+            self.sleep = anyio.sleep if is_awaiting else time.sleep
