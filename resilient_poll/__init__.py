@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from resilient_poll.dashscope.client import DashScope
     from resilient_poll.dashscope.client_async import AsyncDashScope
+    from resilient_poll.dashscope.doubts.verdicts import Reconciled, Verdict
     from resilient_poll.dashscope.keeping.header import HeaderTreatment, IdempotencyHeader
     from resilient_poll.dashscope.keeping.prices import PriceTable
     from resilient_poll.dashscope.limits import Limits
@@ -139,6 +140,7 @@ _HOME = {
     "resilient_poll.http.rate_limits": ("RateLimit",),
     "resilient_poll.dashscope.keeping.header": ("HeaderTreatment", "IdempotencyHeader"),
     "resilient_poll.dashscope.keeping.prices": ("PriceTable",),
+    "resilient_poll.dashscope.doubts.verdicts": ("Reconciled", "Verdict"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -181,6 +183,7 @@ __all__ = [
     "PollRefused",
     "PriceTable",
     "RateLimit",
+    "Reconciled",
     "ResilientPollError",
     "ResultAtOnce",
     "ResultUnreadable",
@@ -206,6 +209,7 @@ __all__ = [
     "Throttled",
     "TryAgain",
     "UnlistedStatus",
+    "Verdict",
     "WaitEnded",
     "WaitPolicy",
     "Waiting",

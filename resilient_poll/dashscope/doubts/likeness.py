@@ -29,7 +29,8 @@ class Likeness(StrEnum):
     UNSURE = "unsure"
     """Nothing contradicts, and not everything can be compared."""
     CONTRADICTED = "contradicted"
-    """The prompt may be the same, and something else is not. Services round: it is no proof of another request."""
+    """The prompt, or its beginning, is the same, and something else is not. Services cut prompts and round numbers,
+    so this is no proof of another request."""
     OTHER = "other"
     """The prompt is another one."""
 
@@ -65,7 +66,7 @@ def compared(entry: Entry, answer: object) -> Comparison:
     if any(start != about[PROMPT_START] for _, start in marks):
         return Comparison(Likeness.OTHER, "its prompt is another one")
     if any(whole != about[PROMPT] for whole, _ in marks):
-        return Comparison(Likeness.UNSURE, "its prompt begins in the same way and goes on in another")
+        return Comparison(Likeness.CONTRADICTED, "its prompt begins in the same way and goes on in another")
     hidden = list(_names(about.get(UNSEEN)))
     for name, value in _values(about.get(ASKED)).items():
         is_same = _SHOWN[name](value, answer) if name in _SHOWN else None
@@ -89,7 +90,7 @@ def _prompts_of(answer: object) -> list[str]:
 
 def _same_number(asked: object, shown: object) -> bool | None:
     left, right = _number(asked), _number(shown)
-    return None if left is None or right is None else abs(left - right) < 0.5  # noqa: PLR2004  # seconds are rounded
+    return None if left is None or right is None else abs(left - right) < 0.5  # seconds are rounded
 
 
 def _same_duration(asked: object, answer: object) -> bool | None:
