@@ -15,6 +15,7 @@ from resilient_poll.dashscope.keeping.books import Books, warn_once
 from resilient_poll.dashscope.keeping.filing import Create, Filing, checked_key, doubt_about, namespace_of, restored
 from resilient_poll.dashscope.keeping.header import header_value
 from resilient_poll.dashscope.keeping.orphans import tell_of_break, tell_of_unsaved
+from resilient_poll.dashscope.keeping.retrying import entry_to_retry
 from resilient_poll.dashscope.limits import Limits, account_of
 from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.resume_token import PREFIX, read_token, write_token
@@ -354,6 +355,24 @@ class ClientCore:
         if self.books is None:
             raise ConfigurationError("without a ledger, no idempotency key is known from earlier: pass ledger=")
         return self.books.entry_of_key(key)
+
+    def create_of_key(
+        self,
+        key: str,
+        endpoint: str | Endpoint,
+        model: str,
+        input: Mapping[str, Any],  # noqa: A002  # the service's own word
+        parameters: Mapping[str, Any] | None,
+    ) -> Create:
+        """Check what is to be created once more; see :meth:`new_create`."""
+        named = checked_key(key)  # Without one, a key would be made up.
+        return self.new_create(endpoint, model, input, parameters, is_synchronous=False, idempotency_key=named)
+
+    def entry_to_retry(self, create: Create) -> Entry:
+        """Return the latest attempt of a create's key; see :func:`.entry_to_retry`. It blocks."""
+        assert self.books is not None  # noqa: S101  # whoever names a key has books
+        assert create.filing is not None  # noqa: S101  # as above
+        return entry_to_retry(self.books, create.filing)
 
     def record_of(self, token_or_id: str, now: Instant) -> TaskRecord:
         """Return the record of a token, or of a bare task id.
