@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types architecture unit docs bench keys format clean help
+.PHONY: demo test lint types architecture unit docs bench soak keys format clean help
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -39,6 +39,9 @@ docs: $(VENV)/.ready-test  ## Rewrite what the documentation derives from the co
 
 bench: $(VENV)/.ready-test  ## Measure, beside what people would write or use instead; some minutes, alone on the machine.
 	$(BIN)/python -m benchmarks
+
+soak: $(VENV)/.ready-test  ## Twenty thousand tasks through one ledger, its writes, the event loop; ten minutes or so.
+	$(BIN)/python -m benchmarks soak ledger
 
 keys: $(VENV)/.ready-test  ## Eight processes want the same 500 results at once, on SQLite and on PostgreSQL; half a minute.
 	LEDGER_KEYS=500 $(BIN)/python -m pytest -q --durations=2 tests/dashscope/test_ledger_many_processes.py

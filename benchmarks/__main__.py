@@ -18,10 +18,12 @@ from benchmarks import (
     fake_throughput,
     fake_with_many_tasks,
     imports,
+    ledger_costs,
     lost_answers,
     machine_steps,
     many_waits,
     per_poll,
+    soak,
 )
 from benchmarks.figures import Row, Scale, table
 
@@ -30,12 +32,16 @@ BENCHMARKS = {
     "many-waits": many_waits.measure,
     "machine": machine_steps.measure,
     "batch": batch_on_a_cap.measure,
+    "ledger": ledger_costs.measure,
+    "soak": soak.measure,
     "lost-answers": lost_answers.measure,
     "fake": fake_throughput.measure,
     "fake-memory": fake_with_many_tasks.measure,
     "imports": imports.measure,
 }
 """All of them: a function from a scale to rows each. A new one is a line here."""
+BY_NAME_ONLY = frozenset({"soak"})
+"""Run only if they are named: they take as long as all others together."""
 HOW_TO_READ = (
     "Each figure is the median of repetitions that were made by turns, with the lowest and the highest; "
     "a ratio is that of neighbours, and less is better."
@@ -57,7 +63,7 @@ def main() -> None:
         del os.environ[name]  # Everything here stays on this machine.
     rows: list[Row] = []
     header = about_this_run(scale)
-    for name in given.names or BENCHMARKS:
+    for name in given.names or [name for name in BENCHMARKS if name not in BY_NAME_ONLY]:
         sys.stderr.write(f"measuring {name} …\n")
         rows += BENCHMARKS[name](scale)
     sys.stdout.write(f"{header}\n\n{table(rows)}\n")

@@ -69,17 +69,17 @@ def measure(tasks: int = TASKS) -> Memory:
     probes = min(PROBES, tasks // 4)
     with _server() as (process_id, connection):
         connection.poll("nobody")
-        empty_mb = _megabytes(process_id, "VmRSS")
+        empty_mb = megabytes(process_id, "VmRSS")
         create_first_us, first = connection.timed_creates(0, probes)
         poll_first_us = connection.timed_polls(first, probes)
         connection.timed_creates(probes, tasks - 2 * probes)
         create_last_us, last = connection.timed_creates(tasks - probes, probes)
-        full_mb = _megabytes(process_id, "VmRSS")
+        full_mb = megabytes(process_id, "VmRSS")
         poll_last_us = connection.timed_polls(last, probes)
         list_ms = connection.timed_get("/api/v1/tasks/?page_size=10")
         verdict_ms = connection.timed_get("/__admin/worlds/succeeds.memory/verdict")
         bill_ms = connection.timed_get("/__admin/worlds/succeeds.memory/bill")
-        peak_mb = _megabytes(process_id, "VmHWM")
+        peak_mb = megabytes(process_id, "VmHWM")
     return Memory(
         tasks=tasks,
         empty_mb=empty_mb,
@@ -170,7 +170,8 @@ class _Connection:
         return received
 
 
-def _megabytes(process_id: int, field: str) -> float:
+def megabytes(process_id: int | str, field: str) -> float:
+    """Return what the system says of the memory of a process, such as ``VmRSS``, in MB of 10**6 bytes."""
     status = Path(f"/proc/{process_id}/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith(field))
     return int(line.split()[1]) * 1024 / 1e6

@@ -104,7 +104,7 @@ def _package(base_url: str) -> Any:
     os.environ["DASHSCOPE_HTTP_BASE_URL"] = base_url
     blocking = time.sleep
 
-    def sleep(seconds: float) -> None:
+    def sleep(seconds: Any) -> None:
         blocking(seconds / _SHORTER)
 
     time.sleep = sleep
