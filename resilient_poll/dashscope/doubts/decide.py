@@ -259,11 +259,11 @@ class _Search:
         candidates, same = self.candidates(claim), self._same(claim)
         if not same:
             return None
-        if claim.entry.entry_id in crowded:
-            return Decision(Verdict.UNCLEAR, words.more_than_sent(same), candidates=candidates)
         others = [other for task in same for other in self._others(claim, task, unlike=_UNLIKE_THE_SAME)]
         if others:
             return Decision(Verdict.UNCLEAR, words.contested(same, others), candidates=candidates)
+        if claim.entry.entry_id in crowded:
+            return Decision(Verdict.UNCLEAR, words.more_than_sent(same), candidates=candidates)
         unseen = [task for task in candidates if self._is_to_be_seen(task)]
         if unseen and not self._evidence.is_sole_submitter:
             return Decision(Verdict.UNCLEAR, words.to_be_seen(unseen), candidates=candidates)
