@@ -70,6 +70,8 @@ if TYPE_CHECKING:
     from resilient_poll.generic import poll, poll_async
     from resilient_poll.http.rate_limits import RateLimit
     from resilient_poll.machine import Billing, Exponential, Fixed, Lifecycle, Linear, Phase, SubmitPolicy, WaitPolicy
+    from resilient_poll.specs.acceptors import Acceptor, Reply
+    from resilient_poll.specs.operation import OperationSpec
 
 _HOME = {
     "resilient_poll.dashscope.client": ("DashScope",),
@@ -141,11 +143,14 @@ _HOME = {
     "resilient_poll.dashscope.keeping.header": ("HeaderTreatment", "IdempotencyHeader"),
     "resilient_poll.dashscope.keeping.prices": ("PriceTable",),
     "resilient_poll.dashscope.doubts.verdicts": ("Reconciled", "Verdict"),
+    "resilient_poll.specs.acceptors": ("Acceptor", "Reply"),
+    "resilient_poll.specs.operation": ("OperationSpec",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
 __version__ = "0.1.0"
 __all__ = [
+    "Acceptor",
     "Asset",
     "AsyncDashScope",
     "AsyncTask",
@@ -177,6 +182,7 @@ __all__ = [
     "Linear",
     "ListedTask",
     "ListingFailed",
+    "OperationSpec",
     "Outcome",
     "Phase",
     "PhaseChanged",
@@ -184,6 +190,7 @@ __all__ = [
     "PriceTable",
     "RateLimit",
     "Reconciled",
+    "Reply",
     "ResilientPollError",
     "ResultAtOnce",
     "ResultUnreadable",

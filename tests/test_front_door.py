@@ -13,6 +13,7 @@ import resilient_poll
 
 # Written out, so that adding or losing a name is seen in a review.
 NAMES = [
+    "Acceptor",
     "Asset",
     "AsyncDashScope",
     "AsyncTask",
@@ -44,6 +45,7 @@ NAMES = [
     "Linear",
     "ListedTask",
     "ListingFailed",
+    "OperationSpec",
     "Outcome",
     "Phase",
     "PhaseChanged",
@@ -51,6 +53,7 @@ NAMES = [
     "PriceTable",
     "RateLimit",
     "Reconciled",
+    "Reply",
     "ResilientPollError",
     "ResultAtOnce",
     "ResultUnreadable",
