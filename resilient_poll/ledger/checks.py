@@ -14,6 +14,7 @@ from resilient_poll.ledger.rows import ENTRY_COLUMNS, STRAY_COLUMNS, Column, Row
 from resilient_poll.machine.lifecycle import ENDS, OPEN, Billing, Phase
 
 __all__ = [
+    "LONGEST_ABOUT",
     "changes_of",
     "charge_of",
     "entry_of",
@@ -27,7 +28,9 @@ __all__ = [
 
 _LARGEST_NUMBER = 1e15  # Seconds: thirty million years.
 _LARGEST_WHOLE_NUMBER = 2**63 - 1
-_MOST_ABOUT, _LONGEST_ABOUT = 32, 1024
+_MOST_ABOUT = 32
+LONGEST_ABOUT = 1024
+"""Characters of each of the short texts about a request, its name included."""
 _TASK_ID = re.compile(r"[!-~\u00a1-\ud7ff\ue000-\ufffd]{1,1024}")
 """Visible characters, and at least one: what is stricter is for the client to say, who knows the service."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -249,7 +252,7 @@ def _about(text: Value) -> dict[str, str]:
     if not isinstance(found, dict) or len(found) > _MOST_ABOUT:
         raise ValueError("a mapping")
     for name in found:
-        if not isinstance(found[name], str) or len(name) + len(found[name]) > _LONGEST_ABOUT:
+        if not isinstance(found[name], str) or len(name) + len(found[name]) > LONGEST_ABOUT:
             raise ValueError("short texts")
     return found
 

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -22,6 +23,7 @@ from resilient_poll.dashscope.keeping import books
 from resilient_poll.dashscope.keeping.books import Books
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.ledger.memory import MemoryLedger
+from resilient_poll.transports.once_body import BodyReadTwice, Departure
 from tests.dashscope.ledger_clients import Watched
 from tests.support.colours import INPUT, MODEL
 from tests.support.honest_service import Fate, HonestService
@@ -46,8 +48,8 @@ class Counting(HonestService):
 
 @contextmanager
 def interrupted_at(line: int) -> Iterator[list[str]]:
-    """Raise KeyboardInterrupt at the n-th line that the package runs, once; yield in which functions it struck."""
-    left, struck = line, []
+    """Raise KeyboardInterrupt at the n-th line that the package runs, once; yield the functions it struck in."""
+    left, struck = line, []  # Innermost first.
     before = sys.gettrace()
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:  # noqa: ARG001  # the interpreter's signature
@@ -59,7 +61,7 @@ def interrupted_at(line: int) -> Iterator[list[str]]:
             if left == 0:
                 at: FrameType | None = frame
                 while at is not None:
-                    struck.append(at.f_code.co_name)
+                    struck.append(f"{Path(at.f_code.co_filename).stem}.{at.f_code.co_name}")
                     at = at.f_back
                 raise KeyboardInterrupt
         return trace
@@ -71,9 +73,9 @@ def interrupted_at(line: int) -> Iterator[list[str]]:
         sys.settrace(before)
 
 
-def was_exchanging(struck: Sequence[str]) -> bool:
-    """Tell whether it struck during the exchange: whether a body was read by then is not told by what it raises."""
-    return "exchange" in struck or struck[:1] == ["carry_out"]
+def had_the_body(struck: Sequence[str]) -> bool:
+    """Tell whether it struck in what hands the body to a library: nobody can say there whether it was taken."""
+    return any(place.startswith("once_body.") for place in struck)
 
 
 def true_afterwards(
@@ -117,7 +119,7 @@ def true_at_any_line(fates: Sequence[Fate], line: int) -> None:
         client.close()
     if isinstance(result, Task):
         assert ledger.by_task(client._core.books.namespace, result.id) is not None  # type: ignore[union-attr]  # it has
-    true_afterwards(ledger, service, may_doubt_unsent=was_exchanging(struck))
+    true_afterwards(ledger, service, may_doubt_unsent=had_the_body(struck))
 
 
 AT_ANY_LINE = Property(
@@ -147,7 +149,7 @@ def test_every_line_of_a_plain_submit() -> None:
                 except KeyboardInterrupt:
                     strikes.add((service.accepted, len(ledger.entries())))
             client.close()
-        true_afterwards(ledger, service, may_doubt_unsent=was_exchanging(struck))
+        true_afterwards(ledger, service, may_doubt_unsent=had_the_body(struck))
         if not struck:
             break
     assert strikes == {(0, 0), (0, 1), (1, 1)}, "it struck before, between and after"
@@ -163,6 +165,40 @@ def test_planted_everything_broken_off_counts_as_unsent(monkeypatch: pytest.Monk
     """Planted: a submit that is broken off while it was out is given back as if it had not left."""
     monkeypatch.setattr(books, "BROKEN_OFF", books.UNSENT)
     AT_ANY_LINE.catches_the_planted_fault()
+
+
+def test_planted_nothing_is_surely_unsent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: what was broken off before its body was taken counts as if it might have left."""
+    monkeypatch.setattr(Departure, "prevent", lambda _: False)
+    AT_ANY_LINE.catches_the_planted_fault()
+
+
+def test_planted_a_body_that_was_taken_counts_as_unsent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Planted: what was broken off after its body was taken counts as if it had not left."""
+    monkeypatch.setattr(Departure, "prevent", lambda _: True)
+    AT_ANY_LINE.catches_the_planted_fault()
+
+
+@pytest.mark.parametrize("ledger", [None, MemoryLedger()], ids=["without a ledger", "with one"])
+def test_what_never_left_is_no_doubt_in_the_log(ledger: MemoryLedger | None, caplog: pytest.LogCaptureFixture) -> None:
+    """Ctrl-C before the body is taken is told of as no doubt, and nobody can take the body afterwards."""
+    kept: list[Any] = []
+
+    class Hesitant(httpx.BaseTransport):
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            kept.append(request)
+            raise KeyboardInterrupt
+
+    with httpx.Client(transport=Hesitant()) as http_client:
+        client = DashScope(**BASE, http_client=http_client, clock=VirtualClock(), ledger=ledger)
+        with pytest.raises(KeyboardInterrupt):
+            client.submit(MODEL, INPUT)
+        client.close()
+    assert not [line for line in caplog.messages if "broken off" in line]
+    with pytest.raises(BodyReadTwice):
+        kept[0].read()
+    if ledger is not None:
+        assert [entry.phase for entry in ledger.entries()] == [Phase.NEW]
 
 
 async def slowly(work: Callable[[], Any]) -> Any:

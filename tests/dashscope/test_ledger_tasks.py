@@ -408,3 +408,19 @@ def test_another_origin_or_dialect_is_another_account(tmp_path: Path) -> None:
                 assert books is not None
                 spaces.add(books.namespace)
     assert len(spaces) == 3
+
+
+@in_each_colour
+def test_marks_of_any_request_can_be_kept(colour: str) -> None:
+    """A request with however many and long names is submitted under its key as any other, and marked if that fits."""
+    service, ledger = Service(), MemoryLedger()
+    many = {f"{number:02}" + "x" * 80: number for number in range(40)}
+
+    async def main() -> None:
+        async with a_client(colour, "httpx", service, ledger=ledger) as client:
+            await got(client.submit(MODEL, INPUT, {"size": "1280*720"}, idempotency_key="short"))
+            await got(client.submit(MODEL, INPUT, many, idempotency_key="long"))
+
+    run_in(colour, main)
+    assert "prompt_mark" in ledger.entries(key="short").entries[0].about
+    assert {"model", "endpoint", "base_url"} <= ledger.entries(key="long").entries[0].about.keys()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from resilient_poll.dashscope.doubts.marks import marks_of
 from resilient_poll.dashscope.keeping.errand import BROKEN_OFF, UNSENT, Errand
 from resilient_poll.dashscope.keeping.filing import (
     Filing,
@@ -29,6 +30,7 @@ from resilient_poll.dashscope.wire.results import made_nothing
 from resilient_poll.drive.telling import logger
 from resilient_poll.errors import ResilientPollError
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
+from resilient_poll.ledger.checks import LONGEST_ABOUT
 from resilient_poll.ledger.entry import Entry
 from resilient_poll.ledger.errors import LedgerUnavailable, LedgerUnusable, NotSaved
 from resilient_poll.ledger.rows import Owner
@@ -81,6 +83,9 @@ class Books(Shelf):
             key = f"made-up-{secrets.token_hex(12)}"
             logger.info("this submit is called %s in the ledger, as it has no idempotency key", key)
         about = {"model": model[:200], "endpoint": endpoint.name[:200], "base_url": self.namespace.origin[:200]}
+        marks = marks_of(self.namespace, key, request.body, is_synchronous=endpoint.is_synchronous)
+        if all(len(name) + len(text) <= LONGEST_ABOUT for name, text in marks.items()):
+            about |= marks  # All or none: half of them would make two requests look alike.
         charge = None if self.prices is None else self.prices.expected(model, endpoint, parameters)
         return Filing(key, digest_of(request, endpoint.path), about, charge)
 
@@ -107,21 +112,16 @@ class Books(Shelf):
                 came = BROKEN_OFF
                 heard = errand.exchange()
                 came = errand.understand(heard)
-        except BaseException:
+            self._write_down_at_last(filing, came, errand)
+        except BaseException as error:
             if heard is not None:
                 came = errand.understand(heard)  # Interrupted with the answer in hand.
             elif came is BROKEN_OFF and errand.is_prevented():
                 came = UNSENT
-            if came is not BROKEN_OFF and submission.phase is Phase.SUBMITTING:
+            is_told = isinstance(error, ResilientPollError)
+            if not is_told and came is not BROKEN_OFF and submission.phase is Phase.SUBMITTING:
                 submission.receive(came, now())  # So that what is logged of it is true, and names the task.
-            self.break_off(filing, came, now(), submission.seed)
-            raise
-        try:
-            self._write_down_at_last(filing, came, errand)
-        except ResilientPollError:
-            raise
-        except BaseException:
-            submission.receive(came, now())  # As above.
+            self.break_off(filing, came, now(), submission.seed)  # What was written already is not written again.
             raise
         return came
 

@@ -183,7 +183,7 @@ def doubt_about(entry: Entry) -> SubmitInDoubt | None:
     return SubmitInDoubt(
         f"the submit under the idempotency key {entry.key!r:.80} is {'out' if is_out else 'in doubt'} "
         f"(entry {entry.entry_id} of the ledger, {entry.phase}), and nothing was sent now: there may be a task that "
-        "will be billed, and its id is not known here",
+        "will be billed, and its id is not known here; client.reconcile() looks for it",
         request_id=entry.request_id,
         attempts=entry.sends,
     )
