@@ -33,4 +33,4 @@ class Sweeper:
             self._swept_wall_s.clear()
         self._swept_wall_s[folder] = now_wall_s
         if swept := sweep(folder, now_wall_s):
-            logger.info("removed %d files that downloads of ended processes had left in %s", swept, folder)
+            logger.info("removed what %d killed downloads had left in %s", swept, folder)
