@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from resilient_poll.dashscope.wire.endpoints import Endpoint
     from resilient_poll.dashscope.wire.listing import ListedTask
     from resilient_poll.dashscope.wire.results import Asset, Failure
+    from resilient_poll.dashscope.workers.duty import WorkerCounts
+    from resilient_poll.dashscope.workers.handed_over import HandedOver
+    from resilient_poll.dashscope.workers.worker import Worker
+    from resilient_poll.dashscope.workers.worker_async import AsyncWorker
     from resilient_poll.drive.outcome import Outcome
     from resilient_poll.errors import (
         CancelRefused,
@@ -145,6 +149,10 @@ _HOME = {
     "resilient_poll.dashscope.doubts.verdicts": ("Reconciled", "Verdict"),
     "resilient_poll.specs.acceptors": ("Acceptor", "Reply"),
     "resilient_poll.specs.operation": ("OperationSpec",),
+    "resilient_poll.dashscope.workers.handed_over": ("HandedOver",),
+    "resilient_poll.dashscope.workers.duty": ("WorkerCounts",),
+    "resilient_poll.dashscope.workers.worker": ("Worker",),
+    "resilient_poll.dashscope.workers.worker_async": ("AsyncWorker",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -154,6 +162,7 @@ __all__ = [
     "Asset",
     "AsyncDashScope",
     "AsyncTask",
+    "AsyncWorker",
     "AttemptFailed",
     "BatchProgress",
     "Billing",
@@ -171,6 +180,7 @@ __all__ = [
     "Finished",
     "Fixed",
     "GenerationOutcome",
+    "HandedOver",
     "HeaderTreatment",
     "HintIgnored",
     "IdempotencyHeader",
@@ -220,6 +230,8 @@ __all__ = [
     "WaitEnded",
     "WaitPolicy",
     "Waiting",
+    "Worker",
+    "WorkerCounts",
     "poll",
     "poll_async",
 ]

@@ -157,6 +157,10 @@ class _Waiting:
         on_event: Callable[[Event], None] | None,
     ) -> None:
         chosen = policy or WaitPolicy()
+        if chosen.on_timeout != "keep_running":
+            raise ConfigurationError(
+                "poll() knows of no way to cancel a task: on_timeout must be 'keep_running'; nothing was asked"
+            )
         if timeout_s is not None:
             chosen = replace(chosen, timeout_s=timeout_s)
         if schedule is not None:

@@ -37,7 +37,7 @@ from resilient_poll.events import Event
 from resilient_poll.http.rate_limits import RateLimit
 from resilient_poll.ledger.guards import Guards
 from resilient_poll.ledger.protocol import Ledger
-from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
+from resilient_poll.machine.policy import OnTimeout, SubmitPolicy, WaitPolicy
 from resilient_poll.transports.exchange import Exchange
 
 __all__ = ["DashScope"]
@@ -226,6 +226,7 @@ class DashScope(CreatingCalls, KeyCalls, DoubtCalls, WorkerCalls):
         submit_timeout: float | None = None,
         timeout: float | None = None,
         deadline: datetime | None = None,
+        on_timeout: OnTimeout | None = None,
         workers: int = WORKERS,
     ) -> Generator[Finished[Task], None, None]:
         """Ask for many things, and yield each as it is done: as many at once as the account takes.
@@ -242,6 +243,7 @@ class DashScope(CreatingCalls, KeyCalls, DoubtCalls, WorkerCalls):
             timeout: How many seconds to wait for each task, from its acceptance; 300 by default.
             deadline: The end of it all, with a time zone: no submit begins after it, and no wait
                 lasts longer. Jobs that had no turn finish with an error that says so.
+            on_timeout: What becomes of a task whose wait's time is up; see :meth:`.Task.wait`.
             workers: How many requests may be out at once. With 1, and with a clock of your own,
                 they are carried out one after the other in the caller's thread, otherwise in threads.
 
@@ -252,7 +254,7 @@ class DashScope(CreatingCalls, KeyCalls, DoubtCalls, WorkerCalls):
             ConfigurationError: The call makes no sense; nothing was sent.
             Exception: Whatever ``jobs`` raised, once everything that was taken of it is done.
         """
-        waits = Waits(submit_timeout_s=submit_timeout, timeout_s=timeout, deadline=deadline)
+        waits = Waits(submit_timeout_s=submit_timeout, timeout_s=timeout, deadline=deadline, on_timeout=on_timeout)
         return finish_many(self, waits, workers, jobs=jobs)
 
     def as_completed(
@@ -261,6 +263,7 @@ class DashScope(CreatingCalls, KeyCalls, DoubtCalls, WorkerCalls):
         *,
         timeout: float | None = None,
         deadline: datetime | None = None,
+        on_timeout: OnTimeout | None = None,
         workers: int = WORKERS,
     ) -> Generator[Finished[Task], None, None]:
         """Wait for many tasks, and yield each as it is done; see :meth:`submit_many`.
@@ -269,6 +272,7 @@ class DashScope(CreatingCalls, KeyCalls, DoubtCalls, WorkerCalls):
             tasks: The tasks; :meth:`task` makes one of an id or a resume token.
             timeout: How many seconds to wait for each, from the first result that is asked for.
             deadline: Until when to wait, with a time zone.
+            on_timeout: See :meth:`.Task.wait`.
             workers: See :meth:`submit_many`.
 
         Yields:
@@ -277,7 +281,8 @@ class DashScope(CreatingCalls, KeyCalls, DoubtCalls, WorkerCalls):
         Raises:
             ConfigurationError: The call makes no sense; nothing was sent.
         """
-        return finish_many(self, Waits(timeout_s=timeout, deadline=deadline), workers, tasks=tasks)
+        waits = Waits(timeout_s=timeout, deadline=deadline, on_timeout=on_timeout)
+        return finish_many(self, waits, workers, tasks=tasks)
 
     def task(self, id_or_token: str) -> Task:
         """Return a task by its id, or by the resume token of an error or log line. Sends nothing.

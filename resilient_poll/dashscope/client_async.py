@@ -46,7 +46,7 @@ from resilient_poll.http.rate_limits import RateLimit
 from resilient_poll.ledger.async_ledger import RunBlocking
 from resilient_poll.ledger.guards import Guards
 from resilient_poll.ledger.protocol import Ledger
-from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
+from resilient_poll.machine.policy import OnTimeout, SubmitPolicy, WaitPolicy
 from resilient_poll.transports.exchange_async import AsyncExchange
 
 __all__ = ["AsyncDashScope"]
@@ -192,6 +192,7 @@ class AsyncDashScope(AsyncCreatingCalls, AsyncKeyCalls, AsyncDoubtCalls, AsyncWo
         submit_timeout: float | None = None,
         timeout: float | None = None,
         deadline: datetime | None = None,
+        on_timeout: OnTimeout | None = None,
         workers: int = WORKERS,
     ) -> AsyncFinishing[Finished[AsyncTask]]:
         """Ask for many things, and yield each as it is done; see :meth:`.DashScope.submit_many`.
@@ -200,7 +201,7 @@ class AsyncDashScope(AsyncCreatingCalls, AsyncKeyCalls, AsyncDoubtCalls, AsyncWo
         out then goes on. Left with ``async with`` around it, it waits for a create that is out, and the log says
         at once what goes on; after a mere ``break`` :meth:`close` waits for the create.
         """
-        waits = Waits(submit_timeout_s=submit_timeout, timeout_s=timeout, deadline=deadline)
+        waits = Waits(submit_timeout_s=submit_timeout, timeout_s=timeout, deadline=deadline, on_timeout=on_timeout)
         return finish_many(self, waits, workers, jobs=jobs)
 
     def as_completed(
@@ -209,10 +210,12 @@ class AsyncDashScope(AsyncCreatingCalls, AsyncKeyCalls, AsyncDoubtCalls, AsyncWo
         *,
         timeout: float | None = None,
         deadline: datetime | None = None,
+        on_timeout: OnTimeout | None = None,
         workers: int = WORKERS,
     ) -> AsyncFinishing[Finished[AsyncTask]]:
         """Wait for many tasks, and yield each as it is done; see :meth:`.DashScope.as_completed`."""
-        return finish_many(self, Waits(timeout_s=timeout, deadline=deadline), workers, tasks=tasks)
+        waits = Waits(timeout_s=timeout, deadline=deadline, on_timeout=on_timeout)
+        return finish_many(self, waits, workers, tasks=tasks)
 
     def task(self, id_or_token: str) -> AsyncTask:
         """Return a task by its id or resume token; see :meth:`.DashScope.task`. Sends nothing."""

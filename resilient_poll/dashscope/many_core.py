@@ -8,9 +8,11 @@ from datetime import datetime
 from operator import length_hint
 from typing import Any, Generic, TypeVar
 
+from resilient_poll.dashscope.cancelling import checked_on_timeout
 from resilient_poll.dashscope.client_core import ClientCore, Create
 from resilient_poll.dashscope.outcome import GenerationOutcome
 from resilient_poll.dashscope.task_core import TaskCore, wall_s_of
+from resilient_poll.dashscope.wire.dialects import Dialect
 from resilient_poll.dashscope.wire.endpoints import VIDEO, Endpoint
 from resilient_poll.drive.telling import logger
 from resilient_poll.errors import ConfigurationError, ResilientPollError
@@ -20,7 +22,7 @@ from resilient_poll.machine.commands import Settled, Submit, Turn
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Phase
 from resilient_poll.machine.observations import Observation
-from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
+from resilient_poll.machine.policy import OnTimeout, SubmitPolicy, WaitPolicy
 from resilient_poll.machine.submission import Submission
 from resilient_poll.machine.task_record import TaskRecord
 
@@ -114,18 +116,22 @@ class Waits:
         submit_timeout_s: Each submit, from its turn; None for the client's own.
         timeout_s: Each wait, from acceptance; None for the client's own.
         deadline: The end of it all, with a time zone.
+        on_timeout: What becomes of a task whose wait's time is up; None for the client's own.
     """
 
     submit_timeout_s: float | None = None
     timeout_s: float | None = None
     deadline: datetime | None = None
+    on_timeout: OnTimeout | None = None
 
-    def policy(self, usual: WaitPolicy) -> WaitPolicy:
+    def policy(self, usual: WaitPolicy, dialect: Dialect) -> WaitPolicy:
         """Return the limits of each wait.
 
         Raises:
-            ConfigurationError: They make no sense.
+            ConfigurationError: They make no sense, or the dialect cannot cancel.
         """
+        if self.on_timeout is not None:
+            usual = replace(usual, on_timeout=checked_on_timeout(self.on_timeout, dialect))
         if self.timeout_s is not None:
             usual = replace(usual, timeout_s=self.timeout_s)
         if self.deadline is not None:
@@ -184,7 +190,7 @@ class ManyDesk(Generic[AnyTask]):
         self._tasks = tasks
         self._untaken = length_hint(jobs)
         self._submit_timeout_s = waits.submit_timeout_s
-        self._policy = waits.policy(core.wait_policy)
+        self._policy = waits.policy(core.wait_policy, core.settings.dialect)
         waits.check(core.submit_policy)
         self.live: dict[int, Live[AnyTask]] = {}
         self._left: dict[int, Live[AnyTask]] = {}
@@ -246,6 +252,9 @@ class ManyDesk(Generic[AnyTask]):
                     live.submission, settled.done, now, live.asked().endpoint, live.asked().filing
                 )
                 self._go_on(settled.ordinal, live, self._new_task(record, live.create), now)
+                return None
+            if live.task is not None and (closing := live.task._closing_for(settled.done)) is not None:  # noqa: SLF001  # a task is a part of its client
+                self._batch.go_on(settled.ordinal, closing.as_poller(), closing.policy, now)
                 return None
             if live.task is not None:
                 outcome = live.task._conclude(settled.done)  # noqa: SLF001  # a task is a part of its client

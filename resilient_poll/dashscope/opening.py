@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 
+from resilient_poll.dashscope.cancelling import checked_on_timeout
 from resilient_poll.dashscope.checking import checked_options
 from resilient_poll.dashscope.client_core import ClientCore
 from resilient_poll.dashscope.keeping.books import Books, warn_once
@@ -64,9 +65,11 @@ def open_core(
         account=account,
         idempotency_header=idempotency_header,
     )
+    waits = wait_policy or WaitPolicy()
+    checked_on_timeout(waits.on_timeout, settings.dialect)
     core = ClientCore(
         settings,
-        wait_policy or WaitPolicy(),
+        waits,
         submit_policy or SubmitPolicy(),
         on_event,
         limits=limits or Limits(),

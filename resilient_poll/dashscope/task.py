@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,13 +14,15 @@ from resilient_poll.dashscope.outcome import GenerationOutcome
 from resilient_poll.dashscope.saving.download import DOWNLOAD_S
 from resilient_poll.dashscope.saving.order import order_of_bytes, order_of_task
 from resilient_poll.dashscope.task_core import TaskCore
-from resilient_poll.drive.sync_driver import run, step
+from resilient_poll.dashscope.workers.bells import Bell, Woken, bells_of
+from resilient_poll.drive.sync_driver import Machine, run, step
 from resilient_poll.errors import Standing, TaskError
 from resilient_poll.events import Event
 from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.ledger.entry import Entry
 from resilient_poll.machine.commands import Query, Submit
 from resilient_poll.machine.observations import Observation
+from resilient_poll.machine.policy import OnTimeout
 from resilient_poll.machine.task_record import TaskRecord
 
 if TYPE_CHECKING:
@@ -44,32 +46,54 @@ class Task(TaskCore):
         self._exchange = client._exchange  # noqa: SLF001  # as above
         self._saver = client._saver  # noqa: SLF001  # as above
         super().__init__(client._core, record, client._clock, create, entry)  # noqa: SLF001  # as above
+        if create is not None:
+            bells_of(client).tell_workers()
 
-    def wait(self, timeout: float | None = None, *, deadline: datetime | None = None) -> GenerationOutcome:
+    def wait(
+        self,
+        timeout: float | None = None,
+        *,
+        deadline: datetime | None = None,
+        on_timeout: OnTimeout | None = None,
+    ) -> GenerationOutcome:
         """Wait until the task is done.
 
         Args:
             timeout: How many seconds to wait; 300 by default. The task is not cut by it.
             deadline: Until when to wait, with a time zone; the earlier of the two holds.
+            on_timeout: What becomes of the task then: ``"keep_running"``, or ``"cancel"``, which asks the
+                service to cancel it and looks once what came of that, all within 5 s. As the client's
+                :class:`.WaitPolicy` says, unless given. Ctrl-C never cancels a task.
 
         Returns:
             What was made.
 
         Raises:
-            StillGoing: The time is up and the task goes on. Wait again, never submit again.
+            StillGoing: The time is up. The task goes on: wait again, never submit again. Or it was cancelled
+                because of that, and its ``phase`` says so; a result that came meanwhile is returned.
+            ConfigurationError: The call makes no sense, or the dialect has no cancel; nothing was sent.
             TaskFailed: The service tried and gave up.
             TaskCanceled: Someone stopped it.
             TaskExpired: The service no longer, or never, knew it.
             PollRefused: The service refuses to say.
             ResultUnreadable: It succeeded, is paid, and its result cannot be read.
         """
-        self._begin(self._policy_for(timeout, deadline))
-        with self._saying_how_to_resume():
-            done = run(self._in_turn(), self._ask, self._clock, self._core.publish)
+        self._begin(self._policy_for(timeout, deadline, on_timeout))
+        with self._saying_how_to_resume(), self._waking() as bell:
+            done = run(Woken(self._in_turn(), bell, self._ask_now), self._ask, bell, self._core.publish)
+            if (closing := self._closing_for(done)) is not None:
+                machine = self._core.query_in_turn(closing.as_poller())
+                done = run(machine, self._ask, self._clock, self._core.publish)
         self._hand_over()
         return self._conclude(done)
 
-    def updates(self, timeout: float | None = None, *, deadline: datetime | None = None) -> Iterator[Event]:
+    def updates(
+        self,
+        timeout: float | None = None,
+        *,
+        deadline: datetime | None = None,
+        on_timeout: OnTimeout | None = None,
+    ) -> Iterator[Event]:
         """Wait like :meth:`wait`, and yield every change as it is seen.
 
         After the last one, :attr:`outcome` is set, or what :meth:`wait` would have raised
@@ -78,13 +102,21 @@ class Task(TaskCore):
         Args:
             timeout: See :meth:`wait`.
             deadline: See :meth:`wait`.
+            on_timeout: See :meth:`wait`.
         """
-        self._begin(self._policy_for(timeout, deadline))
-        with self._saying_how_to_resume():
-            (changes, publish), machine = self._collector(), self._in_turn()
-            while (done := step(machine, self._ask, self._clock, publish)) is None:
+        self._begin(self._policy_for(timeout, deadline, on_timeout))
+        with self._saying_how_to_resume(), self._waking() as bell:
+            changes, publish = self._collector()
+            machine: Machine = Woken(self._in_turn(), bell, self._ask_now)
+            while True:
+                done = step(machine, self._ask, bell, publish)
                 while changes:
                     yield changes.pop(0)
+                if done is None:
+                    continue
+                if (closing := self._closing_for(done)) is None:
+                    break
+                machine = self._core.query_in_turn(closing.as_poller())
         self._hand_over()
         self._conclude(done)
 
@@ -205,11 +237,22 @@ class Task(TaskCore):
         if (note := self._file.to_hand_over(self._poller.record, self._now())) is not None:
             note()
 
+    @contextmanager
+    def _waking(self) -> Generator[Bell, None, None]:
+        """Let :meth:`.DashScope.wake` have the wait ask now, while the block lasts."""
+        bell = Bell(self._clock)
+        with bells_of(self._client).waiting(self.id, bell):
+            yield bell
+
     def _ask(self, command: Submit | Query) -> Observation:
+        is_to_cancel = self._is_to_cancel()
+        request = self._cancel_request() if is_to_cancel else self._query()
         try:
-            what: Answer | ExchangeFailed = self._exchange.query(self._query(), command.timeout_s)
+            what: Answer | ExchangeFailed = self._exchange.query(request, command.timeout_s)
         except ExchangeFailed as failure:
             what = failure
+        if is_to_cancel:
+            return self._hear_of_cancel(what)
         observation = self._understand(what)
         if (write := self._file.to_write(self._poller, observation, self._now(), self._token)) is not None:
             write()

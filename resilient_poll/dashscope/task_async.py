@@ -6,8 +6,8 @@ Line for line the blocking task; the tests hold their traces equal.
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
-from contextlib import aclosing, suppress
+from collections.abc import AsyncIterator, Generator
+from contextlib import aclosing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +17,17 @@ from resilient_poll.dashscope.outcome import GenerationOutcome
 from resilient_poll.dashscope.saving.download import DOWNLOAD_S
 from resilient_poll.dashscope.saving.order import order_of_bytes, order_of_task
 from resilient_poll.dashscope.task_core import TaskCore
+from resilient_poll.dashscope.workers.bells import Woken, bells_of
+from resilient_poll.dashscope.workers.bells_async import AsyncBell
 from resilient_poll.drive.async_driver import run, step
+from resilient_poll.drive.sync_driver import Machine
 from resilient_poll.errors import Standing, TaskError
 from resilient_poll.events import Event
 from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.ledger.entry import Entry
 from resilient_poll.machine.commands import Query, Submit
 from resilient_poll.machine.observations import Observation
+from resilient_poll.machine.policy import OnTimeout
 from resilient_poll.machine.task_record import TaskRecord
 
 if TYPE_CHECKING:
@@ -47,21 +51,27 @@ class AsyncTask(TaskCore):
         self._exchange = client._exchange  # noqa: SLF001  # as above
         self._saver = client._saver  # noqa: SLF001  # as above
         super().__init__(client._core, record, client._clock, create, entry)  # noqa: SLF001  # as above
+        if create is not None:
+            bells_of(client).tell_workers()
 
     async def wait(
         self,
         timeout: float | None = None,  # noqa: ASYNC109  # the machine's deadline: it makes a last poll before it
         *,
         deadline: datetime | None = None,
+        on_timeout: OnTimeout | None = None,
     ) -> GenerationOutcome:
         """Wait until the task is done; see :meth:`.Task.wait`.
 
         Cancelling the waiting leaves the task going at the service, and the log says how
         to resume it.
         """
-        self._begin(self._policy_for(timeout, deadline))
-        with self._saying_how_to_resume():
-            done = await run(self._in_turn(), self._ask, self._clock, self._core.publish)
+        self._begin(self._policy_for(timeout, deadline, on_timeout))
+        with self._saying_how_to_resume(), self._waking() as bell:
+            done = await run(Woken(self._in_turn(), bell, self._ask_now), self._ask, bell, self._core.publish)
+            if (closing := self._closing_for(done)) is not None:
+                machine = self._core.query_in_turn(closing.as_poller())
+                done = await run(machine, self._ask, self._clock, self._core.publish)
         await self._hand_over()
         return self._conclude(done)
 
@@ -70,14 +80,22 @@ class AsyncTask(TaskCore):
         timeout: float | None = None,  # noqa: ASYNC109  # as above
         *,
         deadline: datetime | None = None,
+        on_timeout: OnTimeout | None = None,
     ) -> AsyncIterator[Event]:
         """Wait like :meth:`wait`, and yield every change as it is seen; see :meth:`.Task.updates`."""
-        self._begin(self._policy_for(timeout, deadline))
-        with self._saying_how_to_resume():
-            (changes, publish), machine = self._collector(), self._in_turn()
-            while (done := await step(machine, self._ask, self._clock, publish)) is None:
+        self._begin(self._policy_for(timeout, deadline, on_timeout))
+        with self._saying_how_to_resume(), self._waking() as bell:
+            changes, publish = self._collector()
+            machine: Machine = Woken(self._in_turn(), bell, self._ask_now)
+            while True:
+                done = await step(machine, self._ask, bell, publish)
                 while changes:
                     yield changes.pop(0)
+                if done is None:
+                    continue
+                if (closing := self._closing_for(done)) is None:
+                    break
+                machine = self._core.query_in_turn(closing.as_poller())
         await self._hand_over()
         self._conclude(done)
 
@@ -153,11 +171,22 @@ class AsyncTask(TaskCore):
         if (note := self._file.to_hand_over(self._poller.record, self._now())) is not None:
             await self._client._off_the_loop(note)  # noqa: SLF001  # a task is a part of its client
 
+    @contextmanager
+    def _waking(self) -> Generator[AsyncBell, None, None]:
+        """Let :meth:`.AsyncDashScope.wake` have the wait ask now, while the block lasts."""
+        bell = AsyncBell(self._clock)
+        with bells_of(self._client).waiting(self.id, bell):
+            yield bell
+
     async def _ask(self, command: Submit | Query) -> Observation:
+        is_to_cancel = self._is_to_cancel()
+        request = self._cancel_request() if is_to_cancel else self._query()
         try:
-            what: Answer | ExchangeFailed = await self._exchange.query(self._query(), command.timeout_s)
+            what: Answer | ExchangeFailed = await self._exchange.query(request, command.timeout_s)
         except ExchangeFailed as failure:
             what = failure
+        if is_to_cancel:
+            return self._hear_of_cancel(what)
         observation = self._understand(what)
         if (write := self._file.to_write(self._poller, observation, self._now(), self._token)) is not None:
             await self._client._off_the_loop(write)  # noqa: SLF001  # a task is a part of its client

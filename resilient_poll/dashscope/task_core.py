@@ -9,22 +9,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
+from resilient_poll.dashscope.cancelling import (
+    CANCEL_HEARD,
+    CancelAnswer,
+    Closing,
+    answer_to_cancel,
+    checked_on_timeout,
+)
 from resilient_poll.dashscope.checking import checked_moment, checked_seconds, shown
 from resilient_poll.dashscope.client_core import ClientCore, Create
 from resilient_poll.dashscope.keeping.task_file import TaskFile
 from resilient_poll.dashscope.outcome import GenerationOutcome
 from resilient_poll.dashscope.resume_token import write_token
 from resilient_poll.dashscope.saving.download import telling_of_failure
+from resilient_poll.dashscope.trouble import trouble_of
 from resilient_poll.dashscope.wire import requests, translate
 from resilient_poll.dashscope.wire.dialects import LIFECYCLE
-from resilient_poll.dashscope.wire.error_bodies import read_error_body
-from resilient_poll.dashscope.wire.redaction import text_without_key
 from resilient_poll.dashscope.wire.results import Asset
 from resilient_poll.drive.clocks import AsyncClock, Clock
-from resilient_poll.drive.outcome import cause_of, standing_of, task_error
+from resilient_poll.drive.outcome import standing_of, task_error
 from resilient_poll.drive.telling import logger, saying_that_it_goes_on
 from resilient_poll.errors import (
     CancelRefused,
@@ -37,38 +43,18 @@ from resilient_poll.errors import (
 )
 from resilient_poll.events import Event, WaitEnded, Waiting
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
-from resilient_poll.http.retry_after import read_retry_after
 from resilient_poll.ledger.entry import Entry
-from resilient_poll.machine.commands import Done
+from resilient_poll.machine.commands import Done, DoneReason
+from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Billing, Phase
-from resilient_poll.machine.observations import (
-    Observation,
-    Refused,
-    StatusSeen,
-    Throttled,
-    Unreachable,
-    Unreadable,
-)
+from resilient_poll.machine.observations import Observation, Refused
 from resilient_poll.machine.pace import InTurn
-from resilient_poll.machine.policy import WaitPolicy
+from resilient_poll.machine.policy import OnTimeout, WaitPolicy
 from resilient_poll.machine.poller import Poller
 from resilient_poll.machine.schedules import Fixed
 from resilient_poll.machine.task_record import TaskRecord
 
 __all__ = ["TaskCore", "wall_s_of"]
-
-
-@dataclass(frozen=True, slots=True)
-class CancelAnswer:
-    """What came of a cancel; neither of the two if the service said yes.
-
-    Attributes:
-        doubt: Why it is not known whether the service cancels.
-        refusal: Makes the error for a no, with what is known of the task by then.
-    """
-
-    doubt: str | None = None
-    refusal: Callable[[], CancelRefused] | None = None
 
 
 class TaskCore:
@@ -100,6 +86,7 @@ class TaskCore:
         self._began = now
         self._last_trouble: str | None = None
         self._refusal: Refused | None = None
+        self._closing: Closing | None = None
 
     def __repr__(self) -> str:
         record = self._poller.record
@@ -146,8 +133,13 @@ class TaskCore:
         record = self._poller.record
         return self._made() if record.phase is Phase.SUCCEEDED and record.result_readable else None
 
-    def _policy_for(self, timeout_s: float | None, deadline: datetime | None) -> WaitPolicy:
+    def _policy_for(
+        self, timeout_s: float | None, deadline: datetime | None, on_timeout: OnTimeout | None
+    ) -> WaitPolicy:
         policy = self._core.wait_policy
+        if on_timeout is not None:
+            policy = replace(policy, on_timeout=on_timeout)
+            checked_on_timeout(on_timeout, self._core.settings.dialect)
         if timeout_s is not None:
             policy = replace(policy, timeout_s=checked_seconds("timeout", timeout_s))
         if deadline is not None:
@@ -157,7 +149,13 @@ class TaskCore:
     def _in_turn(self) -> Poller | InTurn:
         return self._core.query_in_turn(self._poller)
 
+    def _ask_now(self, now: Instant) -> None:
+        """Make the next query of the wait due: somebody heard something from outside. The floors hold."""
+        wait = self._poller._wait  # noqa: SLF001  # a task's own machine
+        self._poller._wait = wait._replace(due_s=min(wait.due_s, now.monotonic_s))  # noqa: SLF001  # as above
+
     def _begin(self, policy: WaitPolicy, *, look: bool = False) -> None:
+        self._closing = None
         self._began = now = self._now()
         self._last_trouble, self._refusal = None, None
         self._poller.begin_wait(policy, now, look=look)
@@ -166,13 +164,13 @@ class TaskCore:
     def _looking_once(self) -> Generator[None, None, None]:
         """Look once, now: the floors hold, the schedule does not. A wait that is going on then goes on as it was."""
         policy, poller = self._core.wait_policy, self._poller
-        kept = self._began, self._last_trouble, self._refusal, poller._policy, poller._wait  # noqa: SLF001  # given back
+        kept = self._began, self._last_trouble, self._refusal, self._closing, poller._policy, poller._wait  # noqa: SLF001  # given back
         schedule = Fixed(policy.minimum_interval_s, first_s=0.0)
         self._begin(replace(policy, timeout_s=policy.attempt_timeout_s, schedule=schedule), look=True)
         try:
             yield
         finally:
-            self._began, self._last_trouble, self._refusal, poller._policy, poller._wait = kept  # noqa: SLF001  # as above
+            self._began, self._last_trouble, self._refusal, self._closing, poller._policy, poller._wait = kept  # noqa: SLF001  # as above
 
     def _collector(self) -> tuple[list[Event], Callable[[Event], None]]:
         """Return a list that fills with the changes of the task, and what fills it."""
@@ -226,7 +224,7 @@ class TaskCore:
                 # Of a task that is known by its id only, nobody knows what it makes.
                 must_have_assets=self._create is not None and bool(self._create.endpoint.dialects),
             )
-        self._last_trouble = _trouble(observation)
+        self._last_trouble = trouble_of(observation)
         self._refusal = observation if isinstance(observation, Refused) else None
         return observation
 
@@ -254,6 +252,8 @@ class TaskCore:
             refusal=self._refusal,
             classify=self._core.classify,
         )
+        if self._closing is not None:
+            error = self._closing.error(error, self._standing(), now.monotonic_s - self._began.monotonic_s)
         if error is not None:
             logger.log(logging.WARNING if isinstance(error, StillGoing) else logging.INFO, "%s", error)
             raise error
@@ -277,22 +277,23 @@ class TaskCore:
 
     def _answer_to_cancel(self, what: Answer | ExchangeFailed) -> CancelAnswer:
         """Return what came of a cancel."""
-        if isinstance(what, ExchangeFailed):
-            return CancelAnswer(doubt=text_without_key(what.reason, self._core.settings.api_key))
-        answer, now = self._core.scrub(what), self._now()
-        self._core.notice(answer, now)
-        if 200 <= answer.status < 300:
-            return CancelAnswer()
-        error = read_error_body(answer.body, self._core.settings.dialect)
-        hint_s = read_retry_after(answer.header("retry-after"), answer.header("date"), now.wall_s).seconds
-        if hint_s is not None:
-            self._core.query_floor.raise_to(now.monotonic_s + hint_s)
-        if error is None or not 400 <= answer.status < 500 or answer.status in {408, 409}:
-            return CancelAnswer(doubt=f"HTTP {answer.status}")
-        no = Refused(http_status=answer.status, code=error.code, message=error.message)
-        said = f"the service did not cancel it: HTTP {answer.status}, {error}"
-        cause = cause_of(no, self._core.classify)
-        return CancelAnswer(refusal=lambda: CancelRefused(said, self._standing(), come_back_in_s=hint_s, cause=cause))
+        return answer_to_cancel(self._core, what, self._now(), self._standing)
+
+    def _closing_for(self, done: Done) -> Closing | None:
+        """Return what cancels the task of a wait whose time is up, where it is to be cancelled; only once."""
+        is_over = done.reason is DoneReason.DEADLINE and not self._poller.record.is_ended
+        if not is_over or self._closing is not None or self._poller._policy.on_timeout != "cancel":  # noqa: SLF001  # a task's own machine
+            return None
+        self._closing = Closing(self._poller, done, self._core, self._now())
+        return self._closing
+
+    def _is_to_cancel(self) -> bool:
+        return self._closing is not None and self._closing.is_to_cancel
+
+    def _hear_of_cancel(self, what: Answer | ExchangeFailed) -> Observation:
+        if self._closing is not None:
+            self._closing.answer = self._answer_to_cancel(what)
+        return CANCEL_HEARD
 
     @property
     def _is_unheard_of(self) -> bool:
@@ -383,18 +384,3 @@ def wall_s_of(deadline: datetime) -> float:
         ConfigurationError: It is no moment, or has no time zone.
     """
     return checked_moment("deadline", deadline).timestamp()
-
-
-def _trouble(observation: Observation) -> str | None:
-    match observation:
-        case StatusSeen():
-            return None
-        case Unreachable() | Unreadable():
-            return observation.reason
-        case Throttled():
-            return f"throttled ({observation.code})" if observation.code else "throttled"
-        case Refused():
-            said = ": ".join(part for part in (observation.code, observation.message) if part)
-            return f"HTTP {observation.http_status} {said}".rstrip()
-        case _:
-            return None

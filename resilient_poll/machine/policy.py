@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal, get_args
 
 from resilient_poll.errors import ConfigurationError
 from resilient_poll.machine.lifecycle import OPEN, Phase
 from resilient_poll.machine.schedules import Fixed, Schedule
 
-__all__ = ["SubmitPolicy", "WaitPolicy"]
+__all__ = ["OnTimeout", "SubmitPolicy", "WaitPolicy"]
 
 DEFAULT_WAIT_S = 300.0
 """Source of this and the other numbers here: docs/decisions.md, *Numbers and their sources*."""
@@ -42,6 +43,8 @@ RESULT_REFETCHES = 3
 
 
 _LATEST_WALL_S = 1e12  # The year 33,658: milliseconds in the place of seconds are larger.
+OnTimeout = Literal["keep_running", "cancel"]
+"""What becomes of a task whose wait's time is up: it goes on, or the service is asked to cancel it."""
 LONGEST_S = 1e9
 """Thirty years: more is a mistake, and operating systems refuse to wait for it."""
 
@@ -86,6 +89,8 @@ class WaitPolicy:
         minimum_interval_s: The floor under every schedule.
         start_spread_s: Spreads the first polls of tasks that start together over this
             many seconds.
+        on_timeout: What becomes of the task when ``timeout_s`` or ``deadline_wall_s`` is over:
+            ``"keep_running"``, or ``"cancel"`` where the service has a cancel.
     """
 
     timeout_s: float = DEFAULT_WAIT_S
@@ -99,6 +104,7 @@ class WaitPolicy:
     schedule: Schedule = field(default_factory=Fixed)
     minimum_interval_s: float = MINIMUM_POLL_INTERVAL_S
     start_spread_s: float = 0.0
+    on_timeout: OnTimeout = "keep_running"
 
     def __post_init__(self) -> None:
         _positive(timeout_s=self.timeout_s, attempt_timeout_s=self.attempt_timeout_s)
@@ -107,6 +113,8 @@ class WaitPolicy:
             raise ConfigurationError(f"deadline_wall_s must be seconds since 1970, not {deadline!r}")
         if self.max_failing_s is not None:
             _positive(max_failing_s=self.max_failing_s)
+        if self.on_timeout not in get_args(OnTimeout):
+            raise ConfigurationError(f"on_timeout must be 'keep_running' or 'cancel', not {self.on_timeout!r:.80}")
         if not callable(getattr(self.schedule, "delay_s", None)):
             raise ConfigurationError(f"schedule must be Fixed, Linear, Exponential or alike, not {self.schedule!r}")
         _not_negative(

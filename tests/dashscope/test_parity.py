@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from resilient_poll import AsyncDashScope, AsyncTask, DashScope, Task
+from resilient_poll import AsyncDashScope, AsyncTask, AsyncWorker, DashScope, Task, Worker
 
-PAIRS = [(DashScope, AsyncDashScope), (Task, AsyncTask)]
+PAIRS = [(DashScope, AsyncDashScope), (Task, AsyncTask), (Worker, AsyncWorker)]
 ONLY_AWAITING = {"run_blocking"}
 """How an awaiting client does what blocks; a blocking one has no such choice."""
 SAME = {
     "AsyncDashScope": "DashScope",
     "AsyncTask": "Task",
+    "AsyncWorker": "Worker",
     "AsyncClock": "Clock",
     "AsyncIterator": "Iterator",
     "AsyncFinishing[Finished[Task]]": "Generator[Finished[Task], None, None]",

@@ -2,10 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from resilient_poll.dashscope.many_core import WORKERS
 from resilient_poll.dashscope.parts import AsyncClientPart
+from resilient_poll.dashscope.task_async import AsyncTask
+from resilient_poll.dashscope.workers.bells import bells_of
+from resilient_poll.dashscope.workers.handed_over import HandedOver
+from resilient_poll.dashscope.workers.worker_async import AsyncWorker
+from resilient_poll.dashscope.workers.worker_core import HANDLER_S, HANDLERS
 
 __all__ = ["AsyncWorkerCalls"]
 
 
 class AsyncWorkerCalls(AsyncClientPart):
     """The part of :class:`AsyncDashScope` for that."""
+
+    def worker(
+        self,
+        on_outcome: Callable[[HandedOver[AsyncTask]], Any],
+        *,
+        workers: int = WORKERS,
+        handlers: int = HANDLERS,
+        handler_time: float = HANDLER_S,
+    ) -> AsyncWorker:
+        """Return a worker that hands every end of the ledger's tasks to a function; see :meth:`.DashScope.worker`.
+
+        ``async with client.worker(on_outcome=handler):`` works beside the block. An ``async`` handler is
+        awaited on the event loop; a plain function is called in a thread, as it may block.
+        """
+        return AsyncWorker(self._client, on_outcome, workers=workers, handlers=handlers, handler_time=handler_time)
+
+    def wake(self, task_id: str) -> bool:
+        """Have whoever asks about a task in this client do it now; see :meth:`.DashScope.wake`. From any thread."""
+        return bells_of(self._client).wake(task_id)
