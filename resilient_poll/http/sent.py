@@ -5,7 +5,7 @@ Names instead of classes, so that neither HTTP library is imported to ask.
 
 from __future__ import annotations
 
-__all__ = ["describe", "is_library_error", "surely_not_sent"]
+__all__ = ["describe", "is_library_error", "is_of_the_network", "names_of", "surely_not_sent"]
 
 _LIBRARIES = frozenset({"httpx", "httpx2", "httpcore", "httpcore2"})
 _ROOTS = frozenset({"HTTPError", "InvalidURL", "StreamError", "CookieConflict", "RequestError"})
@@ -16,16 +16,25 @@ _BEFORE_THE_FIRST_BYTE = frozenset({"ConnectError", "ConnectTimeout", "PoolTimeo
 
 All others (``ReadTimeout``, ``WriteError``, ``RemoteProtocolError`` …) come when bytes
 may have left."""
+_OF_THE_NETWORK = frozenset({"TimeoutException", "NetworkError", "RemoteProtocolError", "ProxyError"})
+"""What another attempt may be spared. The others (a URL that makes no sense, a body that was read twice, an answer that
+cannot be decoded) it would meet again."""
 _SHOWN = 200
 
 
-def _names(error: BaseException) -> set[str]:
+def names_of(error: BaseException) -> set[str]:
+    """Return the names of an error's classes as far as they are an HTTP library's."""
     return {kind.__name__ for kind in type(error).__mro__ if kind.__module__.partition(".")[0] in _LIBRARIES}
 
 
 def is_library_error(error: BaseException) -> bool:
     """Return whether an error is one of an HTTP library's own, rather than a fault of the program."""
-    return not (_ROOTS | _ROOTS_BELOW).isdisjoint(_names(error))
+    return not (_ROOTS | _ROOTS_BELOW).isdisjoint(names_of(error))
+
+
+def is_of_the_network(error: BaseException) -> bool:
+    """Return whether an HTTP library's error is about the way to the service, which may be better the next time."""
+    return not _OF_THE_NETWORK.isdisjoint(names_of(error))
 
 
 def surely_not_sent(error: BaseException, *, body_was_read: bool | None) -> bool:
@@ -40,7 +49,10 @@ def surely_not_sent(error: BaseException, *, body_was_read: bool | None) -> bool
             nobody watched, and then the class has to do.
     """
     if body_was_read is None:
-        return not _BEFORE_THE_FIRST_BYTE.isdisjoint(_names(error))
+        # A transport of this package that refused a request knows.
+        if getattr(error, "surely_not_sent", False) is True:
+            return True
+        return not _BEFORE_THE_FIRST_BYTE.isdisjoint(names_of(error))
     return not body_was_read
 
 

@@ -4,11 +4,39 @@ from __future__ import annotations
 
 import httpcore2
 import httpx2
+from httpx2 import (
+    AsyncBaseTransport,
+    AsyncByteStream,
+    AsyncHTTPTransport,
+    BaseTransport,
+    ByteStream,
+    HTTPTransport,
+    ReadTimeout,
+    Request,
+    Response,
+    SyncByteStream,
+    TimeoutException,
+    TransportError,
+)
 
 from resilient_poll.transports.library import HttpLibrary
 from resilient_poll.transports.once_body import OnceBytes, OnceRequest
 
-__all__ = ["LIBRARY"]
+__all__ = [
+    "LIBRARY",
+    "AsyncBaseTransport",
+    "AsyncByteStream",
+    "AsyncHTTPTransport",
+    "BaseTransport",
+    "ByteStream",
+    "HTTPTransport",
+    "ReadTimeout",
+    "Request",
+    "Response",
+    "SyncByteStream",
+    "TimeoutException",
+    "TransportError",
+]
 
 
 class _OnceBody(OnceBytes, httpx2.SyncByteStream, httpx2.AsyncByteStream):

@@ -4,11 +4,39 @@ from __future__ import annotations
 
 import httpcore
 import httpx
+from httpx import (
+    AsyncBaseTransport,
+    AsyncByteStream,
+    AsyncHTTPTransport,
+    BaseTransport,
+    ByteStream,
+    HTTPTransport,
+    ReadTimeout,
+    Request,
+    Response,
+    SyncByteStream,
+    TimeoutException,
+    TransportError,
+)
 
 from resilient_poll.transports.library import HttpLibrary
 from resilient_poll.transports.once_body import OnceBytes, OnceRequest
 
-__all__ = ["LIBRARY"]
+__all__ = [
+    "LIBRARY",
+    "AsyncBaseTransport",
+    "AsyncByteStream",
+    "AsyncHTTPTransport",
+    "BaseTransport",
+    "ByteStream",
+    "HTTPTransport",
+    "ReadTimeout",
+    "Request",
+    "Response",
+    "SyncByteStream",
+    "TimeoutException",
+    "TransportError",
+]
 
 
 class _OnceBody(OnceBytes, httpx.SyncByteStream, httpx.AsyncByteStream):

@@ -18,6 +18,7 @@ from resilient_poll.http.messages import (
 from resilient_poll.http.sent import describe, is_library_error, surely_not_sent
 from resilient_poll.transports.library import HttpLibrary
 from resilient_poll.transports.once_body import OnceBytes
+from resilient_poll.transports.rules.marks import REPEAT, Repeat
 
 __all__ = [
     "AnswerReader",
@@ -27,6 +28,7 @@ __all__ = [
     "failed",
     "longest_answer",
     "refuse_closed",
+    "undone",
 ]
 
 CONNECT_S = 15.0
@@ -66,6 +68,8 @@ def _build(request: HttpRequest, library: HttpLibrary, timeout_s: float) -> tupl
         return library.request(request.method, request.url, headers=headers, extensions=extensions), None
     body = library.once_body(request.body)
     headers.append(("content-length", str(len(request.body))))
+    # Our own transports, should the caller's client have any, neither repeat it nor cut it while it is under way.
+    extensions[REPEAT] = Repeat.NEVER
     built = library.request(request.method, request.url, headers=headers, stream=body, extensions=extensions)
     # The libraries add this one only to requests whose body they encode themselves.
     built.headers["host"] = built.url.netloc.decode("ascii")
@@ -196,6 +200,27 @@ class ContentDecoder:
         """
         if self._has_begun and not self._inflate.eof:
             raise ExchangeFailed("the answer's gzip broke off", surely_not_sent=False)
+
+
+def undone(response: Any, raw: bytes, longest_bytes: int) -> bytes:
+    """Return what bytes from the network decode to, or nothing where they cannot be read or become too many.
+
+    Args:
+        response: The library's response that they are the body of.
+        raw: The whole body as it came; decoded already, if the response was read by someone else.
+        longest_bytes: More than this is not worth it.
+    """
+    pieces: list[bytes] = []
+    try:
+        decoder = ContentDecoder(response)
+        for piece in decoder.pieces(raw):
+            pieces.append(piece)
+            if sum(map(len, pieces)) > longest_bytes:
+                return b""
+        decoder.finish()
+    except ExchangeFailed:
+        return b""
+    return b"".join(pieces)
 
 
 def longest_answer(body: OnceBytes | None) -> int:

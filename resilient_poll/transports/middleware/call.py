@@ -7,6 +7,7 @@ from typing import Any
 
 from resilient_poll.transports.middleware.kit import Kit
 from resilient_poll.transports.middleware.watch import Watch
+from resilient_poll.transports.rules.deadlines import earlier
 from resilient_poll.transports.rules.marks import DEADLINE_S, KEY, Repeat, repeat_mark
 
 __all__ = ["Call", "End", "clone"]
@@ -31,12 +32,15 @@ class Call:
         ends: Who wants to hear of the end of the present response's body.
         leftovers: What must still be done after an interruption.
         make_waker: Makes a waker of the shell's colour.
+        keeps_timeouts: Whether the transport beneath keeps the request's own time-outs.
+        was_ever_sent: Whether it was handed to the transport beneath at all.
     """
 
     __slots__ = (
         "attempt_until_s",
         "deadline_s",
         "ends",
+        "keeps_timeouts",
         "kit",
         "leftovers",
         "make_waker",
@@ -45,6 +49,7 @@ class Call:
         "request",
         "sent_s",
         "started_s",
+        "was_ever_sent",
         "watch",
     )
 
@@ -61,11 +66,32 @@ class Call:
         self.sent_s: float | None = None
         self.ends: list[End] = []
         self.leftovers: list[Callable[[], None]] = []
+        self.keeps_timeouts = False
+        self.was_ever_sent = False
 
     @property
     def is_sent_once(self) -> bool:
         """Whether it must not be repeated, nor cut once it is under way."""
         return self.mark == Repeat.NEVER
+
+    def cut_s(self) -> float | None:
+        """Return the instant at which what is under way is cut; None if it is not."""
+        return None if self.is_sent_once else earlier(self.deadline_s, self.attempt_until_s)
+
+    def finish(self, error: Exception | None) -> list[Callable[[], None]]:
+        """Tell all who want to know that the present response's body is over, once.
+
+        Args:
+            error: What ended it, if it was an error.
+
+        Returns:
+            What is still to do; it may block.
+        """
+        if not self.ends and not self.leftovers:
+            return []
+        ends, self.ends = self.ends, []
+        later, self.leftovers = self.leftovers, []
+        return later + [what for end in ends if (what := end(error)) is not None]
 
     def left_s(self, now_s: float) -> float | None:
         """Return how many seconds are left of the total time; None where there is no limit."""

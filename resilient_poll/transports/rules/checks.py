@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from resilient_poll.errors import ConfigurationError
 
 __all__ = ["check_count", "check_seconds", "check_share"]
 
 
-def check_seconds(name: str, value: float, *, is_zero_allowed: bool = False) -> None:
+def check_seconds(name: str, value: Any, *, is_zero_allowed: bool = False) -> None:
     """Refuse what is no finite time.
 
     Args:
@@ -26,7 +27,7 @@ def check_seconds(name: str, value: float, *, is_zero_allowed: bool = False) -> 
         raise ConfigurationError(f"{name} must be more than 0 seconds")
 
 
-def check_share(name: str, value: float, *, is_zero_allowed: bool = False) -> None:
+def check_share(name: str, value: Any, *, is_zero_allowed: bool = False) -> None:
     """Refuse what is no part of a whole.
 
     Args:
@@ -43,7 +44,7 @@ def check_share(name: str, value: float, *, is_zero_allowed: bool = False) -> No
         raise ConfigurationError(f"{name} must be more than 0")
 
 
-def check_count(name: str, value: int, *, least: int = 1) -> None:
+def check_count(name: str, value: Any, *, least: int = 1) -> None:
     """Refuse what is no count.
 
     Args:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from resilient_poll.http.headroom import Headroom
+from resilient_poll.transports.reading import Headroom
 from resilient_poll.transports.rules.checks import check_seconds, check_share
 
 __all__ = ["HeadroomPolicy", "Throttle"]
@@ -55,21 +55,30 @@ class Throttle:
     _resets_at_s: float = field(init=False, default=float("-inf"))
     _next_s: float = field(init=False, default=float("-inf"))
 
-    def reserve(self, now_s: float) -> float:
-        """Promise a start, and return it.
+    def earliest_s(self, now_s: float) -> float:
+        """Return the earliest start, now or later. Asking changes nothing.
 
         Args:
             now_s: Monotonic seconds.
         """
+        at_s = max(now_s, self._next_s)
+        if self._remaining is not None and self._remaining <= 0 and now_s < self._resets_at_s:
+            return max(at_s, self._resets_at_s)
+        return at_s
+
+    def reserve(self, now_s: float) -> float:
+        """Promise the earliest start, and return it.
+
+        Args:
+            now_s: Monotonic seconds.
+        """
+        at_s = self.earliest_s(now_s)
         if self._remaining is None or now_s >= self._resets_at_s:
             self._remaining = None
-            at_s = max(now_s, self._next_s)
             if at_s > now_s:
                 self._next_s = at_s + _AFTER_RESET_GAP_S
             return at_s
-        at_s = max(now_s, self._next_s)
         if self._remaining <= 0:
-            at_s = max(at_s, self._resets_at_s)
             self._next_s = at_s + _AFTER_RESET_GAP_S
         elif self._is_low:
             self._next_s = at_s + max(0.0, self._resets_at_s - at_s) / (self._remaining + 1)

@@ -1,0 +1,205 @@
+"""Bodies that are watched: of a request, whether it was read; of a response, when it is over and how long it takes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Self
+
+import anyio
+
+from resilient_poll.transports.cut import cut_at
+from resilient_poll.transports.middleware.call import Call
+from resilient_poll.transports.middleware.late import is_late, too_late
+
+__all__ = ["AwaitingBody", "BlockingBody", "WatchedBody", "run_off_the_loop"]
+
+_FRESH_S = 0.05
+"""For so long after a request was sent its own read time-out keeps the total time, within this margin: it was cut to
+what was left then. A scope for every piece would cost more than most pieces."""
+_END = object()
+
+
+class WatchedBody:
+    """A request's body that knows whether anyone began to read it.
+
+    Args:
+        inner: The library's body.
+
+    Attributes:
+        inner: As above.
+        was_read: Whether anyone began.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self.inner = inner
+        self.was_read = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        self.was_read = True
+        yield from self.inner
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        self.was_read = True
+        async for piece in self.inner:
+            yield piece
+
+    def close(self) -> None:
+        """Close the body."""
+        if hasattr(self.inner, "close"):
+            self.inner.close()
+
+    async def aclose(self) -> None:
+        """Close the body, in code that awaits."""
+        if hasattr(self.inner, "aclose"):
+            await self.inner.aclose()
+
+
+class BlockingBody:
+    """A response's body that keeps the total time and tells when it is over.
+
+    Args:
+        stream: The library's body.
+        call: The request that it answers.
+        pieces: What was read of it already.
+        rest: What yields the rest, if some was read.
+        is_last: Whether the call is over with it.
+    """
+
+    def __init__(
+        self, stream: Any, call: Call, pieces: list[bytes] | None = None, rest: Any = None, *, is_last: bool = True
+    ) -> None:
+        self._stream = stream
+        self._call = call
+        self._pieces = pieces or []
+        self._rest = rest
+        self._is_last = is_last
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._pieces
+            yield from self.within(iter(self._stream) if self._rest is None else self._rest, self._call)
+        except Exception as error:
+            self._finish(error)
+            raise
+        self._finish(None)
+
+    @staticmethod
+    def within(iterator: Iterator[bytes], call: Call) -> Iterator[bytes]:
+        """Yield what an iterator does while there is time.
+
+        Args:
+            iterator: Yields the pieces of a body.
+            call: The request that it answers.
+
+        Raises:
+            TotalTimeout: The total time is up.
+        """
+        until_s = call.cut_s()
+        if until_s is None:
+            yield from iterator
+            return
+        while True:
+            if call.watch.now_s() >= until_s:
+                raise too_late(call)
+            try:
+                with cut_at(until_s):
+                    piece: Any = next(iterator, _END)
+            except Exception as error:
+                if is_late(error, call):
+                    raise too_late(call) from error
+                raise
+            if piece is _END:
+                return
+            yield piece
+
+    def close(self) -> None:
+        """Close the body, read to its end or not."""
+        try:
+            self._stream.close()
+        finally:
+            self._finish(None)
+
+    def _finish(self, error: Exception | None) -> None:
+        if self._is_last:
+            for later in self._call.finish(error):
+                later()
+
+
+class AwaitingBody:
+    """The same for code that awaits. It is its own iterator: one more generator would have to be closed."""
+
+    def __init__(
+        self, stream: Any, call: Call, pieces: list[bytes] | None = None, rest: Any = None, *, is_last: bool = True
+    ) -> None:
+        self._stream = stream
+        self._call = call
+        self._pieces = pieces or []
+        self._rest = rest
+        self._is_last = is_last
+
+    def __aiter__(self) -> Self:
+        if self._rest is None:
+            self._rest = aiter(self._stream)
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._pieces:
+            return self._pieces.pop(0)
+        try:
+            return await self.next_within(self._rest, self._call)
+        except StopAsyncIteration:
+            await self._finish(None)
+            raise
+        except Exception as error:
+            await self._finish(error)
+            raise
+
+    @staticmethod
+    async def next_within(iterator: AsyncIterator[bytes], call: Call) -> bytes:
+        """Return the next piece, if it comes while there is time.
+
+        Args:
+            iterator: Yields the pieces of a body.
+            call: The request that it answers.
+
+        Raises:
+            TotalTimeout: The total time is up.
+        """
+        until_s = call.cut_s()
+        if until_s is None:
+            return await anext(iterator)
+        now_s = call.watch.now_s()
+        if now_s >= until_s:
+            raise too_late(call)
+        try:
+            if call.keeps_timeouts and call.sent_s is not None and now_s - call.sent_s < _FRESH_S:
+                return await anext(iterator)
+            with anyio.CancelScope(deadline=anyio.current_time() + until_s - now_s):
+                return await anext(iterator)
+        except StopAsyncIteration:
+            raise
+        except Exception as error:
+            if is_late(error, call):
+                raise too_late(call) from error
+            raise
+        raise too_late(call)
+
+    async def aclose(self) -> None:
+        """Close the body, read to its end or not."""
+        try:
+            await self._stream.aclose()
+        finally:
+            await self._finish(None)
+
+    async def _finish(self, error: Exception | None) -> None:
+        if self._is_last:
+            await run_off_the_loop(self._call.finish(error))
+
+
+async def run_off_the_loop(functions: list[Callable[[], None]]) -> None:
+    """Call functions that may block in a thread, all of them, whatever is cancelled meanwhile."""
+    if not functions:
+        return
+    with anyio.CancelScope(shield=True):
+        for function in functions:
+            await anyio.to_thread.run_sync(function)
