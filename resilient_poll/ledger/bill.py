@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
+from resilient_poll.ledger.amounts import times, total
 from resilient_poll.ledger.entry import Entry
 from resilient_poll.machine.lifecycle import Billing, Phase
 
@@ -47,7 +48,7 @@ def bill_of(entries: Iterable[Entry], strays: Mapping[int, int]) -> tuple[BillRo
         entries: What was sent.
         strays: How many strays each entry has; each may be billed as its entry is.
     """
-    sums: dict[tuple[str, str, str], list[Decimal]] = {}
+    sums: dict[tuple[str, str, str], tuple[list[Decimal], list[int]]] = {}
     for entry in entries:
         at = entry.licensed_wall_s if entry.licensed_wall_s is not None else entry.created_wall_s
         day = datetime.fromtimestamp(at, UTC).date().isoformat()
@@ -56,25 +57,26 @@ def bill_of(entries: Iterable[Entry], strays: Mapping[int, int]) -> tuple[BillRo
         if not any(counts):
             continue
         currency = "" if entry.charge is None else entry.charge.currency
-        into = sums.setdefault((day, entry.about.get("model", ""), currency), [Decimal(0)] * 6)
+        where = (day, entry.about.get("model", ""), currency)
+        into, numbers = sums.setdefault(where, ([Decimal(0)] * 3, [0] * 3))
         for place, count in enumerate(counts):
-            into[place] += amount * count
-            into[place + 3] += count
-    return tuple(_row(place, sums[place]) for place in sorted(sums))
+            into[place] = total((into[place], times(amount, count)))
+            numbers[place] += count
+    return tuple(_row(place, *sums[place]) for place in sorted(sums))
 
 
-def _row(place: tuple[str, str, str], values: list[Decimal]) -> BillRow:
+def _row(place: tuple[str, str, str], amounts: list[Decimal], numbers: list[int]) -> BillRow:
     day, model, currency = place
     return BillRow(
         model=model,
         day=day,
         currency=currency,
-        billed=values[0],
-        may_yet_be_billed=values[1],
-        in_doubt=values[2],
-        tasks_billed=int(values[3]),
-        tasks_that_may_be=int(values[4]),
-        tasks_in_doubt=int(values[5]),
+        billed=amounts[0],
+        may_yet_be_billed=amounts[1],
+        in_doubt=amounts[2],
+        tasks_billed=numbers[0],
+        tasks_that_may_be=numbers[1],
+        tasks_in_doubt=numbers[2],
     )
 
 

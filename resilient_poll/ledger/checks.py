@@ -28,6 +28,7 @@ __all__ = [
 
 _LARGEST_NUMBER = 1e15  # Seconds: thirty million years.
 _LARGEST_WHOLE_NUMBER = 2**63 - 1
+_MOST_AMOUNT = Decimal("1E15")
 _MOST_ABOUT = 32
 LONGEST_ABOUT = 1024
 """Characters of each of the short texts about a request, its name included."""
@@ -292,7 +293,7 @@ def _decimal(text: str) -> Decimal:
     except InvalidOperation:
         raise ValueError(text) from None
     # Of a size that a sum of thousands stays exact: the default context keeps 28 digits.
-    if not value.is_finite() or value.is_signed() or value >= Decimal(10) ** 15 or value.as_tuple().exponent < -9:  # type: ignore[operator]  # finite
+    if not value.is_finite() or value.is_signed() or value >= _MOST_AMOUNT or value.as_tuple().exponent < -9:  # type: ignore[operator]  # finite
         raise ValueError(text)
     return value
 

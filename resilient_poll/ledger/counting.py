@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from resilient_poll.ledger.amounts import times, total
 from resilient_poll.ledger.checks import charge_of, sends_of
 from resilient_poll.ledger.entry import Charge, Entry
 from resilient_poll.ledger.errors import EntryCorrupt
@@ -30,8 +31,8 @@ class _Sum:
 
     def amount(self, currency: str) -> Decimal:
         """Return what may be owed in a currency."""
-        priced = [(charge.amount, count) for charge, count in self.payable if charge and charge.currency == currency]
-        return sum((amount * count for amount, count in priced), Decimal(0))
+        owed = [(charge.amount, count) for charge, count in self.payable if charge and charge.currency == currency]
+        return total(times(amount, count) for amount, count in owed)
 
 
 def figures_of(
@@ -73,7 +74,7 @@ def figures_of(
     if guards.max_tasks_per_day is not None:
         tasks = _since(rows, mine, now_wall_s - DAY_S).tasks + intents.tasks
     spent = tuple(
-        _since(rows, mine, now_wall_s - spend.period_s).amount(spend.currency) + intents.amount(spend.currency)
+        total((_since(rows, mine, now_wall_s - spend.period_s).amount(spend.currency), intents.amount(spend.currency)))
         for spend in guards.max_spend
     )
     return Figures(open_tasks=open_tasks, in_doubt=in_doubt, tasks_of_the_day=tasks, spent=spent)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from resilient_poll.errors import ConfigurationError, TryAgain
+from resilient_poll.ledger.amounts import total
 from resilient_poll.ledger.entry import Charge
 from resilient_poll.ledger.errors import GuardRefused
 
@@ -133,7 +134,7 @@ def _too_dear(guards: Guards, charge: Charge | None, figures: Figures) -> GuardR
             try_again=TryAgain.AFTER_A_CHANGE,
         )
     for spend, used in zip(guards.max_spend, figures.spent, strict=True):
-        if spend.currency == charge.currency and used + charge.amount > spend.amount:
+        if spend.currency == charge.currency and total((used, charge.amount)) > spend.amount:
             return GuardRefused(
                 f"{charge.amount} {spend.currency} more would exceed {spend.amount} {spend.currency} within "
                 f"{spend.period_s:.0f} s, of which {used} are billed, may yet be billed or are in doubt: "

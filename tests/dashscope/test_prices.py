@@ -220,7 +220,7 @@ def test_amounts_are_exact_and_can_be_kept() -> None:
 
 def test_an_amount_that_is_cut_off_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: what a ledger cannot keep is cut off instead of rounded up."""
-    monkeypatch.setattr(prices_module, "_EXACT", Context(prec=60, rounding=ROUND_FLOOR))
+    monkeypatch.setattr(prices_module, "EXACT", Context(prec=60, rounding=ROUND_FLOOR))
     EXACT.catches_the_planted_fault()
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_CEILING, Context, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 from resilient_poll.dashscope.wire.endpoints import Endpoint
 from resilient_poll.dashscope.wire.results import assets_of, usage_of
 from resilient_poll.errors import ConfigurationError
+from resilient_poll.ledger.amounts import EXACT
 from resilient_poll.ledger.entry import Charge
 
 __all__ = ["Price", "PriceTable", "load_price_table"]
@@ -33,11 +34,9 @@ DEFAULT_IMAGES = Decimal(4)
 LARGEST_FILE_BYTES = 1_000_000
 _MOST_UNITS = Decimal(100_000)
 _MOST_AMOUNT = Decimal(1_000_000_000)
-_EXACT = Context(prec=60, rounding=ROUND_CEILING)
-"""Of our own: a program's decimal context may round sooner, or otherwise."""
 _DECIMALS = 9
 """As many as a ledger keeps; what is smaller is rounded up."""
-_SMALLEST = Decimal(1).scaleb(-_DECIMALS)
+_SMALLEST = Decimal(f"1E-{_DECIMALS}")
 _SECONDS_USED = ("video_duration", "output_video_duration", "duration")
 """Where several stand, the largest counts: ``duration`` is the sum where an input video is charged as well."""
 
@@ -121,7 +120,7 @@ class PriceTable:
         if endpoint.makes != "video" and (endpoint.dialects or asked.get("duration") is None):
             return None
         seconds = _number(asked.get("duration")) or DEFAULT_SECONDS
-        return self._charge(price, _EXACT.multiply(seconds, number or Decimal(1)))
+        return self._charge(price, EXACT.multiply(seconds, number or Decimal(1)))
 
     def charged(self, model: str, result: object) -> Charge | None:
         """Return what an answer says that a success costs; None if there is no price, or it does not say.
@@ -143,15 +142,15 @@ class PriceTable:
             return self._charge(price, made) if is_count or made else None
         said = [found for name in _SECONDS_USED if (found := _number(usage.get(name)))]
         videos = _number(usage.get("video_count")) or Decimal(1)
-        return self._charge(price, _EXACT.multiply(max(said), videos)) if said else None
+        return self._charge(price, EXACT.multiply(max(said), videos)) if said else None
 
     def _charge(self, price: Price, units: Decimal) -> Charge | None:
         """Return the charge for some units, to nine decimals; None if there are more than can be."""
         if units > _MOST_UNITS:
             return None
-        counted = units.quantize(_SMALLEST, context=_EXACT) if _is_fine(units) else units
-        amount = _EXACT.multiply(price.amount, counted)
-        rounded = amount.quantize(_SMALLEST, context=_EXACT) if _is_fine(amount) else amount
+        counted = units.quantize(_SMALLEST, context=EXACT) if _is_fine(units) else units
+        amount = EXACT.multiply(price.amount, counted)
+        rounded = amount.quantize(_SMALLEST, context=EXACT) if _is_fine(amount) else amount
         return Charge(rounded, self.currency, price.unit, counted)
 
 

@@ -1,0 +1,116 @@
+"""The checks of :mod:`.testing` about money: limits, the bill, and what may be cleared away."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import ROUND_DOWN, Context, Decimal, Inexact, Rounded, localcontext
+
+from resilient_poll.ledger.entry import Charge
+from resilient_poll.ledger.errors import GuardRefused
+from resilient_poll.ledger.guards import Guards, SpendLimit
+from resilient_poll.ledger.protocol import Ledger
+from resilient_poll.ledger.testing_parts import (
+    ELSEWHERE,
+    HERE,
+    NOON_S,
+    PRICE,
+    begun,
+    ended,
+    must,
+    refused,
+    running,
+    sent,
+)
+from resilient_poll.machine.lifecycle import Billing, Phase
+
+__all__ = ["MONEY_CHECKS"]
+
+
+def guards_count_everybody(ledger: Ledger) -> None:
+    """Limits count what is open, sent today, or may be owed; a price that is not known fits into no limit."""
+    open_two, day_three = Guards(max_open_tasks=2), Guards(max_tasks_per_day=3)
+    with ledger.open_owner() as owner:
+        running(ledger, owner, "a")
+        ledger.doubt(sent(ledger, owner, "b"), "?", now_wall_s=NOON_S)
+        error = refused(GuardRefused, lambda: begun(ledger, "c", guards=open_two))
+        must("max_open_tasks: limit 2, used 2" in str(error), "the error says the figures")
+        must(ledger.find(HERE, "c") is None, "nothing was written")
+        must(begun(ledger, "a", guards=open_two).task_id == "task-a", "what is there already is returned")
+        ledger.begin(ELSEWHERE, "c", "digest", guards=open_two, now_wall_s=NOON_S)
+        begun(ledger, "c", guards=day_three)
+        refused(GuardRefused, lambda: begun(ledger, "d", guards=day_three))
+        tomorrow_s = NOON_S + 86400 + 1
+        late = ledger.begin(HERE, "d", "digest", guards=day_three, now_wall_s=tomorrow_s)
+        refused(GuardRefused, lambda: ledger.license(late, owner, guards=open_two, now_wall_s=tomorrow_s))
+        must(ledger.get(late.entry_id).phase is Phase.NEW, "a licence that is refused leaves it new")
+
+
+def spending_is_limited(ledger: Ledger) -> None:
+    """What is billed, may yet be billed or is in doubt counts as spent; what is free does not."""
+    one_dollar = Guards(max_spend=(SpendLimit(Decimal("1.00"), "USD"),))
+    with ledger.open_owner() as owner:
+        ended(ledger, running(ledger, owner, "free", charge=PRICE), Phase.FAILED, Billing.NONE)
+        ended(ledger, running(ledger, owner, "paid", charge=PRICE), Phase.SUCCEEDED, Billing.BILLED)
+        ledger.doubt(sent(ledger, owner, "doubt", charge=PRICE), "?", now_wall_s=NOON_S)
+    error = refused(GuardRefused, lambda: begun(ledger, "more", charge=PRICE, guards=one_dollar))
+    must("used 1.00 USD, asked 0.50 USD" in str(error), "the error says the figures")
+    refused(GuardRefused, lambda: begun(ledger, "more", guards=one_dollar))
+    refused(GuardRefused, lambda: begun(ledger, "more", charge=replace(PRICE, currency="EUR"), guards=one_dollar))
+    bill = ledger.bill(HERE).rows
+    must(len(bill) == 1 and bill[0].day == "2023-11-14" and bill[0].model == "m", "one model, one day")
+    must((bill[0].billed, bill[0].in_doubt) == (Decimal("0.50"), Decimal("0.50")), "as exact as it is known")
+    must(ledger.bill(ELSEWHERE).rows == () == ledger.bill(HERE, since_wall_s=NOON_S + 1).rows, "and nothing else")
+
+
+def what_may_be_owed_is_not_cleared_away(ledger: Ledger) -> None:
+    """Archiving takes what is over and handed over; a vacuum takes what was archived; the rest is counted and kept."""
+    with ledger.open_owner() as owner:
+        running(ledger, owner, "open")
+        ledger.doubt(sent(ledger, owner, "doubt"), "?", now_wall_s=NOON_S)
+        paid = ended(ledger, running(ledger, owner, "paid"), Phase.SUCCEEDED, Billing.BILLED, "{}")
+        ledger.delivered(paid, now_wall_s=NOON_S)
+        ended(ledger, running(ledger, owner, "untold"), Phase.FAILED, Billing.NONE)
+        over = ended(ledger, running(ledger, owner, "over"), Phase.FAILED, Billing.NONE, "{}")
+        ledger.delivered(over, now_wall_s=NOON_S)
+        ledger.accept(sent(ledger, owner, "twice"), "task-over", now_wall_s=NOON_S)
+        ledger.abandon(ledger.entries(key="twice").entries[0], now_wall_s=NOON_S)
+    late_s = NOON_S + 10**6
+    done = ledger.archive(late_s, now_wall_s=late_s)
+    kept = {"unfinished": 1, "in doubt": 1, "not downloaded": 1, "not delivered": 1}
+    must((done.count, dict(done.kept)) == (2, kept), f"two go, four stay: {done}")
+    light = ledger.get(over.entry_id)
+    must((light.result, light.task_id) == (None, "task-over"), "the light part stays")
+    must(begun(ledger, "over") == light, "its key still stands for it")
+    must(len(ledger.entries()) == 4 and len(ledger.entries(with_archived=True)) == 6, "lists leave it out")
+    gone = ledger.vacuum(late_s + 1)
+    must((gone.count, dict(gone.kept)) == (1, {"a stray": 1}), "then it can go, but what has a stray")
+    ledger.dismiss_stray(ledger.strays()[0])
+    must(ledger.strays() == () and ledger.vacuum(late_s + 1).count == 1, "until somebody looked at it")
+    must(ledger.find(HERE, "over") is None, "and is unknown")
+    must(ledger.archive(late_s, including_not_downloaded=True, now_wall_s=late_s).count == 1, "the paid one, if told")
+
+
+def no_setting_of_the_program_changes_a_bill(ledger: Ledger) -> None:
+    """A program's decimal context, however narrow, neither rounds sums and limits nor makes them fail."""
+    dear = Charge(Decimal("123456.789"), "USD")
+    limit = Guards(max_spend=(SpendLimit(Decimal("370370.367"), "USD"),))
+    for narrow in (Context(prec=3, rounding=ROUND_DOWN), Context(prec=3, traps=[Inexact, Rounded])):
+        with localcontext(narrow), ledger.open_owner() as owner:
+            for key in ("a", "b"):
+                if ledger.find(HERE, key) is None:
+                    ended(ledger, running(ledger, owner, key, charge=dear), Phase.SUCCEEDED, Billing.BILLED)
+            begun(ledger, "fits", charge=dear, guards=limit)
+            cent = replace(dear, amount=Decimal("0.001"))
+            error = refused(GuardRefused, lambda cent=cent: begun(ledger, "more", charge=cent, guards=limit))  # type: ignore[misc]  # bound now
+            must("used 370370.367 USD, asked 0.001 USD" in str(error), f"the figures are exact: {error}")
+            (row,) = ledger.bill(HERE).rows
+        must(row.billed == Decimal("246913.578"), f"the sum is exact, not {row.billed}")
+
+
+MONEY_CHECKS: tuple[Callable[[Ledger], None], ...] = (
+    guards_count_everybody,
+    spending_is_limited,
+    no_setting_of_the_program_changes_a_bill,
+    what_may_be_owed_is_not_cleared_away,
+)
