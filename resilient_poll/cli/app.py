@@ -15,6 +15,9 @@ from resilient_poll.cli.completion import completion, is_asked_by_a_shell
 from resilient_poll.cli.error_reports import report_of_error
 from resilient_poll.cli.exit_codes import ExitCode, exit_code_help
 from resilient_poll.cli.interrupts import Interrupts
+from resilient_poll.cli.records.archive import archive
+from resilient_poll.cli.records.bill import bill
+from resilient_poll.cli.records.show import show
 from resilient_poll.cli.report import makes_nothing
 from resilient_poll.cli.session import PROGRAM
 from resilient_poll.cli.streams import (
@@ -85,6 +88,9 @@ for command in (
     tasks.cancel,
     tasks.download,
     listing.list_tasks,
+    show,
+    bill,
+    archive,
     batch,
     completion,
 ):

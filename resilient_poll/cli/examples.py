@@ -14,7 +14,7 @@ _RUN = r"""
 resilient-poll run --model wan2.6-t2v --prompt 'a cat' -o cat.mp4
 
 resilient-poll run --model wan2.6-t2v --prompt 'a cat' \
-    --parameters '{"size": "1280*720"}' -o 'cat-{task_id}.{extension}'
+    --parameters '{"size": "1280*720"}' --new -o 'cat-{task_id}.{extension}'
 
 resilient-poll run --endpoint image-synchronous --model wan2.6-image \
     -o cat.png \
@@ -22,6 +22,8 @@ resilient-poll run --endpoint image-synchronous --model wan2.6-image \
 """
 _SUBMIT = r"""
 ID=$(resilient-poll submit --model wan2.6-t2v --prompt 'a cat')
+
+resilient-poll submit --model wan2.6-t2v --prompt 'a cat' --key order-17
 
 resilient-poll submit --model wan2.6-t2v --prompt 'a cat' --json >cat.json
 """
@@ -47,9 +49,29 @@ resilient-poll download "$ID" -o 'cat-{index}.{extension}'
 """
 
 _LIST = r"""
+resilient-poll list
+
 resilient-poll list --remote --since 6h --status SUCCEEDED
 
 resilient-poll list --remote --since 2026-11-22T08:00+01:00 --json
+"""
+
+_SHOW = r"""
+resilient-poll show "$ID"
+
+resilient-poll show "$ID" --json | python -m json.tool
+"""
+
+_BILL = r"""
+resilient-poll bill
+
+resilient-poll bill --since 30d --by day --json
+"""
+
+_ARCHIVE = r"""
+resilient-poll archive --before 30d
+
+resilient-poll archive --before 90d --vacuum --yes
 """
 
 _BATCH = r"""
@@ -78,6 +100,9 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "cancel": _CANCEL,
             "download": _DOWNLOAD,
             "list": _LIST,
+            "show": _SHOW,
+            "bill": _BILL,
+            "archive": _ARCHIVE,
             "batch": _BATCH,
             "completion": _COMPLETION,
         }.items()

@@ -1,13 +1,11 @@
-"""``resilient-poll list``: the account's tasks at the service."""
+"""``resilient-poll list``: what the ledger has, or the account's tasks at the service."""
 
 from __future__ import annotations
 
 import json
-import re
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
 
@@ -18,21 +16,21 @@ from rich.text import Text
 from resilient_poll.cli.examples import epilog
 from resilient_poll.cli.exit_codes import ExitCode
 from resilient_poll.cli.interrupts import Interrupts
-from resilient_poll.cli.options import connection_options_with
+from resilient_poll.cli.ledgers import LedgerWish
+from resilient_poll.cli.options import account_option, connection_options_with, ledger_option
 from resilient_poll.cli.progress import STATUS_STYLES
+from resilient_poll.cli.records.durations import moment_option, short_duration
+from resilient_poll.cli.records.listed import WIDEST_LINE, Filter, list_ledger
+from resilient_poll.cli.records.reading import with_reports
 from resilient_poll.cli.report import Report, printable
 from resilient_poll.cli.session import Plan, Session
 from resilient_poll.cli.streams import PatientConsole, emit, print_lines, say_stdout_trouble
 from resilient_poll.dashscope.client import DashScope
 from resilient_poll.dashscope.wire.listing import ListedTask
-from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain
+from resilient_poll.errors import SafeToSubmitAgain
 
-__all__ = ["list_tasks", "moment_of", "short_duration", "table_of"]
+__all__ = ["list_tasks", "table_of"]
 
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)\s*([smhd])")
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-WIDEST_LINE = 1000
-"""Where no terminal sets a width, no line is wrapped: its reader may be a program."""
 _ID_WIDTH = 36
 """A UUID's."""
 _TIMES_WIDTH = len("  9d23h ago  9d23h") + 2 + 2
@@ -40,45 +38,18 @@ _NARROWEST_MODEL = 6
 _pass_interrupts = click.make_pass_decorator(Interrupts)
 
 
-def moment_of(text: str, now: datetime) -> datetime:
-    """Return the moment that a text means.
-
-    Args:
-        text: ISO 8601 with a time zone, or how long ago: ``90s``, ``30m``, ``6h``, ``1d``.
-        now: The time.
-
-    Raises:
-        ValueError: It is neither; the error says what is wrong.
-    """
-    if match := _DURATION.fullmatch(text.strip()):
-        with suppress(OverflowError):
-            return now - timedelta(seconds=float(match[1]) * _UNITS_S[match[2]])
-        raise ValueError(f"{text!r} is longer ago than there are dates")
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError:
-        raise ValueError(
-            f"{text!r:.80} is neither a time such as 2026-11-22T08:00+01:00 nor how long ago, such as 6h"
-        ) from None
-    if moment.tzinfo is None:
-        raise ValueError(f"{text!r} names no time zone: add Z for UTC, or an offset such as +08:00")
-    return moment
-
-
-def _moment(_context: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
-    try:
-        return None if value is None else moment_of(value, datetime.now(UTC))
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 @click.command("list", epilog=epilog("list"))
-@click.option("--remote", is_flag=True, help="Ask the service for its list; so far, there is no other.")
-@click.option("--since", callback=_moment, metavar="TIME", help="Tasks created from then on. Default: a day ago.")
-@click.option("--until", callback=_moment, metavar="TIME", help="Tasks created until then. Default: now.")
+@click.option("--remote", is_flag=True, help="Ask the service for its list, whoever submitted. It forgets in a day.")
+@click.option("--since", callback=moment_option, metavar="TIME", help="Tasks created from then on.")
+@click.option("--until", callback=moment_option, metavar="TIME", help="Tasks created until then. Default: now.")
 @click.option("--model", metavar="MODEL", help="Tasks of this model only.")
-@click.option("--status", metavar="STATUS", help="Tasks in this status only, in the service's word: RUNNING, say.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="The first N that the service names.")
+@click.option("--status", metavar="STATUS", help="Tasks in this status or phase only: RUNNING, IN_DOUBT.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help="The first N. Default: 50 of the ledger; with --json, all."
+)
+@click.option("--archived", is_flag=True, help="Also what archive has put aside.")
+@account_option
+@ledger_option
 @connection_options_with("Print one JSON object a line: the tasks, then an error if there was one.")
 @_pass_interrupts
 def list_tasks(
@@ -91,23 +62,42 @@ def list_tasks(
     as_json: bool,
     **options: Any,
 ) -> int:
-    """List the account's tasks at the service, whoever submitted them.
+    """List what was submitted from here, newest first: keys, tasks, phases, bills and files.
 
-    The service remembers them for a day. TIME is ISO 8601 with a time zone, or how long
+    It needs no API key and sends nothing, but with --remote, which lists the account's tasks
+    at the service for the last day. TIME is a date, ISO 8601 with a time zone, or how long
     ago: 90s, 30m, 6h, 1d.
     """
-    plan = Plan(dialect=options["dialect"], base_url=options["base_url"])
+    if not remote:
+        which = Filter(
+            since=since,
+            until=until,
+            model=options["model"],
+            status=options["status"],
+            with_archived=options["archived"],
+            limit=limit,
+        )
+        wish = LedgerWish.of(options)
+        return with_reports(interrupts, lambda: list_ledger(wish, which, as_json=as_json), as_json=as_json)
+    return _list_remote(interrupts, since, until, limit, options, as_json=as_json)
+
+
+def _list_remote(
+    interrupts: Interrupts,
+    since: datetime | None,
+    until: datetime | None,
+    limit: int | None,
+    options: Mapping[str, Any],
+    *,
+    as_json: bool,
+) -> int:
+    plan = Plan(dialect=options["dialect"], base_url=options["base_url"], ledger=LedgerWish(is_off=True))
     if since is not None and until is None:
         until = datetime.now(UTC)
     rows: list[ListedTask] = []
     stdout_trouble: list[str] = []
 
     def work(session: Session, client: DashScope) -> Report:
-        if not remote:
-            raise ConfigurationError(
-                "there is no ledger of tasks on this machine yet: add --remote for the service's own list; "
-                "nothing was sent"
-            )
         found = session.listing(
             client.list_remote(start=since, end=until, model=options["model"], status=options["status"])
         )
@@ -188,17 +178,3 @@ def _cells(task: ListedTask, word: str, now: datetime) -> Iterator[Text]:
     yield Text("?" if submitted is None else f"{short_duration((now - submitted).total_seconds())} ago", style="dim")
     took = None if submitted is None or task.ended_at is None else (task.ended_at - submitted).total_seconds()
     yield Text("" if took is None else short_duration(took))
-
-
-def short_duration(seconds: float) -> str:
-    """Return a duration in at most six characters: ``3.2s``, ``5m08s``, ``2h05m``, ``3d04h``."""
-    whole = round(max(0.0, seconds))
-    if seconds < 10:
-        return f"{max(0.0, seconds):.1f}s"
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m{whole % 60:02}s"
-    if whole < 86400:
-        return f"{whole // 3600}h{whole % 3600 // 60:02}m"
-    return f"{whole // 86400}d{whole % 86400 // 3600:02}h"

@@ -109,10 +109,13 @@ class Making:
         entry = take.entry
         if entry is not None and entry.task_id is not None:
             if take.may_be_tried_again:
-                return self._session.retry(self._client, self._wanted, self._submit_timeout_s, entry)
+                return self._session.retry(self._client, self._wanted, self._submit_timeout_s, take.key)
             return self._session.take_up(self._client.resume(take.key))
         if entry is not None and take.goes_on and entry.result is not None:
             return self._session.take_up_result(outcome_of_entry(entry))
+        if entry is not None and entry.phase is Phase.ABANDONED:
+            way = "--new pays for another" if self._is_derived else "use another --key"
+            raise ConfigurationError(f"what is called {take.key} here was given up, and nothing was sent: {way}")
         if self._is_new:
             return self._newly_created()
         return self._created(take.key)

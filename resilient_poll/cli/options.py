@@ -31,6 +31,7 @@ __all__ = [
     "submit_timeout_option",
     "task_argument",
     "wait_options",
+    "yes_option",
 ]
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -197,6 +198,11 @@ def prices_option(command: Command) -> Command:
         metavar="FILE",
         help="A table of prices, YAML or JSON, for the bill. Default: RESILIENT_POLL_PRICES.",
     )(command)
+
+
+def yes_option(command: Command) -> Command:
+    """Add the answer to a question that a script cannot be asked."""
+    return click.option("--yes", is_flag=True, help="Do not ask: the risk that is told is taken.")(command)
 
 
 def key_option(command: Command) -> Command:

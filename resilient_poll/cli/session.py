@@ -36,7 +36,6 @@ from resilient_poll.errors import (
     SubmitInDoubt,
     TaskError,
 )
-from resilient_poll.ledger.entry import Entry
 from resilient_poll.ledger.errors import NotSaved
 from resilient_poll.machine.lifecycle import OPEN, Phase
 
@@ -173,12 +172,12 @@ class Session:
         """Take in under what key the task is, for the report."""
         self._key = key
 
-    def retry(self, client: WatchedClient, wanted: Wanted, timeout_s: float, ended: Entry) -> Task:
+    def retry(self, client: DashScope, wanted: Wanted, timeout_s: float, key: str) -> Task:
         """Create a task once more, under the key of one that cost nothing; see :meth:`submit`."""
         self._tell_on_create("submitting")
-        self._stage, self._key = _Stage.CREATING, ended.key
+        self._stage, self._key = _Stage.CREATING, key
         with self._interrupts.deferred():
-            task = client.try_again(ended, wanted, timeout_s)
+            task = client.retry(key, wanted.model, wanted.what, wanted.how, endpoint=wanted.endpoint, timeout=timeout_s)
             self._take(task, is_new=True)
         return task
 

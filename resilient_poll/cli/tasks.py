@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from resilient_poll.cli.endings import picked_up, saved, told
 from resilient_poll.cli.examples import epilog
 from resilient_poll.cli.exit_codes import ExitCode
 from resilient_poll.cli.interrupts import Interrupts
@@ -82,7 +83,7 @@ def run(interrupts: Interrupts, /, output: str, timeout: float, as_json: bool, *
         made = making.make()
         if isinstance(made, Task):
             session.wait(made, timeout)
-        return _saved(session, client, made, output)
+        return saved(session, client, made, output)
 
     return emit(Session.perform(plan, interrupts, work), as_json=as_json)
 
@@ -142,9 +143,9 @@ def wait(
     plan = Plan.of(options, target=output, task_id=task_id)
 
     def work(session: Session, client: DashScope) -> Report:
-        task = _picked_up(session, client, plan)
+        task = picked_up(session, client, plan)
         standing = session.wait(task, timeout)
-        return _told(plan, standing) if output is None else _saved(session, client, task, output)
+        return told(plan, standing) if output is None else saved(session, client, task, output)
 
     return emit(Session.perform(plan, interrupts, work), as_json=as_json)
 
@@ -159,7 +160,7 @@ def status(interrupts: Interrupts, /, task_id: str, as_json: bool, **options: An
     plan = Plan.of(options, task_id=task_id)
 
     def work(session: Session, client: DashScope) -> Report:
-        return _told(plan, session.look(session.pick_up(client)))
+        return told(plan, session.look(session.pick_up(client)))
 
     return emit(Session.perform(plan, interrupts, work), as_json=as_json)
 
@@ -190,7 +191,7 @@ def download(interrupts: Interrupts, /, task_id: str, output: str, as_json: bool
     plan = Plan.of(options, target=output, task_id=task_id)
 
     def work(session: Session, client: DashScope) -> Report:
-        task = _picked_up(session, client, plan)
+        task = picked_up(session, client, plan)
         standing = session.look(task)
         if standing.phase is not Phase.SUCCEEDED:
             return report_of_standing(
@@ -199,7 +200,7 @@ def download(interrupts: Interrupts, /, task_id: str, output: str, as_json: bool
                 next_command=plan.command("wait", task.id) if standing.phase in OPEN else None,
             )
         session.wait(task, REFETCH_S)  # Asks no more, unless the answer lacks its result.
-        return _saved(session, client, task, output)
+        return saved(session, client, task, output)
 
     return emit(Session.perform(plan, interrupts, work), as_json=as_json)
 
@@ -210,32 +211,6 @@ def _what_to_make(options: Mapping[str, Any]) -> Wanted:
     if not what:
         raise ConfigurationError("there is nothing to make: give --prompt or --input; nothing was sent")
     return Wanted(model=options["model"], what=what, how=options["parameters"], endpoint=options["endpoint"])
-
-
-def _picked_up(session: Session, client: DashScope, plan: Plan) -> Task:
-    """Take up the task that was typed, once it is clear that what it made has a place."""
-    if plan.target is not None:
-        check_writable(plan.target)
-    task = session.pick_up(client)
-    if plan.target is not None and not plan.overwrite:
-        check_free(plan.target, task.id)
-    return task
-
-
-def _told(plan: Plan, standing: Standing) -> Report:
-    """Report where a task stands, and how to get what it made."""
-    report = report_of_standing(standing)
-    if standing.phase is not Phase.SUCCEEDED or not (report.made.assets or report.made.raw):
-        return report
-    target = replace(plan, target=plan.target or ".")
-    return report_of_standing(standing, next_command=target.command("download", standing.task_id))
-
-
-def _saved(session: Session, client: DashScope, made: Task | DirectOutcome, output: str) -> Report:
-    files = session.save(client, made, output)
-    if isinstance(made, DirectOutcome):
-        return report_of_direct(made, files=files)
-    return report_of_standing(made.standing, files=files)
 
 
 def _canceled(standing: Standing) -> Report:

@@ -10,9 +10,7 @@ from typing import Any, cast
 from resilient_poll.cli.plan import Wanted
 from resilient_poll.dashscope.client import DashScope
 from resilient_poll.dashscope.client_core import Create
-from resilient_poll.dashscope.keeping.filing import Filing
 from resilient_poll.dashscope.outcome import DirectOutcome
-from resilient_poll.dashscope.task import Task
 from resilient_poll.errors import ConfigurationError
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.ledger.entry import Entry, Namespace
@@ -83,31 +81,16 @@ class WatchedClient(DashScope):
         Raises:
             ConfigurationError: It makes no sense; nothing was sent.
         """
-        return self._filed(wanted, "of nobody yet", is_synchronous=is_synchronous)[1].digest
-
-    def try_again(self, ended: Entry, wanted: Wanted, timeout_s: float) -> Task:
-        """Create a task as the next attempt of a key whose last one cost nothing.
-
-        Args:
-            ended: The last attempt.
-            wanted: The same request.
-            timeout_s: See :meth:`submit`.
-        """
-        create, filing = self._filed(wanted, ended.key, is_synchronous=False)
-        filing.after = ended
-        return self._submit(create, timeout_s)
-
-    def _filed(self, wanted: Wanted, key: str, *, is_synchronous: bool) -> tuple[Create, Filing]:
         create = self._core.new_create(
             wanted.endpoint,
             wanted.model,
             wanted.what,
             wanted.how,
             is_synchronous=is_synchronous,
-            idempotency_key=key,
+            idempotency_key="of nobody yet",
         )
         assert create.filing is not None  # noqa: S101  # it has a key
-        return create, create.filing
+        return create.filing.digest
 
     @property
     def has_created(self) -> bool:
@@ -175,10 +158,10 @@ class _Heard:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._exchange, name)
 
-    def create(self, request: HttpRequest, timeout_s: float) -> Answer:
-        """Send a create."""
+    def create(self, *arguments: Any, **options: Any) -> Answer:
+        """Send a create; see :meth:`.Exchange.create`."""
         self.has_created = True
-        return self._exchange.create(request, timeout_s)
+        return self._exchange.create(*arguments, **options)
 
     def query(self, request: HttpRequest, timeout_s: float) -> Answer:
         """Send a question, or a cancel: the only one that is posted."""

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from resilient_poll.cli.listing import moment_of, short_duration, table_of
+from resilient_poll.cli.listing import table_of
+from resilient_poll.cli.records.durations import moment_of, short_duration
 from resilient_poll.dashscope.wire.listing import ListedTask
 from resilient_poll.machine.lifecycle import Phase
 from tests.cli.command_line import Account, here

@@ -13,7 +13,7 @@ from resilient_poll.cli.exit_codes import MEANINGS
 from tests.cli.command_line import MAKE, Account, here
 
 Capture = pytest.CaptureFixture[str]
-COMMANDS = ("run", "submit", "wait", "status", "cancel", "download", "list", "batch", "completion")
+COMMANDS = tuple(cli.commands)
 WRONG = [
     ((), "Commands:"),
     (("sing",), "No such command"),
@@ -47,7 +47,12 @@ WRONG = [
     (("batch", "."), "cannot be read from '.': Is a directory"),
     (("batch", os.devnull, "--concurrent", "0"), "0 is not in the range"),
     (("batch", os.devnull, "--model", "m"), "there is no job"),
-    (("list",), "no ledger of tasks on this machine yet: add --remote"),
+    (("list", "--ledger", "no-such.sqlite3"), "there is no ledger 'no-such.sqlite3'"),
+    (("show", "order-17"), "knows neither a task nor a key 'order-17'"),
+    (("bill", "--prices", "no-such.yaml"), "the price table 'no-such.yaml' cannot be read"),
+    (("run", "--model", "m", "--prompt", "x", "--key", "k", "--no-ledger"), "--key needs the ledger"),
+    (("run", "--model", "m", "--prompt", "x", "--key", "k", "--new"), "give another --key"),
+    (("run", "--model", "m", "--prompt", "x", "--ledger", "l", "--no-ledger"), "contradict each other"),
     (("list", "--remote"), "dialect 'aisa' documents no way to list tasks"),
     (("list", "--remote", "--since", "yesterday"), "neither a time"),
     (("list", "--remote", "--since", "2026-11-22T08:00"), "names no time zone"),

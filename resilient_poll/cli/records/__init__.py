@@ -1,0 +1,1 @@
+"""What the ledger has: list, show, bill, archive."""
