@@ -76,6 +76,30 @@ if TYPE_CHECKING:
     from resilient_poll.machine import Billing, Exponential, Fixed, Lifecycle, Linear, Phase, SubmitPolicy, WaitPolicy
     from resilient_poll.specs.acceptors import Acceptor, Reply
     from resilient_poll.specs.operation import OperationSpec
+    from resilient_poll.transports.middleware.notices import (
+        AttemptEnded,
+        BreakerMoved,
+        GaveUp,
+        HeldBack,
+        RequestEvent,
+        Retrying,
+    )
+    from resilient_poll.transports.middleware.problems import (
+        CircuitOpen,
+        ComeBackLater,
+        NoSlot,
+        RateExceeded,
+        TotalTimeout,
+        TransportProblem,
+    )
+    from resilient_poll.transports.middleware.retry_layer import RetryPolicy
+    from resilient_poll.transports.rules.backoff import Backoff
+    from resilient_poll.transports.rules.breaker import BreakerPolicy, BreakerState
+    from resilient_poll.transports.rules.budget import RetryBudget
+    from resilient_poll.transports.rules.headroom import HeadroomPolicy
+    from resilient_poll.transports.rules.marks import Attempt
+    from resilient_poll.transports.rules.rates import Rate
+    from resilient_poll.transports.slots import Slots
 
 _HOME = {
     "resilient_poll.dashscope.client": ("DashScope",),
@@ -153,6 +177,30 @@ _HOME = {
     "resilient_poll.dashscope.workers.duty": ("WorkerCounts",),
     "resilient_poll.dashscope.workers.worker": ("Worker",),
     "resilient_poll.dashscope.workers.worker_async": ("AsyncWorker",),
+    "resilient_poll.transports.middleware.retry_layer": ("RetryPolicy",),
+    "resilient_poll.transports.rules.backoff": ("Backoff",),
+    "resilient_poll.transports.rules.budget": ("RetryBudget",),
+    "resilient_poll.transports.rules.breaker": ("BreakerPolicy", "BreakerState"),
+    "resilient_poll.transports.rules.rates": ("Rate",),
+    "resilient_poll.transports.rules.headroom": ("HeadroomPolicy",),
+    "resilient_poll.transports.rules.marks": ("Attempt",),
+    "resilient_poll.transports.slots": ("Slots",),
+    "resilient_poll.transports.middleware.problems": (
+        "CircuitOpen",
+        "ComeBackLater",
+        "NoSlot",
+        "RateExceeded",
+        "TotalTimeout",
+        "TransportProblem",
+    ),
+    "resilient_poll.transports.middleware.notices": (
+        "AttemptEnded",
+        "BreakerMoved",
+        "GaveUp",
+        "HeldBack",
+        "RequestEvent",
+        "Retrying",
+    ),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -163,11 +211,19 @@ __all__ = [
     "AsyncDashScope",
     "AsyncTask",
     "AsyncWorker",
+    "Attempt",
+    "AttemptEnded",
     "AttemptFailed",
+    "Backoff",
     "BatchProgress",
     "Billing",
     "BillingChanged",
+    "BreakerMoved",
+    "BreakerPolicy",
+    "BreakerState",
     "CancelRefused",
+    "CircuitOpen",
+    "ComeBackLater",
     "ConfigurationError",
     "DashScope",
     "DirectOutcome",
@@ -179,9 +235,12 @@ __all__ = [
     "Failure",
     "Finished",
     "Fixed",
+    "GaveUp",
     "GenerationOutcome",
     "HandedOver",
     "HeaderTreatment",
+    "HeadroomPolicy",
+    "HeldBack",
     "HintIgnored",
     "IdempotencyHeader",
     "IllegalMove",
@@ -192,20 +251,28 @@ __all__ = [
     "Linear",
     "ListedTask",
     "ListingFailed",
+    "NoSlot",
     "OperationSpec",
     "Outcome",
     "Phase",
     "PhaseChanged",
     "PollRefused",
     "PriceTable",
+    "Rate",
+    "RateExceeded",
     "RateLimit",
     "Reconciled",
     "Reply",
+    "RequestEvent",
     "ResilientPollError",
     "ResultAtOnce",
     "ResultUnreadable",
+    "RetryBudget",
+    "RetryPolicy",
     "RetryRefused",
+    "Retrying",
     "SafeToSubmitAgain",
+    "Slots",
     "SnapshotError",
     "StillGoing",
     "StillQueued",
@@ -224,6 +291,8 @@ __all__ = [
     "TaskExpired",
     "TaskFailed",
     "Throttled",
+    "TotalTimeout",
+    "TransportProblem",
     "TryAgain",
     "UnlistedStatus",
     "Verdict",
