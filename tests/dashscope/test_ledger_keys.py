@@ -14,7 +14,7 @@ import pytest
 from resilient_poll import DashScope, Job, Phase, SubmitInDoubt, SubmitPolicy, SubmitRefused, SubmitThrottled
 from resilient_poll.dashscope.keeping import books
 from resilient_poll.drive.clocks import VirtualClock
-from resilient_poll.errors import ConfigurationError, ResultAtOnce
+from resilient_poll.errors import ConfigurationError, ResultAtOnce, SnapshotError
 from resilient_poll.ledger.errors import IdempotencyConflict
 from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.ledger.sqlite import SqliteLedger
@@ -427,6 +427,31 @@ def test_a_rotated_key_under_a_label_is_the_same_account(label: str | None) -> N
 
     run_in("sync", main)
     assert all(entry.namespace.account == label for entry in ledger.entries() if label)
+
+
+@in_each_colour
+def test_a_rotated_key_goes_on_with_what_the_old_one_made(colour: str) -> None:
+    """Under its label a new API key finds the old one's task by token, key and list, and another label finds none."""
+    service, ledger = Service(), MemoryLedger()
+
+    async def main() -> None:
+        old, new = {"api_key": "sk-old-0123456789"}, {"api_key": "sk-new-0123456789"}
+        async with a_client(colour, "httpx", service, **old, ledger=ledger, account="studio") as client:
+            token = (await got(client.submit(MODEL, INPUT, idempotency_key="k"))).resume_token
+        async with a_client(colour, "httpx", service, **new, ledger=ledger, account="studio") as client:
+            for task in (client.task(token), await got(client.resume(token)), await got(client.resume("k"))):
+                assert (await got(task.wait())).video_url == URL
+            space = client._core.books.namespace
+            assert [entry.task_id for entry in ledger.entries(namespace=space)] == ["task-1"]
+        async with a_client(colour, "httpx", service, **new, ledger=ledger, account="another") as client:
+            queries = service.queries
+            for find in (client.task, client.resume):
+                with pytest.raises(SnapshotError, match="another account"):
+                    await got(find(token))
+            assert service.queries == queries, "nothing was asked"
+            assert not ledger.entries(namespace=client._core.books.namespace).entries
+
+    run_in(colour, main)
 
 
 @pytest.mark.parametrize("label", ["", KEY, f"studio {KEY}", "a\nb", 7])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import resource
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,9 +23,10 @@ from resilient_poll import (
     SubmitInDoubt,
     SubmitRefused,
 )
+from resilient_poll.dashscope.keeping.saving_again import SAVE_AGAIN_S
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.events import PhaseChanged
-from resilient_poll.ledger.errors import LedgerError, LedgerUnavailable, NotSaved
+from resilient_poll.ledger.errors import LedgerError, LedgerUnavailable, LedgerUnusable, NotSaved
 from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.ledger.sqlite import SqliteLedger
 from tests.dashscope.ledger_clients import BUSY, LOST, MADE, REFUSED, URL, Service, Watched, full, only_entry
@@ -142,6 +144,96 @@ def test_an_acceptance_that_cannot_be_written_is_told_with_its_id(
 
 def fail_to_save(ledger: Watched) -> None:
     raise NotSaved(only_entry(ledger), task_id="task-1", result=None, why="the disk is full")
+
+
+@in_each_colour
+@pytest.mark.parametrize("trouble", [LedgerUnavailable("locked"), LedgerUnusable("read-only")], ids=["locked", "ro"])
+@pytest.mark.parametrize("lasts_s", [1.0, 14.0, 60.0])
+def test_an_id_is_written_again_for_a_while(
+    colour: str, lasts_s: float, trouble: LedgerError, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An id that cannot be written is logged at once with its token, written again for 15 s, and then an error."""
+    service, clock = Service(), VirtualClock()
+    ledger = Watched(MemoryLedger())
+
+    def fail() -> None:
+        if clock.now().monotonic_s < lasts_s:
+            try:
+                raise trouble
+            except LedgerError as error:
+                raise NotSaved(only_entry(ledger), task_id="task-1", result=None, why=str(error)) from error
+
+    ledger.before["accept"] = fail
+
+    async def main() -> None:
+        async with a_client(colour, "httpx", service, clock, ledger=ledger) as client:
+            if lasts_s < SAVE_AGAIN_S:
+                assert (await got(client.submit(MODEL, INPUT, idempotency_key="k"))).id == "task-1"
+                assert only_entry(ledger).task_id == "task-1"
+            else:
+                with pytest.raises(NotSaved, match="task-1") as caught:
+                    await got(client.submit(MODEL, INPUT, idempotency_key="k"))
+                assert isinstance(caught.value.__cause__, LedgerError)
+            assert clock.now().monotonic_s <= min(lasts_s + 2.0, SAVE_AGAIN_S)
+
+    run_in(colour, main)
+    told = [line for line in caplog.records if "task-1" in line.getMessage() and "rpt1." in line.getMessage()]
+    levels = [line.levelno for line in told if line.levelno >= logging.WARNING]
+    assert levels == [logging.WARNING, *([logging.ERROR] if lasts_s > SAVE_AGAIN_S else [])]
+    assert service.creates == 1
+
+
+def test_an_id_that_waits_for_a_lock_is_written_when_it_goes(tmp_path: Path) -> None:
+    """While another process has the file locked, the id is in the log; when the lock goes, it is in the file."""
+    service, path = Service(), tmp_path / "ledger.sqlite3"
+    locker = sqlite3.connect(path, isolation_level=None)
+
+    def unlock(_: float) -> None:
+        if locker.in_transaction:
+            locker.execute("ROLLBACK")
+
+    clock = VirtualClock(on_sleep=unlock)
+    service.on_create = lambda: locker.execute("BEGIN IMMEDIATE") and None
+
+    async def main() -> None:
+        with SqliteLedger(path, busy_s=0.01) as ledger:
+            async with a_client("sync", "httpx", service, clock, ledger=ledger) as client:
+                assert client.submit(MODEL, INPUT, idempotency_key="k").id == "task-1"
+            assert only_entry(ledger).task_id == "task-1"
+
+    run_in("sync", main)
+    locker.close()
+    assert 0.0 < clock.now().monotonic_s < 1.0
+
+
+@in_each_colour
+def test_who_leaves_while_an_id_is_written_again(colour: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Ctrl-C or a cancellation while an id is written again ends that at once, and the log has the id and a token."""
+    service, ledger = Service(), Watched(MemoryLedger())
+    ledger.before["accept"] = lambda: fail_to_save(ledger)
+    scopes: list[anyio.CancelScope] = []
+
+    def leave(_: float) -> None:
+        if colour == "sync":
+            raise KeyboardInterrupt
+        scopes[0].cancel()
+
+    async def main() -> None:
+        async with a_client(colour, "httpx", service, VirtualClock(on_sleep=leave), ledger=ledger) as client:
+            if colour == "sync":
+                with pytest.raises(KeyboardInterrupt):
+                    client.submit(MODEL, INPUT, idempotency_key="k")
+            else:
+                with anyio.CancelScope() as scope:
+                    scopes.append(scope)
+                    await client.submit(MODEL, INPUT, idempotency_key="k")
+                assert scope.cancelled_caught
+            ledger.before.clear()
+        assert only_entry(ledger).task_id == "task-1", "closing wrote it"
+
+    run_in(colour, main)
+    told = [line.getMessage() for line in caplog.records if line.levelno >= logging.WARNING]
+    assert [line for line in told if "task-1" in line and "broken off" in line and "rpt1." in line]
 
 
 @in_each_colour

@@ -179,3 +179,46 @@ def test_the_client_takes_a_token_where_it_takes_an_id() -> None:
         assert one.task(token).id == TASK_ID
         with pytest.raises(SnapshotError):
             other.task(token)
+
+
+def labelled(label: str | None, key: str = KEY, base_url: str = "https://host.test/api/v1") -> Settings:
+    return resolve_settings(
+        dialect="dashscope", api_key=key, base_url=base_url, headers=None, environ={}, account=label
+    )
+
+
+@given(
+    st.text(min_size=1, max_size=20).filter(str.isprintable), st.text(min_size=1, max_size=20).filter(str.isprintable)
+)
+def test_a_token_of_another_account_is_refused(one: str, other: str) -> None:
+    """Made under one label, a token is read under that one only, with any key, and never under another or none."""
+    token = write_token(TaskRecord.known_by_id(TASK_ID, NOW), labelled(one), NOW)
+    assert read_token(token, labelled(one, key="sk-rotated"), NOW).task_id == TASK_ID
+    for wrong in {other, None} - {one}:
+        with pytest.raises(SnapshotError, match="another account"):
+            read_token(token, labelled(wrong), NOW)
+
+
+def test_a_token_of_no_account_is_anybody_s() -> None:
+    """Made without a label, as tokens were before there were labels, a token is read under any label and under none."""
+    token = write_token(TaskRecord.known_by_id(TASK_ID, NOW), labelled(None), NOW)
+    assert "account" not in decoded(token)
+    for label in (None, "studio"):
+        assert read_token(token, labelled(label), NOW).task_id == TASK_ID
+
+
+def test_a_token_does_not_say_whose_it_is() -> None:
+    """The label cannot be read in a token, and is another mark at each origin."""
+    here, there = labelled("studio"), labelled("studio", base_url="https://other.test/api/v1")
+    token = write_token(TaskRecord.known_by_id(TASK_ID, NOW), here, NOW)
+    assert "studio" not in json.dumps(decoded(token))
+    assert here.account_mark != there.account_mark
+
+
+@given(_junk.filter(lambda junk: junk != labelled("studio").account_mark))
+def test_a_damaged_account_is_refused(junk: object) -> None:
+    """A token whose account is something else is refused, by a client with a label and by one without."""
+    content = decoded(write_token(TaskRecord.known_by_id(TASK_ID, NOW), labelled("studio"), NOW))
+    for label in ("studio", *([None] if junk is not None else [])):
+        with pytest.raises(SnapshotError):
+            read_token(encoded(content | {"account": junk}), labelled(label), NOW)
