@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types architecture unit docs bench soak keys format clean help
+.PHONY: demo test lint types architecture unit docs bench soak keys crash format clean help
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ soak: $(VENV)/.ready-test  ## Twenty thousand tasks through one ledger, its writ
 
 keys: $(VENV)/.ready-test  ## Eight processes want the same 500 results at once, on SQLite and on PostgreSQL; half a minute.
 	LEDGER_KEYS=500 $(BIN)/python -m pytest -q --durations=2 tests/dashscope/test_ledger_many_processes.py
+
+crash: $(VENV)/.ready-test  ## Kill workers at 1,000 random moments, and judge by the fake's bill; some minutes.
+	$(BIN)/python -m tests.crash --kills 1000
 
 format: $(VENV)/.ready-test  ## Format and mend what can be mended.
 	$(BIN)/ruff check --fix .

@@ -1,0 +1,84 @@
+"""The kill test. ``python -m tests.crash --kills 1000`` takes some minutes; the seed is printed first."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.crash import scenarios
+from tests.crash.between import Between, Delays
+from tests.crash.clock import keeping_up
+from tests.crash.judge import Verdict
+from tests.crash.nursery import Nursery, nursery
+from tests.crash.place import Place
+from tests.crash.storm import STORM_OPTIONS, Storm
+from tests.support.fake_process import FakeProcess, running_fake
+
+chance = random.Random  # nothing here is secret, and a seed replays it
+HITS_OF_A_ROUND = 50
+SPEED = 20.0
+"""A worker's second is 50 ms: what takes minutes of waiting takes seconds here."""
+
+
+def main() -> int:
+    """Run it, and return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.crash", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--kills", type=int, default=1000, help="hits at random moments, by SIGKILL and SIGSTOP")
+    parser.add_argument("--seed", type=int, default=None, help="draws everything that is drawn here")
+    given = parser.parse_args()
+    seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1_000_000)
+    say(f"seed {seed}")
+    began_s, total = time.monotonic(), Verdict()
+    folder = Path(tempfile.mkdtemp(prefix="crash-"))
+    rounds = -(-given.kills // HITS_OF_A_ROUND)
+    (folder / "scenarios").mkdir()
+    for number in range(rounds):
+        text = scenarios.stormy(chance(f"{seed} scenario {number}"))
+        scenarios.write(folder / "scenarios", f"storm-{number}", text)
+    arguments = ("--clock", "manual", "--scenarios", str(folder / "scenarios"))
+    with running_fake(*arguments) as fake, nursery(folder / "log") as workers:
+        for number in range(rounds):
+            hits = min(HITS_OF_A_ROUND, given.kills - number * HITS_OF_A_ROUND)
+            verdict = one_round(fake, workers, folder, seed, number, hits)
+            total.add(verdict)
+            shown = ", ".join(f"{verdict.figures[name]} {name}" for name in ("kills", "stops", "tasks", "doubts"))
+            said = "; ".join(verdict.wrong) or "nothing wrong"
+            say(f"round {number + 1} of {rounds}, {time.monotonic() - began_s:.0f} s: {shown}; {said}")
+    say("")
+    for name, count in total.figures.items():
+        say(f"{name:32} {count}")
+    say(f"{'minutes':32} {(time.monotonic() - began_s) / 60:.1f}")
+    say(f"{'seed':32} {seed}")
+    if total.wrong or total.figures["workers that broke"]:
+        say(f"what was left behind is in {folder}")
+        return 1
+    shutil.rmtree(folder)
+    return 0
+
+
+def one_round(fake: FakeProcess, workers: Nursery, folder: Path, seed: int, number: int, hits: int) -> Verdict:
+    """Run one round in a world and with a ledger of its own."""
+    here = folder / f"round-{number}"
+    here.mkdir()
+    delays = Delays(chance(f"{seed} delays {number}"), share=0.15, longest_s=1.5 * STORM_OPTIONS["attempt_s"])
+    with Between(fake.url, delays) as between:
+        dialect = "aisa" if number % 3 == 2 else "dashscope"
+        options = {**STORM_OPTIONS, "hands_over": number % 4 != 3}
+        key = f"sk-storm-{number}.{seed}"
+        place = Place(fake, between, here, key, SPEED, dialect, options)
+        with keeping_up(place.clock, lambda seconds: fake.advance(place.world, seconds)):
+            return Storm(workers, place, chance(f"{seed} hits {number}"), hits).run()
+
+
+def say(line: str) -> None:
+    """Say a line at once."""
+    print(line, flush=True)  # noqa: T201  # this is how it talks
+
+
+if __name__ == "__main__":
+    sys.exit(main())
