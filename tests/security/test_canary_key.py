@@ -7,10 +7,7 @@ headers at DEBUG is theirs; that the request's headers are not in it is tested t
 
 from __future__ import annotations
 
-import base64
 import json
-import logging
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ import pytest
 
 from resilient_poll import ResilientPollError
 from resilient_poll.drive.clocks import VirtualClock
+from tests.security.hearing import Heard, listening
 from tests.support.colours import COLOURS, INPUT, LIBRARIES, MODEL, dashscope_client, got, run_in
 from tests.support.raw_server import Connection, RawServer, http_answer, json_answer
 
@@ -89,41 +87,6 @@ TO_QUERIES: dict[str, Answers] = {
 }
 
 
-class Heard:
-    """Everything that is said during a run."""
-
-    def __init__(self) -> None:
-        self.ours: list[str] = []
-        self.theirs: list[str] = []
-
-    def error(self, error: BaseException) -> None:
-        """Note an error with all that hangs on it."""
-        self.ours += [str(error), repr(error), repr(error.args), repr(vars(error))]
-        self.ours += traceback.format_exception(error)
-        link: BaseException | None = error
-        while link is not None:
-            self.ours += [str(link), repr(link.args)]
-            link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
-        self.token(getattr(error, "resume_token", None))
-
-    def token(self, token: str | None) -> None:
-        """Note a token and what is inside."""
-        if token is not None:
-            packed = token.partition(".")[2]
-            self.ours += [token, base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4)).decode()]
-
-
-class _Keep(logging.Handler):
-    def __init__(self, heard: Heard) -> None:
-        super().__init__(logging.DEBUG)
-        self.setFormatter(logging.Formatter("%(message)s %(exc_text)s"))
-        self._heard = heard
-
-    def emit(self, record: logging.LogRecord) -> None:
-        is_ours = record.name.startswith("resilient_poll")
-        (self._heard.ours if is_ours else self._heard.theirs).append(self.format(record) + repr(record.args))
-
-
 def listen_to(
     colour: str, library: str, dialect: str, to_create: bytes, to_query: bytes, folder: Path | None = None
 ) -> Heard:
@@ -158,16 +121,8 @@ def listen_to(
             except ResilientPollError as error:
                 heard.error(error)
 
-    root, keep = logging.getLogger(), _Keep(heard)
-    level = root.level
-    root.addHandler(keep)
-    root.setLevel(logging.DEBUG)
-    try:
-        with RawServer(script) as server:
-            run_in(colour, main)
-    finally:
-        root.setLevel(level)
-        root.removeHandler(keep)
+    with listening(heard), RawServer(script) as server:
+        run_in(colour, main)
     assert server.requests
     assert any("submit" in line or TASK_ID in line for line in heard.ours), "a run that says nothing proves nothing"
     return heard
