@@ -1,6 +1,7 @@
 """A process of its own that submits one key and waits, and gets a signal at a point of the way.
 
-``python -m tests.dashscope.ledger_worker LEDGER BASE_URL API_KEY COLOUR POINT SIGNAL``
+``python -m tests.dashscope.ledger_worker LEDGER BASE_URL API_KEY COLOUR POINT SIGNAL``; LEDGER is a connection
+string, or else a path.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 from resilient_poll import AsyncDashScope, DashScope, Fixed, ResilientPollError, WaitPolicy
 from resilient_poll.drive.clocks import RealAsyncClock, RealClock
-from resilient_poll.ledger.sqlite import SqliteLedger
+from tests.dashscope.keys_worker import open_ledger
 from tests.dashscope.ledger_clients import Watched
 from tests.support.colours import INPUT, MODEL, got, run_in
 
@@ -45,7 +46,7 @@ async def work(path: str, base_url: str, api_key: str, colour: str, point: str, 
         # To this thread: another one would be stopped first, and this one come as far as into a transaction.
         signal.pthread_kill(threading.get_ident(), {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}[how])
 
-    with SqliteLedger(path, busy_s=30) as file:
+    with open_ledger(path) as file:
         ledger = Watched(file)
         getattr(ledger, when)[name] = hit
         options: dict[str, Any] = {"dialect": "dashscope", "api_key": api_key, "base_url": base_url, "ledger": ledger}
