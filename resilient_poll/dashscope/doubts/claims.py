@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
+from operator import itemgetter
 
 from resilient_poll.dashscope.doubts.marks import MAKES
 from resilient_poll.dashscope.wire.dialects import RETENTION_S
@@ -19,6 +21,7 @@ __all__ = [
     "SETTLING_S",
     "ZONES_S",
     "Claim",
+    "Rows",
     "claim_of",
     "created_s",
     "is_synchronous",
@@ -71,6 +74,29 @@ class Claim:
         left, right = self.entry, other.entry
         is_same_request = (left.namespace, left.digest) == (right.namespace, right.digest)
         return is_same_request and not self.is_out and not other.is_out
+
+
+class Rows:
+    """Rows of the list, found by the time of their tasks: there may be 20,000, and hundreds of claims.
+
+    Args:
+        tasks: The rows.
+    """
+
+    def __init__(self, tasks: Iterable[ListedTask]) -> None:
+        rows = tuple(tasks)
+        timed = [(at_s, task.task_id, task) for task in rows if (at_s := created_s(task)) is not None]
+        self._timed = sorted(timed, key=itemgetter(0, 1))
+        self._untimed = [task for task in rows if created_s(task) is None]
+
+    def covered(self, claim: Claim, zones_s: Iterable[float], *, held_up_s: float = 0.0) -> list[ListedTask]:
+        """Return the tasks that may be a claim's, the oldest first; see :meth:`Claim.covers`."""
+        places: set[int] = set()
+        for zone_s in zones_s:
+            first = bisect_left(self._timed, claim.earliest_s + zone_s, key=itemgetter(0))
+            last = bisect_right(self._timed, claim.latest_s + held_up_s + zone_s, key=itemgetter(0))
+            places.update(range(first, last))
+        return [self._timed[place][2] for place in sorted(places)] + self._untimed
 
 
 def claim_of(entry: Entry, attempt_s: float) -> Claim | None:

@@ -21,6 +21,7 @@ from resilient_poll.dashscope.doubts.claims import (
     SETTLING_S,
     ZONES_S,
     Claim,
+    Rows,
     claim_of,
     created_s,
     names_of_models,
@@ -131,7 +132,7 @@ class _Search:
         self._evidence = evidence
         listed = {task.task_id: task for task in evidence.listed or ()}
         held = {entry.task_id for entry in evidence.entries} | evidence.beside
-        self._free = tuple(task for task in listed.values() if task.task_id not in held)
+        self._free = Rows(task for task in listed.values() if task.task_id not in held)
         self._known = tuple(
             (entry, listed[entry.task_id])
             for entry in evidence.entries
@@ -144,6 +145,7 @@ class _Search:
         found = (claim_of(entry, evidence.attempt_s) for entry in evidence.entries)
         self.claims = tuple(claim for claim in found if claim is not None)
         self._compared: dict[tuple[int, str], Comparison] = {}
+        self._possible_tasks: dict[tuple[int, float], list[ListedTask]] = {}
         self._taken: set[str] = set()
 
     def decide(self, doubts: list[Claim]) -> Mapping[int, Decision]:
@@ -173,13 +175,14 @@ class _Search:
         return tuple(task for task in self._possible(claim, held_up_s=SETTLING_S) if task.task_id not in usual)
 
     def _possible(self, claim: Claim, *, held_up_s: float) -> Iterator[ListedTask]:
-        for task in self._free:
-            if task.task_id in self._taken or not self._is_of_its_model(claim, task):
-                continue
-            if not claim.covers(created_s(task), self._zones, held_up_s=held_up_s):
-                continue
-            if self._likeness(claim, task) is not Likeness.OTHER:
-                yield task
+        which = claim.entry.entry_id, held_up_s
+        if which not in self._possible_tasks:  # It is asked several times, and may be about hundreds of tasks.
+            self._possible_tasks[which] = [
+                task
+                for task in self._free.covered(claim, self._zones, held_up_s=held_up_s)
+                if self._is_of_its_model(claim, task) and self._likeness(claim, task) is not Likeness.OTHER
+            ]
+        return (task for task in self._possible_tasks[which] if task.task_id not in self._taken)
 
     def _is_of_its_model(self, claim: Claim, task: ListedTask) -> bool:
         asked = claim.entry.about.get("model", "")

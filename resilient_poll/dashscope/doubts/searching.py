@@ -114,7 +114,9 @@ class Searching:
                 is_damaged=held.is_damaged,
             )
 
-        for task_id in to_look_at(still, evidence()):
+        # Of hundreds of doubts, deciding takes a while too.
+        finished: tuple[str, ...] = yield Call(lambda: to_look_at(still, evidence()))
+        for task_id in finished:
             left_s = deadline_s - self.now().monotonic_s
             if left_s <= 0.0:
                 break
@@ -124,7 +126,8 @@ class Searching:
             heard: StatusSeen | None = None if asked.lookup.answered is None else asked.lookup.answered.result
             if heard is not None and LIFECYCLE.phase_of(heard.status) is Phase.SUCCEEDED:
                 seen[task_id] = heard
-        return decide(still, evidence())
+        decisions: Mapping[int, Decision] = yield Call(lambda: decide(still, evidence()))
+        return decisions
 
     @property
     def _attempt_s(self) -> float:
