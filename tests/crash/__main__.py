@@ -21,6 +21,11 @@ from tests.support.fake_process import FakeProcess, running_fake
 
 chance = random.Random  # nothing here is secret, and a seed replays it
 HITS_OF_A_ROUND = 50
+FIRST = [
+    *("at random moments", "at named points", "named points that were hit", "kills", "stops", "workers", "tasks"),
+    *("in the ledger", "strays", "behind a doubt", "doubts", "duplicates", "lost", "undelivered", "unsaved"),
+    *("misadopted", "misbilled", "unfinished", "workers that broke"),
+]
 SPEED = 20.0
 """A worker's second is 50 ms: what takes minutes of waiting takes seconds here."""
 
@@ -50,7 +55,10 @@ def main() -> int:
             said = "; ".join(verdict.wrong) or "nothing wrong"
             say(f"round {number + 1} of {rounds}, {time.monotonic() - began_s:.0f} s: {shown}; {said}")
     say("")
-    for name, count in total.figures.items():
+    named = {name: count for name, count in total.figures.items() if name.startswith("hit: ")}
+    total.figures["at named points"] = sum(named.values())
+    total.figures["named points that were hit"] = len(named)
+    for name, count in sorted(total.figures.items(), key=_in_order):
         say(f"{name:32} {count}")
     say(f"{'minutes':32} {(time.monotonic() - began_s) / 60:.1f}")
     say(f"{'seed':32} {seed}")
@@ -59,6 +67,11 @@ def main() -> int:
         return 1
     shutil.rmtree(folder)
     return 0
+
+
+def _in_order(figure: tuple[str, int]) -> tuple[int, str]:
+    name = figure[0]
+    return (FIRST.index(name) if name in FIRST else len(FIRST), name)
 
 
 def one_round(fake: FakeProcess, workers: Nursery, folder: Path, seed: int, number: int, hits: int) -> Verdict:

@@ -76,7 +76,7 @@ def judge(facts: Facts) -> Verdict:
     """Return the verdict on what is at rest."""
     verdict = Verdict()
     verdict.figures["tasks"] = len(facts.bill)
-    for word in ("duplicates", "lost", "undelivered", "unsaved", "misadopted", "misbilled", "unfinished"):
+    for word in ("strays", "duplicates", "lost", "undelivered", "unsaved", "misadopted", "misbilled", "unfinished"):
         verdict.figures[word] = 0
     _judge_tasks(facts, verdict)
     _judge_entries(facts, verdict)

@@ -44,10 +44,11 @@ class Hitter:
         point: Where; nowhere, if None.
         how: ``kill`` or ``stop``.
         nth: At which passing of the point, from 1.
+        tell: Is told of the hit just before it.
     """
 
-    def __init__(self, point: str | None, how: str = "kill", nth: int = 1) -> None:
-        self._point, self._signal, self._left = point, _SIGNALS[how], nth
+    def __init__(self, point: str | None, how: str, nth: int, tell: Callable[[str], None]) -> None:
+        self._point, self._signal, self._left, self._tell = point, _SIGNALS[how], nth, tell
         self.is_licensed = False
 
     def passes(self, point: str) -> None:
@@ -56,6 +57,7 @@ class Hitter:
             return
         self._left -= 1
         if self._left == 0:
+            self._tell(point)
             # To this thread: another one would be stopped first, and this one come some steps further.
             signal.pthread_kill(threading.get_ident(), self._signal)
 

@@ -37,8 +37,8 @@ _OF_A_POLL = (
     ("{status: 502, body: '<html>bad gateway</html>'}", 3),
     ("{throttle: {retry_after: 1s}}", 2),
 )
-_MOST_ENTRIES = 900
-"""A script of the fake's may have a thousand."""
+_MOST_ENTRIES = 600
+"""A script of the fake may have a thousand, and a file two thousand brackets."""
 
 
 def stormy(chance: random.Random) -> str:

@@ -91,7 +91,7 @@ class Storm:
             if self.chance.random() < 0.4:
                 how = "kill" if self.chance.random() < 0.7 else "stop"
                 armed = {"point": self.chance.choice(NEAR_POINTS), "how": how, "nth": self.chance.randint(1, 3)}
-            wanted = self.chance.sample(self._window, 4)
+            wanted = self.chance.sample(self._window, 5)
             self._start(wanted, **armed)
 
     def _start(self, wanted: Iterable[int], **more: object) -> None:
@@ -115,7 +115,7 @@ class Storm:
         """Hit one whose request or answer is held; called by the threads that carry them."""
         if worker and self._is_stormy and self.chance.random() < 0.06:
             is_kill = self.chance.random() < 0.6
-            self.figures[f"hits at '{point}'"] += 1
+            self.figures[f"hit: {point}"] += 1
             self.workers.send(worker, signal.SIGKILL if is_kill else signal.SIGSTOP)
 
     @property
@@ -150,8 +150,10 @@ class Storm:
             self.figures["workers"] += 1
             if event["code"] not in {0, -signal.SIGKILL}:
                 self.figures["workers that broke"] += 1
+        elif event["event"] == "hit":
+            self.figures[f"hit: {event['point']}"] += 1
         elif event["event"] == "settled":
-            self.figures[f"reconciled: {event['to']}"] += 1
+            self.figures[f"looked for: {event['to']}"] += 1
             self.reasons.append(event["why"])
         elif event["event"] == "unable":
             self.figures[f"unable: {event['why']}"] += 1

@@ -54,7 +54,7 @@ class _Worker:
         self._number, self._order = number, order
         self._clock = (LeapingClock if order.get("leaps") else PacedClock)(Path(order["clock"]))
         self._folder = Path(order["folder"])
-        self._hitter = Hitter(order.get("point"), order.get("how", "kill"), order.get("nth", 1))
+        self._hitter = Hitter(order.get("point"), order.get("how", "kill"), order.get("nth", 1), self._tell_of_hit)
         self._hitter.listen(self._folder / "files")
 
     async def run(self) -> None:
@@ -163,6 +163,9 @@ class _Worker:
         _append(self._folder / "handled", {"key": key, "task_id": task_id, "phase": phase, "worker": self._number})
         self._hitter.passes("handler done")
         say(event="came", worker=self._number, wanted=number_of(key), to=phase)
+
+    def _tell_of_hit(self, point: str) -> None:
+        say(event="hit", worker=self._number, point=point)
 
     def _heard(self, task_id: str) -> None:
         _append(self._folder / "heard", {"task_id": task_id, "worker": self._number})
