@@ -1,4 +1,21 @@
-"""What is owed, by model, day and currency. Pure."""
+"""What is owed, by model, day and currency. Pure.
+
+>>> from decimal import Decimal
+>>> from resilient_poll.ledger import Charge, MemoryLedger, Namespace
+>>> ledger, studio = MemoryLedger(), Namespace("https://api.example/v1", "generic", "studio")
+>>> price = Charge(Decimal("0.50"), "USD")
+>>> with ledger.open_owner() as owner:
+...     for key in ("order-17", "order-18"):
+...         entry = ledger.begin(studio, key, "digest", {"model": "clips"}, charge=price, now_wall_s=0.0)
+...         licence = ledger.license(entry, owner, now_wall_s=0.0)
+...         if key == "order-17":
+...             entry = ledger.accept(licence, "task-1", now_wall_s=1.0)
+...         else:
+...             entry = ledger.doubt(licence, "its answer was lost", now_wall_s=1.0)
+>>> for row in ledger.bill(studio, since_wall_s=0.0).rows:
+...     print(row.day, row.model, row.billed, row.may_yet_be_billed, row.in_doubt, row.currency)
+1970-01-01 clips 0.00 0.50 0.50 USD
+"""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import ROUND_FLOOR, Context, Decimal, localcontext
 from pathlib import Path
 from typing import Any
@@ -99,13 +100,43 @@ def test_a_wrong_table_is_refused_in_one_sentence(values: object, said: str) -> 
     assert "\n" not in str(caught.value)
 
 
+PLACES = [
+    ("models:\n  m: {task: 1}\n", "line 1, column 1: the price table's currency"),
+    ("currency: $\nmodels: {m: {task: 1}}\n", "line 1, column 11: the price table's currency"),
+    ("currency: USD\n\nmodel: 1\n", "line 3, column 1: a price table has"),
+    ("currency: USD\nmodels: []\n", "line 2, column 9: the price table's models"),
+    ("currency: USD\nmodels:\n  m: 1\n", "line 3, column 6: the price of 'm'"),
+    ("currency: USD\nmodels:\n  m:\n    minute: 1\n", "line 4, column 5: the unit of 'm'"),
+    ("currency: USD\nmodels:\n  a: {task: 1}\n  m: {task: cheap}\n", "line 4, column 13: the amount for 'm'"),
+    ("[1]", "line 1, column 1: a price table is a mapping"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), PLACES, ids=[said for _, said in PLACES])
+def test_a_mistake_is_told_with_its_place(tmp_path: Path, text: str, said: str) -> None:
+    """Each mistake in a file is told with its line and column."""
+    (tmp_path / "p.yaml").write_text(text)
+    with pytest.raises(ConfigurationError, match=re.escape(f"p.yaml', {said}")):
+        PriceTable.load(tmp_path / "p.yaml")
+
+
+def test_a_mistake_in_json_is_told_with_its_place(tmp_path: Path) -> None:
+    """A mistake in JSON has its place, too, and a table without mistakes is read from either."""
+    (tmp_path / "p.json").write_text('{"currency": "USD",\n "models": {"m": {"task": true}}}')
+    with pytest.raises(ConfigurationError, match=r"line 2, column 27: the amount for 'm'"):
+        PriceTable.load(tmp_path / "p.json")
+    (tmp_path / "p.json").write_text('{"currency": "USD",\n "models": {"m": {"task": 1}')
+    with pytest.raises(ConfigurationError, match=r"it is no JSON \(.*line 2 column"):
+        PriceTable.load(tmp_path / "p.json")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
         ("p.yaml", b"currency: [", "it is no YAML in line"),
         ("p.yaml", b"- 1", "a mapping, not"),
         ("p.yaml", b"", "a mapping, not"),
-        ("p.yaml", b"a: 1\na: 2\n", "it is no YAML"),
+        ("p.yaml", b"a: 1\na: 2\n", "it is no YAML in line 2, column 1"),
         ("p.yaml", b"!!python/object/apply:os.system [id]", "a price table is a mapping"),
         ("p.yaml", b"[" * 5000, "it is no YAML"),
         ("p.json", b"{", "it is no JSON"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import doctest
 from decimal import Decimal
 
 import pytest
 from hypothesis import strategies as st
 
 from resilient_poll.errors import ConfigurationError, ErrorKind, TryAgain
+from resilient_poll.ledger import bill
 from resilient_poll.ledger.entry import Charge, Namespace
 from resilient_poll.ledger.errors import EntryCorrupt, GuardRefused
 from resilient_poll.ledger.guards import FRESH_INTENT_S, Guards, SpendLimit
@@ -182,3 +184,9 @@ def test_a_limit_that_makes_no_sense_is_refused(limits: dict[str, object]) -> No
     """A limit that cannot be kept is an error when it is set, not when it is reached."""
     with pytest.raises(ConfigurationError):
         Guards(**limits)  # type: ignore[arg-type]  # on purpose
+
+
+def test_the_example_of_a_bill_runs() -> None:
+    """The example in the bill's documentation is what it says."""
+    result = doctest.testmod(bill)
+    assert (result.failed, result.attempted > 5) == (0, True)

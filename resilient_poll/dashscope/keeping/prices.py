@@ -78,20 +78,27 @@ class PriceTable:
             values: The table, as JSON or YAML hold it.
 
         Raises:
-            ConfigurationError: It is none; the text says where.
+            ConfigurationError: It is none; the text says what is wrong.
         """
         if not isinstance(values, Mapping):
-            raise ConfigurationError(f"a price table is a mapping, not {type(values).__name__}")
+            raise _Wrong(f"a price table is a mapping, not {type(values).__name__}")
         unknown = sorted(str(name) for name in values if name not in {"currency", "models"})
         if unknown:
-            raise ConfigurationError(f"a price table has currency and models, not {', '.join(unknown)!r:.80}")
+            said = f"a price table has currency and models, not {', '.join(unknown)!r:.80}"
+            raise _Wrong(said, unknown[0], is_key=True)
         currency, models = values.get("currency"), values.get("models")
         if not isinstance(currency, str) or not currency.isalpha() or not 0 < len(currency) <= 8:  # USD, CNY
-            raise ConfigurationError(f"the price table's currency must be a word such as USD, not {currency!r:.40}")
+            said = f"the price table's currency must be a word such as USD, not {currency!r:.40}"
+            raise _Wrong(said, "currency")
         if not isinstance(models, Mapping) or not models:
-            raise ConfigurationError("the price table's models must be a mapping that holds at least one")
+            raise _Wrong("the price table's models must be a mapping that holds at least one", "models")
         rows = [_read_price(model, row) for model, row in models.items()]
         return cls(currency, tuple(sorted(rows, key=lambda row: ("*" in row.model, -len(row.model), row.model))))
+
+    @classmethod
+    def load(cls, path: str | Path) -> PriceTable:
+        """Read a table from a file; see :func:`load_price_table`."""
+        return load_price_table(path)
 
     def price_of(self, model: str) -> Price | None:
         """Return what a unit of a model costs, or None if no row fits it."""
@@ -154,6 +161,21 @@ class PriceTable:
         return Charge(rounded, self.currency, price.unit, counted)
 
 
+class _Wrong(ConfigurationError):
+    """A mistake in a table.
+
+    Args:
+        summary: What is wrong.
+        place: The names that lead to it.
+        is_key: Whether the last name itself is wrong, rather than what stands under it.
+    """
+
+    def __init__(self, summary: str, *place: object, is_key: bool = False) -> None:
+        self.place = place
+        self.is_key = is_key
+        super().__init__(summary)
+
+
 def load_price_table(path: str | Path) -> PriceTable:
     """Read a price table from a file: YAML, or JSON, which is YAML as well.
 
@@ -161,8 +183,8 @@ def load_price_table(path: str | Path) -> PriceTable:
         path: The file.
 
     Raises:
-        ConfigurationError: It cannot be read, or is none; or it is YAML, and the extra for the
-            command line is not installed.
+        ConfigurationError: It cannot be read, or is none: the text says where, with line and column. Or it is
+            YAML, and the extra for the command line is not installed.
     """
     file = Path(path)
     try:
@@ -176,6 +198,9 @@ def load_price_table(path: str | Path) -> PriceTable:
         raise ConfigurationError(f"the price table {str(file)!r} is larger than {LARGEST_FILE_BYTES} bytes")
     try:
         return PriceTable.of(_parsed(text, file))
+    except _Wrong as error:
+        where = _position(text, error)
+        raise ConfigurationError(f"the price table {str(file)!r}{where}: {error}") from None
     except ConfigurationError as error:
         raise ConfigurationError(f"the price table {str(file)!r}: {error}") from None
 
@@ -198,22 +223,44 @@ def _parsed(text: str, file: Path) -> object:
         return YAML(typ="base", pure=True).load(text)
     except (YAMLError, RecursionError, ValueError) as error:
         where = getattr(error, "problem_mark", None)
-        line = f" in line {where.line + 1}" if where is not None else ""
-        raise ConfigurationError(f"it is no YAML{line}") from None
+        line = f" in line {where.line + 1}, column {where.column + 1}" if where is not None else ""
+        problem: str | None = getattr(error, "problem", None)
+        said = f" ({problem.splitlines()[0]:.80})" if problem else ""
+        raise ConfigurationError(f"it is no YAML{line}{said}") from None
+
+
+def _position(text: str, error: _Wrong) -> str:
+    """Return where in a file a mistake stands, as a clause; empty where nobody can say."""
+    try:
+        from ruamel.yaml import YAML, MappingNode  # noqa: PLC0415  # an extra, which JSON does without
+
+        at = node = YAML(typ="base", pure=True).compose(text)
+    except Exception:  # noqa: BLE001  # JSON that is no YAML, or no reader of YAML: the mistake is told all the same
+        return ""
+    for name in error.place:
+        pairs = node.value if isinstance(node, MappingNode) else []
+        found = [(key, value) for key, value in pairs if key.value == str(name)]
+        if not found:
+            break
+        at, node = found[-1]
+    mark = None if at is None else (at if error.is_key or at is node else node).start_mark
+    return "" if mark is None else f", line {mark.line + 1}, column {mark.column + 1}"
 
 
 def _read_price(model: object, row: object) -> Price:
     if not isinstance(model, str) or not model:
-        raise ConfigurationError(f"a model's name is a text, not {model!r:.80}")
+        raise _Wrong(f"a model's name is a text, not {model!r:.80}", "models", model, is_key=True)
     if not isinstance(row, Mapping) or len(row) != 1:
-        raise ConfigurationError(f"the price of {model!r:.80} must be one unit with its amount: {{second: 0.10}}")
+        said = f"the price of {model!r:.80} must be one unit with its amount: {{second: 0.10}}"
+        raise _Wrong(said, "models", model)
     unit, amount = next(iter(row.items()))
     if unit not in UNITS:
-        raise ConfigurationError(f"the unit of {model!r:.80} must be one of {', '.join(UNITS)}, not {unit!r:.40}")
-    return Price(model, unit, _amount(model, amount))
+        said = f"the unit of {model!r:.80} must be one of {', '.join(UNITS)}, not {unit!r:.40}"
+        raise _Wrong(said, "models", model, unit, is_key=True)
+    return Price(model, unit, _amount(model, unit, amount))
 
 
-def _amount(model: str, amount: object) -> Decimal:
+def _amount(model: str, unit: str, amount: object) -> Decimal:
     # A float is refused: 0.1 is not a tenth there.
     is_exact = isinstance(amount, str | Decimal | int) and not isinstance(amount, bool)
     try:
@@ -221,9 +268,12 @@ def _amount(model: str, amount: object) -> Decimal:
     except InvalidOperation:
         value = None
     if value is None or not value.is_finite() or not 0 <= value <= _MOST_AMOUNT or _is_fine(value):
-        raise ConfigurationError(
+        raise _Wrong(
             f"the amount for {model!r:.80} must be a number from 0 to {_MOST_AMOUNT} with nine decimals at most, "
-            f"written as text, not {amount!r:.40}"
+            f"written as text, not {amount!r:.40}",
+            "models",
+            model,
+            unit,
         )
     return value.copy_abs()  # Minus zero is a price, too.
 
