@@ -118,9 +118,9 @@ class BlockingShell:
         body, stream = self._kit.blocking_body, response.stream
         pieces: list[bytes] = []
         size = 0
-        rest = iter(stream)
+        rest = body.within(iter(stream), call)  # type: ignore[attr-defined]  # the class is behind the name
         try:
-            for piece in body.within(rest, call):  # type: ignore[attr-defined]  # the class is behind the name
+            for piece in rest:
                 pieces.append(piece)
                 size += len(piece)
                 if size > longest_bytes:

@@ -208,8 +208,10 @@ class RetryLayer:
         self._give_up(call, made, f"the service asks for {asked_s:g} s, and {left_s:.2f} s are left")
         response = made.response
         if self._policy.too_late == "raise":
-            yield Gather(response, LONGEST_REFUSAL_BYTES)
-            yield Discard(response)
+            if (yield Gather(response, LONGEST_REFUSAL_BYTES)) is None:
+                yield Discard(response)
+            else:
+                response.read()  # It is in memory, in either colour.
             response.request = call.original
             raise call.kit.problem(
                 ComeBackLater,

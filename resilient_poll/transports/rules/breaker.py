@@ -167,7 +167,7 @@ class Breaker:
         if self.state is BreakerState.HALF_OPEN and self._places_left:
             self._places_left -= 1
             return Admitted(self.generation), move
-        return Rejected(max(0.0, self._until_s - now_s)), move
+        return Rejected(min(max(0.0, self._until_s - now_s), self.policy.open_s)), move
 
     def note(self, admitted: Admitted, result: CallResult, now_s: float) -> Move | None:
         """Take in what became of a call.

@@ -1,0 +1,195 @@
+"""The breaker against a naive model, and the few calls that it lets through while it finds out."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from resilient_poll import BreakerPolicy, BreakerState, ConfigurationError
+from resilient_poll.transports.rules import breaker as rules
+from resilient_poll.transports.rules.breaker import Admitted, Breaker, CallResult, Rejected, judge_call
+from tests.support.properties import GENUINE, PLANTED
+
+POLICY = BreakerPolicy(
+    failure_share=0.5, slow_share=0.75, slow_call_s=1.0, least_calls=4, window_s=10.0, open_s=5.0, probes=2
+)
+WITHOUT_SENSE: list[dict[str, float]] = [
+    {"probes": 0},
+    {"failure_share": 0},
+    {"open_s": -1},
+    {"slow_call_s": 0},
+    {"least_calls": 1.5},
+]
+
+
+class Naive:
+    """The same said in the simplest way: every result is kept, and everything is counted anew each time."""
+
+    def __init__(self) -> None:
+        self.state = BreakerState.CLOSED
+        self.generation = 0
+        self.results: list[tuple[int, CallResult]] = []
+        self.moved_s = 0.0
+        self.probes_out = 0
+        self.probes_well = 0
+
+    def go(self, state: BreakerState, now_s: float) -> None:
+        self.state, self.moved_s = state, now_s
+        self.generation += 1
+        self.results, self.probes_out, self.probes_well = [], 0, 0
+
+    def admit(self, now_s: float) -> int | None:
+        is_over = now_s >= self.moved_s + POLICY.open_s
+        if self.state is BreakerState.OPEN and is_over:
+            self.go(BreakerState.HALF_OPEN, now_s)
+        if self.state is BreakerState.HALF_OPEN:
+            if self.probes_out + self.probes_well == POLICY.probes and is_over:
+                self.go(BreakerState.HALF_OPEN, now_s)
+            if self.probes_out + self.probes_well == POLICY.probes:
+                return None
+            self.probes_out += 1
+        return None if self.state is BreakerState.OPEN else self.generation
+
+    def note(self, generation: int, result: CallResult, now_s: float) -> None:
+        if generation != self.generation:
+            return
+        if self.state is BreakerState.HALF_OPEN:
+            self.probes_out -= 1
+            if result is CallResult.WELL:
+                self.probes_well += 1
+                if self.probes_well == POLICY.probes:
+                    self.go(BreakerState.CLOSED, now_s)
+            elif result is not CallResult.NOTHING:
+                self.go(BreakerState.OPEN, now_s)
+            return
+        if result is CallResult.NOTHING:
+            return
+        piece = int(now_s * 10 / POLICY.window_s)
+        self.results.append((piece, result))
+        counted = [result for at, result in self.results if at > piece - 10]
+        failed, slow = counted.count(CallResult.FAILED), counted.count(CallResult.SLOW)
+        is_bad = failed >= len(counted) * POLICY.failure_share or slow >= len(counted) * POLICY.slow_share
+        if len(counted) >= POLICY.least_calls and is_bad:
+            self.go(BreakerState.OPEN, now_s)
+
+
+class Machine(RuleBasedStateMachine):
+    """Calls begin, end late or never, and time passes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 1000.0
+        self.breaker = Breaker(POLICY)
+        self.naive = Naive()
+        self.naive.moved_s = 0.0
+        self.out: list[Admitted] = []
+
+    @rule(seconds=st.sampled_from([0.0, 0.3, 1.0, 4.9, 5.0, 11.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now_s += seconds
+
+    @rule(count=st.integers(1, 4))
+    def calls_begin(self, count: int) -> None:
+        for _ in range(count):
+            answer, _ = self.breaker.admit(self.now_s)
+            expected = self.naive.admit(self.now_s)
+            assert (answer.generation if isinstance(answer, Admitted) else None) == expected
+            if isinstance(answer, Admitted):
+                self.out.append(answer)
+            else:
+                assert isinstance(answer, Rejected)
+                assert 0 <= answer.come_back_in_s <= POLICY.open_s
+
+    @rule(which=st.integers(0, 50), result=st.sampled_from(CallResult))
+    def a_call_ends(self, which: int, result: CallResult) -> None:
+        if self.out:
+            admitted = self.out.pop(which % len(self.out))
+            self.breaker.note(admitted, result, self.now_s)
+            self.naive.note(admitted.generation, result, self.now_s)
+
+    @rule(result=st.sampled_from([CallResult.FAILED, CallResult.FAILED, CallResult.WELL, CallResult.SLOW]))
+    def all_end(self, result: CallResult) -> None:
+        while self.out:
+            self.a_call_ends(0, result)
+
+    @invariant()
+    def they_agree(self) -> None:
+        assert self.breaker.state is self.naive.state
+        assert self.breaker.generation == self.naive.generation
+
+
+def run_machine(how: settings) -> None:
+    run_state_machine_as_test(Machine, settings=settings(how, stateful_step_count=40))
+
+
+def test_the_breaker_is_what_the_naive_model_is() -> None:
+    """Whatever calls do and however late they end, the breaker admits and moves as a model that recounts everything."""
+    run_machine(settings(GENUINE, max_examples=60))
+
+
+def test_a_late_result_that_counts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A breaker that believes results of an older generation is caught."""
+    genuine = Breaker.note
+
+    def believes(self: Breaker, admitted: Admitted, result: CallResult, now_s: float) -> object:
+        del admitted
+        return genuine(self, Admitted(self.generation), result, now_s)
+
+    monkeypatch.setattr(rules.Breaker, "note", believes)
+    with pytest.raises((AssertionError, ExceptionGroup)):
+        run_machine(PLANTED)
+
+
+def test_half_open_admits_a_stated_few() -> None:
+    """Of a hundred calls that come at once when the time is up, two pass where two probes are stated."""
+    breaker = opened()
+    answers = [breaker.admit(6.0)[0] for _ in range(100)]
+    assert [isinstance(answer, Admitted) for answer in answers] == [True] * 2 + [False] * 98
+
+
+def test_probes_that_never_come_back_keep_nobody_out_for_ever() -> None:
+    """After as long as it stays open, probes that nobody heard of are replaced, and count no more."""
+    breaker = opened()
+    lost = [breaker.admit(6.0)[0] for _ in range(2)]
+    assert isinstance(breaker.admit(10.9)[0], Rejected)
+    assert isinstance(breaker.admit(11.0)[0], Admitted)
+    assert isinstance(lost[0], Admitted)
+    breaker.note(lost[0], CallResult.FAILED, 11.0)
+    assert breaker.state is BreakerState.HALF_OPEN
+
+
+def opened() -> Breaker:
+    breaker = Breaker(POLICY)
+    for _ in range(4):
+        admitted, _ = breaker.admit(1.0)
+        assert isinstance(admitted, Admitted)
+        breaker.note(admitted, CallResult.FAILED, 1.0)
+    assert breaker.state is BreakerState.OPEN
+    return breaker
+
+
+@pytest.mark.parametrize(
+    ("status", "took_s", "result"),
+    [
+        (200, 0.1, CallResult.WELL),
+        (404, 0.1, CallResult.WELL),
+        (402, 0.1, CallResult.WELL),
+        (429, 9.0, CallResult.NOTHING),
+        (500, 0.1, CallResult.FAILED),
+        (503, 9.0, CallResult.FAILED),
+        (200, 1.0, CallResult.SLOW),
+        (None, 0.1, CallResult.FAILED),
+    ],
+)
+def test_what_a_call_says_of_the_server(status: int | None, took_s: float, result: CallResult) -> None:
+    """A server is not well if it fails or is slow; a 429 says nothing, and other refusals that it works."""
+    assert judge_call(status, took_s, POLICY) is result
+
+
+@pytest.mark.parametrize("wrong", WITHOUT_SENSE)
+def test_a_policy_without_sense_is_refused(wrong: dict[str, float]) -> None:
+    """A setting that makes no sense is refused where it is made."""
+    with pytest.raises(ConfigurationError):
+        BreakerPolicy(**wrong)  # type: ignore[arg-type]  # that is the point

@@ -1,0 +1,158 @@
+"""Rates, lines and headroom: never more than they say, in order, and nobody for ever."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from resilient_poll import ConfigurationError, HeadroomPolicy, Rate
+from resilient_poll.http.headroom import Headroom
+from resilient_poll.transports.rules.headroom import Throttle
+from resilient_poll.transports.rules.line import Line, Ticket
+from resilient_poll.transports.rules.origins import MOST_KEPT, PerOrigin
+from resilient_poll.transports.rules.rates import Bucket
+from tests.support.properties import GENUINE, Property
+
+
+def no_window_holds_more(count: int, burst: int, window_s: float, gaps_s: list[float]) -> None:
+    bucket = Bucket(Rate(count, window_s, min(burst, count)))
+    now_s, starts = 0.0, []
+    for gap_s in gaps_s:
+        now_s += gap_s
+        start_s = bucket.reserve(now_s)
+        assert start_s >= now_s
+        starts.append(start_s)
+    assert starts == sorted(starts), "first come, first served"
+    for first, beyond in zip(starts, starts[count:], strict=False):
+        assert beyond - first >= window_s * (1 - 1e-9)
+
+
+RATES = Property(
+    no_window_holds_more,
+    count=st.integers(1, 12),
+    burst=st.integers(1, 12),
+    window_s=st.sampled_from([1.0, 60.0]),
+    gaps_s=st.lists(st.just(0.0) | st.floats(0, 20), max_size=60),
+)
+
+
+def test_no_window_holds_more_than_the_count() -> None:
+    """However requests come, no window of the stated length holds more starts than stated, bursts included."""
+    RATES.holds()
+
+
+def test_a_plain_bucket_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bucket that refills at the whole rate beside a full burst is caught."""
+    monkeypatch.setattr(Rate, "gap_s", property(lambda self: self.window_s / self.count))
+    RATES.catches_the_planted_fault()
+
+
+def test_a_bucket_is_used_up_and_no_slower() -> None:
+    """Under steady demand a rate of one per window without burst is reached exactly."""
+    bucket = Bucket(Rate.per_second(4))
+    assert [bucket.reserve(0.0) for _ in range(5)] == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert Rate.per_minute(60, burst=10).gap_s == pytest.approx(60 / 51)
+
+
+@pytest.mark.parametrize("make", [lambda: Rate(0, 1.0), lambda: Rate(1, 0.0), lambda: Rate(2, 1.0, 3)])
+def test_a_rate_without_sense_is_refused(make: object) -> None:
+    """A rate that makes no sense is refused where it is made."""
+    assert callable(make)
+    with pytest.raises(ConfigurationError):
+        make()
+
+
+class LineMachine(RuleBasedStateMachine):
+    """People join and leave, with a place and without."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.line = Line(2, 3)
+        self.inside: list[Ticket] = []
+        self.queue: list[Ticket] = []
+
+    @rule()
+    def join(self) -> None:
+        ticket = Ticket()
+        if not self.line.join(ticket):
+            assert len(self.queue) == 3, "only a full line refuses"
+            return
+        (self.inside if ticket.has_place else self.queue).append(ticket)
+
+    @rule(which=st.integers(0, 9), from_the_queue=st.booleans())
+    def leave(self, which: int, from_the_queue: bool) -> None:
+        people = self.queue if from_the_queue else self.inside
+        if not people:
+            return
+        following = self.line.leave(people.pop(which % len(people)))
+        if from_the_queue or not self.queue:
+            assert following is None
+            return
+        assert following is self.queue[0], "who waited longest is next"
+        self.inside.append(self.queue.pop(0))
+
+    @invariant()
+    def nobody_is_forgotten(self) -> None:
+        assert len(self.inside) <= 2
+        assert not (self.queue and len(self.inside) < 2), "nobody waits before a free place"
+        assert (self.line.taken, self.line.waiting) == (len(self.inside), len(self.queue))
+        assert all(ticket.has_place for ticket in self.inside)
+        assert not any(ticket.has_place for ticket in self.queue)
+
+
+def test_a_line_is_fair_and_bounded() -> None:
+    """Whoever joins and leaves, places go to who waited longest, none stays free, and the line keeps its length."""
+    run_state_machine_as_test(LineMachine, settings=GENUINE)
+
+
+@given(
+    remaining=st.integers(0, 50),
+    resets_in_s=st.floats(0, 3600),
+    count=st.integers(1, 80),
+    slow_below=st.sampled_from([0.1, 0.2, 1.0]),
+)
+def test_what_is_left_of_a_window_is_never_overdrawn(
+    remaining: int, resets_in_s: float, count: int, slow_below: float
+) -> None:
+    """Until the reset no more start than were left, they go in order, and nobody waits longer than the bound."""
+    throttle = Throttle(HeadroomPolicy(slow_below=slow_below))
+    throttle.note(Headroom(50, remaining, resets_in_s), 100.0)
+    starts = [throttle.reserve(100.0) for _ in range(count)]
+    assert starts == sorted(starts)
+    reset_s = 100.0 + min(resets_in_s, 120.0)
+    assert sum(start < reset_s for start in starts) <= remaining
+    assert starts[0] <= reset_s
+
+
+def test_one_slows_down_before_the_cap() -> None:
+    """With plenty left nothing waits; below a fifth of the limit what is left is spread over the window."""
+    throttle = Throttle()
+    throttle.note(Headroom(100, 22, 60.0), 0.0)
+    assert [throttle.reserve(0.0) for _ in range(4)] == [0.0, 0.0, 0.0, 0.0]
+    gaps = [throttle.reserve(0.0) for _ in range(18)]
+    assert gaps[0] > 0
+    assert gaps[-1] < 60.0
+    assert throttle.reserve(0.0) == 60.0
+
+
+def test_answers_that_overtake_each_other_do_not_raise_hopes() -> None:
+    """Of two answers in one window the lower count is believed, and a new window begins anew."""
+    throttle = Throttle()
+    throttle.note(Headroom(100, 0, 60.0), 0.0)
+    throttle.note(Headroom(100, 90, 59.5), 0.4)
+    assert throttle.reserve(1.0) >= 59.9
+    throttle.note(Headroom(100, 99, 60.0), 61.0)
+    assert throttle.reserve(61.0) == 61.0
+
+
+def test_states_of_origins_are_bounded() -> None:
+    """However many origins are asked, a thousand states are kept, those in use among them."""
+    states: PerOrigin[list[int]] = PerOrigin(list, lambda state: not state)
+    busy = states.of("busy")
+    busy.append(1)
+    for number in range(5 * MOST_KEPT):
+        states.of(number)
+    assert len(states) <= MOST_KEPT
+    assert states.of("busy") is busy
