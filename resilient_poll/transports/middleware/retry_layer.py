@@ -193,10 +193,10 @@ class RetryLayer:
         asked_s = _asked_s(made.response, call)
         pause_s = policy.backoff.pause_s(made.number, self._draw(), asked_s)
         left_s = self._left_s(call, now_s)
-        if asked_s is not None and asked_s > left_s:
+        if asked_s is not None and asked_s >= left_s:
             return (yield from self._too_late(call, made, asked_s, left_s))
-        if pause_s > left_s:
-            self._give_up(call, made, f"a pause of {pause_s:.2f} s is more than the {left_s:.2f} s that are left")
+        if pause_s >= left_s:
+            self._give_up(call, made, f"a pause of {pause_s:.2f} s leaves nothing of the {left_s:.2f} s that are left")
             return math.inf
         if not self._budget.take(now_s):
             self._give_up(call, made, "the budget of retries is used up")
@@ -215,8 +215,8 @@ class RetryLayer:
             response.request = call.original
             raise call.kit.problem(
                 ComeBackLater,
-                f"the service answered {response.status_code} and asks for a pause of {asked_s:g} s, longer than "
-                f"the {left_s:.2f} s that are left of the total time; ask again in {asked_s:g} s",
+                f"the service answered {response.status_code} and asks for a pause of {asked_s:g} s, as long as "
+                f"the {left_s:.2f} s that are left of the total time, or longer; ask again in {asked_s:g} s",
                 come_back_in_s=asked_s,
                 response=response,
                 surely_not_sent=made.happened.status in {425, _TOO_MANY},
