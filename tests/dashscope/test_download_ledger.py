@@ -179,7 +179,9 @@ def test_the_ones_that_came_are_written_down(colour: str, tmp_path: Path) -> Non
     assert caught.value.saved == (tmp_path / "1.png", tmp_path / "3.png")
 
 
-@pytest.mark.parametrize("name", ["clip \U0001f3ac.mp4", os.fsdecode(b"clip \xff.mp4"), "new\nline.mp4"])
+@pytest.mark.parametrize(
+    "name", ["clip \U0001f3ac.mp4", os.fsdecode(b"clip \xff.mp4"), "new\nline.mp4"], ids=["signs", "bytes", "lines"]
+)
 @each_colour
 def test_odd_names_are_found_again(colour: str, name: str, tmp_path: Path) -> None:
     """A file whose name is no proper text is recorded, in a real ledger, and known again."""
@@ -204,6 +206,13 @@ def test_odd_names_are_found_again(colour: str, name: str, tmp_path: Path) -> No
         assert len(fetched) == 1
         (file,) = files_of(ledger)
         assert file.sha256 == SHA256
+
+
+@each_colour
+def test_a_name_that_no_system_has_is_said(colour: str, tmp_path: Path) -> None:
+    """A name that cannot be spelt in the system's bytes is an error of the download, with a ledger, too."""
+    with pytest.raises(DownloadFailed, match="no file can have that name"):
+        download(colour, AssetHost(), a_ledger_with_the_task(), tmp_path / "\ud800.mp4")
 
 
 @pytest.mark.parametrize("call", ["generate", "submit"])

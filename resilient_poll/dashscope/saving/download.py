@@ -11,7 +11,7 @@ from pathlib import Path
 from resilient_poll.dashscope.checking import shown
 from resilient_poll.dashscope.saving.partial import PartialFile, make_folder
 from resilient_poll.dashscope.saving.rules import DownloadProblem
-from resilient_poll.dashscope.wire.redaction import mentions_key, text_without_key
+from resilient_poll.dashscope.wire.redaction import cut_text_without_key, mentions_key
 from resilient_poll.dashscope.wire.results import Asset
 from resilient_poll.errors import ConfigurationError, DownloadFailed, Standing
 from resilient_poll.http.messages import ExchangeFailed
@@ -173,6 +173,6 @@ def telling_of_failure(standing: Callable[[], Standing], api_key: str) -> Genera
     except (DownloadProblem, ExchangeFailed, OSError) as problem:
         saved, missing = getattr(problem, "saved", ()), getattr(problem, "missing", ())
         what = "not all of what it made is saved" if len(saved) + len(missing) > 1 else "what it made is not saved"
-        text = text_without_key(str(problem), api_key)
+        text = cut_text_without_key(str(problem), api_key)
         cause = None if mentions_key(problem, api_key) else problem
         raise DownloadFailed(f"succeeded, but {what}: {text}", standing(), saved=saved, missing=missing) from cause

@@ -31,6 +31,9 @@ LONGEST_HINT_S = 300.0
 NEW_BYTES = 1024 * 1024
 """What a resumption must bring not to be counted: over a bad line a large asset may need hundreds, and still ends."""
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+_UNPACKED = frozenset({"", "identity"})
+_ENCODINGS = _UNPACKED | {"gzip", "x-gzip"}
+"""What is undone, though it was not asked for."""
 _STRONG_VALIDATOR = re.compile(r'"[\x21\x23-\x7e]+"')
 _PART = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18})")
 
@@ -137,11 +140,14 @@ class Fetch:
         if headers.get("content-type", "").strip().lower().startswith("text/html"):
             # A proxy's login page, say: whole, and no video.
             raise DownloadProblem("the asset's host answered with a web page")
+        encoding = headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in _ENCODINGS:
+            raise DownloadProblem(f"the asset's host packs it as {encoding!r:.40}, which was not asked for")
         starts_over = self.size > 0
         if starts_over and not self._may_start_over:
             raise DownloadProblem("the asset broke off, and its host sends it from the beginning only")
         self.size = 0
-        is_packed = headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}
+        is_packed = encoding not in _UNPACKED
         length = headers.get("content-length", "")
         is_known = length.isascii() and length.isdigit() and not is_packed
         self._total = int(length) if is_known else None
@@ -156,7 +162,7 @@ class Fetch:
         first, last, total = (int(number) for number in part.groups()) if part else (-1, -1, -1)
         is_ours = first == self.size <= last < total and self._total in {None, total}
         is_same = headers.get("etag", self._validator or "").strip() == self._validator
-        is_packed = headers.get("content-encoding", "identity").strip().lower() not in {"", "identity"}
+        is_packed = headers.get("content-encoding", "identity").strip().lower() not in _UNPACKED
         if not is_ours or not is_same or is_packed:
             self._validator = None
             raise BrokeOff("the asset's host sends another part than the one that is missing")

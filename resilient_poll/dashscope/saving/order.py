@@ -188,7 +188,7 @@ def is_whole(known: SavedFile | None, target: Path) -> bool:
 
 def name_in_ledger(target: Path) -> str:
     """Return how a ledger calls a file: wherever the next process is started, and whatever letters its name has."""
-    return os.fsencode(os.path.abspath(target)).decode("utf-8", "backslashreplace")  # noqa: PTH100  # links stay
+    return os.path.abspath(target).encode("utf-8", "backslashreplace").decode()  # noqa: PTH100  # links stay
 
 
 def _entry_of_task(books: Books | None, task_id: str) -> Entry | None:
