@@ -20,6 +20,9 @@ from resilient_poll.cli.records.bill import bill
 from resilient_poll.cli.records.show import show
 from resilient_poll.cli.report import makes_nothing
 from resilient_poll.cli.session import PROGRAM
+from resilient_poll.cli.settling.reconcile import reconcile
+from resilient_poll.cli.settling.resume import resume
+from resilient_poll.cli.settling.work import work
 from resilient_poll.cli.streams import (
     PatientConsole,
     emit,
@@ -89,7 +92,10 @@ for command in (
     tasks.download,
     listing.list_tasks,
     show,
+    resume,
+    reconcile,
     bill,
+    work,
     archive,
     batch,
     completion,

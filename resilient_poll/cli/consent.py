@@ -21,12 +21,12 @@ def check_consent(risk: str, is_given: bool) -> None:  # the flag --yes
         ConfigurationError: They do not, or there is nobody to ask.
     """
     console = PatientConsole(stderr=True)
+    if not is_given and not sys.stdin.isatty():
+        raise ConfigurationError(f"{risk}. Give --yes if that is wanted; nothing was changed")
     say(console, f"! {risk}")
     if is_given:
         return
-    if not sys.stdin.isatty():
-        raise ConfigurationError(f"{risk}. Give --yes if that is wanted; nothing was changed")
-    console.print("go on? [y/N] ", end="")
+    console.print("go on? [y/N] ", end="", markup=False)
     console.file.flush()
     if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
         raise ConfigurationError("not confirmed; nothing was changed")

@@ -62,6 +62,24 @@ resilient-poll show "$ID"
 resilient-poll show "$ID" --json | python -m json.tool
 """
 
+_RESUME = r"""
+resilient-poll resume "$ID"
+
+resilient-poll resume --all -o clips/
+"""
+
+_RECONCILE = r"""
+resilient-poll reconcile
+
+resilient-poll reconcile --json
+"""
+
+_WORK = r"""
+resilient-poll work --once -o clips/
+
+resilient-poll work --once --exec 'cat >>outcomes.jsonl'
+"""
+
 _BILL = r"""
 resilient-poll bill
 
@@ -101,7 +119,10 @@ EXAMPLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "download": _DOWNLOAD,
             "list": _LIST,
             "show": _SHOW,
+            "resume": _RESUME,
+            "reconcile": _RECONCILE,
             "bill": _BILL,
+            "work": _WORK,
             "archive": _ARCHIVE,
             "batch": _BATCH,
             "completion": _COMPLETION,

@@ -61,7 +61,7 @@ class Plan:
     def command(self, verb: str, task_id: str) -> str:
         """Return what to type to do something about a task, under the same options."""
         words = [PROGRAM, verb, task_id]
-        if self.target is not None and verb in {"wait", "download"}:
+        if self.target is not None and verb in {"wait", "download", "resume"}:
             words += ["-o", self.target, *(["--overwrite"] if self.overwrite else [])]
         return self._at_this_service(words)
 

@@ -13,6 +13,7 @@ from typing import Self
 
 from resilient_poll.cli.accidents import report_of_interruption, report_of_surprise
 from resilient_poll.cli.connecting import WatchedClock, connect
+from resilient_poll.cli.consent import check_consent
 from resilient_poll.cli.error_reports import report_of_error
 from resilient_poll.cli.exit_codes import ExitCode, verdict_on_phase
 from resilient_poll.cli.interrupts import Interrupted, Interrupts
@@ -106,6 +107,11 @@ class Session:
             if os.environ.get("RESILIENT_POLL_TRACEBACK") == "1":
                 traceback.print_exc()
             return self._report_surprise(error)
+
+    def check_consent(self, risk: str, is_given: bool) -> None:  # the flag --yes
+        """Ask before something that cannot be taken back; see :func:`.consent.check_consent`."""
+        with self._progress.paused():
+            check_consent(risk, is_given)
 
     def tell(self, line: str) -> None:
         """Tell something that stays on the terminal."""
@@ -210,9 +216,11 @@ class Session:
         self._stage = _Stage.CANCELING
         return task.cancel()
 
-    def save(self, client: DashScope, made: Task | DirectOutcome, target: str) -> tuple[Path, ...]:
+    def save(
+        self, client: DashScope, made: Task | DirectOutcome, target: str, if_there: IfThere | None = None
+    ) -> tuple[Path, ...]:
         """Write everything that was made. What this command did not pay for can be asked for again."""
-        if_there = IfThere.BESIDE if self._plan.creates else IfThere.REFUSE
+        if_there = if_there or (IfThere.BESIDE if self._plan.creates else IfThere.REFUSE)
         if self._plan.overwrite:
             if_there = IfThere.REPLACE
         self._progress.begin(f"saving to {target}")

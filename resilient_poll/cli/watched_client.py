@@ -92,6 +92,10 @@ class WatchedClient(DashScope):
         assert create.filing is not None  # noqa: S101  # it has a key
         return create.filing.digest
 
+    def is_token(self, name: str) -> bool:
+        """Tell a resume token from a task's id and from a key."""
+        return self._core.is_token(name)
+
     @property
     def has_created(self) -> bool:
         """Whether a create of its own went out: what the ledger had already needs none."""

@@ -1,0 +1,1 @@
+"""What is still to be done about what was submitted: resume, reconcile, work."""
