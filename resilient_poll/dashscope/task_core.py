@@ -28,6 +28,7 @@ from resilient_poll.dashscope.saving.download import telling_of_failure
 from resilient_poll.dashscope.trouble import trouble_of
 from resilient_poll.dashscope.wire import requests, translate
 from resilient_poll.dashscope.wire.dialects import LIFECYCLE
+from resilient_poll.dashscope.wire.endpoints import ENDPOINTS
 from resilient_poll.dashscope.wire.results import Asset
 from resilient_poll.drive.clocks import AsyncClock, Clock
 from resilient_poll.drive.outcome import standing_of, task_error
@@ -80,6 +81,9 @@ class TaskCore:
             task_floor=core.floor_of(record.task_id),
         )
         self._create = create
+        # Of a task that is known by its id only, nobody knows what it makes.
+        named = None if entry is None else ENDPOINTS.get(entry.about.get("endpoint", ""))
+        self._endpoint = named if create is None else create.endpoint
         filed = entry if create is None or create.filing is None else create.filing.entry
         self._file = TaskFile(core.books, filed, record)
         self._was_retried = False
@@ -221,8 +225,7 @@ class TaskCore:
                 self._core.settings.dialect,
                 self.id,
                 now.wall_s,
-                # Of a task that is known by its id only, nobody knows what it makes.
-                must_have_assets=self._create is not None and bool(self._create.endpoint.dialects),
+                must_have_assets=self._endpoint is not None and bool(self._endpoint.dialects),
             )
         self._last_trouble = trouble_of(observation)
         self._refusal = observation if isinstance(observation, Refused) else None
@@ -316,8 +319,7 @@ class TaskCore:
         return outcome
 
     def _default_extension(self) -> str | None:
-        # Of a task that is known by its id only, nobody knows what it makes.
-        return None if self._create is None else self._create.endpoint.extension
+        return None if self._endpoint is None else self._endpoint.extension
 
     def _single_asset(self) -> Asset:
         assets = self._made_or_raise().assets

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections import deque
 from collections.abc import Awaitable, Callable
-from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -123,7 +122,8 @@ class AsyncWorker:
             if isinstance(error, anyio.get_cancelled_exc_class()):
                 return await group.__aexit__(kind, error, trace)
             # What the block raised goes on as it is, not inside a group of errors.
-            return await group.__aexit__(None, None, None)
+            await group.__aexit__(None, None, None)
+            return None
         except BaseExceptionGroup as several:
             raise _alone(several) from None
 
@@ -245,13 +245,17 @@ class AsyncWorker:
 
     async def _handle(self, handed: HandedOver[AsyncTask]) -> None:
         """Call the handler: in a thread, where it is a plain function, as it may block."""
-        call = partial(self._handler, handed)
         if self._awaits:
-            came = call()
-        elif self._client._run_blocking is anyio.to_thread.run_sync:  # noqa: SLF001  # a worker is a part of its client
-            came = await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+            await self._handler(handed)
+            return
+
+        def call() -> list[Any]:
+            return [self._handler(handed)]  # In a list, as trio takes what awaits for a mistake.
+
+        if self._client._run_blocking is anyio.to_thread.run_sync:  # noqa: SLF001  # a worker is a part of its client
+            (came,) = await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
         else:
-            came = await self._client._run_blocking(call)  # noqa: SLF001  # as above
+            (came,) = await self._client._run_blocking(call)  # noqa: SLF001  # as above
         if inspect.isawaitable(came):
             await came
 

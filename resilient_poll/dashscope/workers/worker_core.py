@@ -138,9 +138,11 @@ class WorkerCore(Generic[AnyTask]):
     def handler_failed(self, parcel: Parcel[AnyTask], error: BaseException) -> Heard:
         """Say that the handler raised."""
         logger.error(
-            "the handler of outcomes raised %s for %s; it is called again, time %d is over",
+            "the handler raised %s for task %s (idempotency key %s, %s), %d times by now; it is called again",
             type(error).__name__,
-            parcel.entry,
+            parcel.entry.task_id,
+            parcel.entry.key,
+            parcel.entry.phase if parcel.task is None else parcel.task.phase,
             parcel.tries + 1,
             exc_info=error,
         )
