@@ -222,6 +222,14 @@ class AsyncLedger:
             partial(self.ledger.claim, namespace, worker, for_s=for_s, limit=limit, now_wall_s=now_wall_s)
         )
 
+    async def claim_ends(
+        self, namespace: Namespace | None, worker: str, *, for_s: float, limit: int = 100, now_wall_s: float
+    ) -> Listing:
+        """See :meth:`.Ledger.claim_ends`."""
+        return await self._run(
+            partial(self.ledger.claim_ends, namespace, worker, for_s=for_s, limit=limit, now_wall_s=now_wall_s)
+        )
+
     async def renew(self, entry: Entry, worker: str, *, for_s: float, now_wall_s: float) -> bool:
         """See :meth:`.Ledger.renew`."""
         return await self._run(partial(self.ledger.renew, entry, worker, for_s=for_s, now_wall_s=now_wall_s))

@@ -23,6 +23,7 @@ __all__ = [
     "accepted",
     "answered",
     "claimed",
+    "delivered",
     "doubted",
     "given_back",
     "holds_licence",
@@ -249,9 +250,12 @@ def observed(
         ended_wall_s=now_wall_s if is_end else None,
         # A reopened end that was handed over is a new end to hand over.
         delivered_wall_s=None if entry.is_ended else entry.delivered_wall_s,
-        worker=None if is_end else entry.worker,
-        worker_until_wall_s=0.0 if is_end else entry.worker_until_wall_s,
     )
+
+
+def delivered(entry: Entry, now_wall_s: float) -> Entry:
+    """Return the ended entry that somebody was told of; nobody needs to hold it any more."""
+    return replace(entry, delivered_wall_s=now_wall_s, worker=None, worker_until_wall_s=0.0)
 
 
 def lease_end(row: Row) -> float:
@@ -261,7 +265,7 @@ def lease_end(row: Row) -> float:
 
 
 def is_claimable(row: Row, worker: str, now_wall_s: float) -> bool:
-    """Return whether a worker may take over the polling of an open task: it is free, its own, or its time is up."""
+    """Return whether a worker may take over a task or the telling of its end: it is free, its own, or time is up."""
     left_s = lease_end(row) - now_wall_s
     return row["worker"] in {None, worker} or not 0.0 < left_s <= LONGEST_LEASE_S
 

@@ -78,8 +78,25 @@ class Ledger(SubmitLedger, Protocol):
         """
         ...
 
+    def claim_ends(
+        self, namespace: Namespace | None, worker: str, *, for_s: float, limit: int = 100, now_wall_s: float
+    ) -> Listing:
+        """Choose ends that nobody was told of, and that a worker hands over from now on, oldest first, with results.
+
+        Whoever polled a task keeps its lease when it ends, so that two workers do not tell of one end. A lease as
+        in :meth:`claim`.
+
+        Args:
+            namespace: Of whom; of all, if None.
+            worker: Who.
+            for_s: For how many seconds.
+            limit: The most ends.
+            now_wall_s: When.
+        """
+        ...
+
     def renew(self, entry: Entry, worker: str, *, for_s: float, now_wall_s: float) -> bool:
-        """Lengthen a lease; return whether it is still the worker's and the task still open."""
+        """Lengthen a lease; return whether it is still the worker's, and the task open or its end not handed over."""
         ...
 
     def release(self, entry: Entry, worker: str, *, now_wall_s: float) -> None:
@@ -91,7 +108,10 @@ class Ledger(SubmitLedger, Protocol):
         ...
 
     def delivered(self, entry: Entry, *, now_wall_s: float) -> Entry:
-        """Record that an end was handed to the caller. Not durable: an end that is told twice does no harm."""
+        """Record that an end was handed to the caller, and let go of its lease.
+
+        Not durable: an end that is told twice does no harm.
+        """
         ...
 
     def saved(self, entry: Entry, file: SavedFile, *, now_wall_s: float) -> Entry:

@@ -52,12 +52,24 @@ class Tasks(LedgerCore):
     ) -> Listing:
         """See :meth:`.Ledger.claim`."""
         wheres = [*within(namespace), Where("phase", "in", _OPEN_WORDS)]
+        return self._claim(wheres, worker, for_s, limit, now_wall_s)
 
+    def claim_ends(
+        self, namespace: Namespace | None, worker: str, *, for_s: float, limit: int = 100, now_wall_s: float
+    ) -> Listing:
+        """See :meth:`.Ledger.claim_ends`."""
+        wheres = [*within(namespace), Where("phase", "in", _END_WORDS), Where("delivered_wall_s", "null")]
+        return self._claim(wheres, worker, for_s, limit, now_wall_s, by_age=True)
+
+    def _claim(
+        self, wheres: list[Where], worker: str, for_s: float, limit: int, now_wall_s: float, *, by_age: bool = False
+    ) -> Listing:
         def work(rows: Rows) -> Listing:
             found = rows.select(ENTRIES, wheres, columns=("row_id", "worker", "worker_until_wall_s"))
             free = [row for row in found if moves.is_claimable(row, worker, now_wall_s)]
-            # Whom nobody looked at for longest comes first.
-            free.sort(key=lambda row: (moves.lease_end(row), row["row_id"]))
+            if not by_age:
+                # Whom nobody looked at for longest comes first.
+                free.sort(key=lambda row: (moves.lease_end(row), row["row_id"]))
             taken: list[Entry] = []
             corrupt: list[EntryCorrupt] = []
             for row in free:
@@ -78,7 +90,8 @@ class Tasks(LedgerCore):
 
         def work(rows: Rows) -> bool:
             stands = self._load(rows, entry.entry_id)
-            if stands.worker != worker or stands.phase not in OPEN:
+            is_over = stands.phase not in OPEN and not (stands.is_ended and stands.delivered_wall_s is None)
+            if stands.worker != worker or is_over:
                 return False
             self._lease(rows, stands, worker, for_s, now_wall_s)
             return True
@@ -113,7 +126,7 @@ class Tasks(LedgerCore):
             stands = self._load(rows, entry.entry_id)
             if not stands.is_ended or stands.delivered_wall_s is not None:
                 return stands
-            return self._save(rows, stands, replace(stands, delivered_wall_s=now_wall_s), now_wall_s)
+            return self._save(rows, stands, moves.delivered(stands, now_wall_s), now_wall_s)
 
         return self._store.run(work, Durability.QUICK)
 

@@ -266,9 +266,32 @@ def leases_choose_who_polls(ledger: Ledger) -> None:
     ended(ledger, entries[1], Phase.FAILED, Billing.NONE)
     last = ledger.claim(HERE, "them", for_s=60, now_wall_s=NOON_S + 72)
     must([entry.task_id for entry in last] == ["task-a"], "what was let go")
-    must(not ledger.renew(entries[1], "you", for_s=60, now_wall_s=NOON_S + 73), "an end is polled by nobody")
+    ledger.delivered(entries[1], now_wall_s=NOON_S + 73)
+    must(not ledger.renew(entries[1], "you", for_s=60, now_wall_s=NOON_S + 73), "an end that was told is nobody's")
     past = ledger.claim(HERE, "back", for_s=60, now_wall_s=NOON_S - 10**6)
     must(len(past) == 2, "a clock that was set back locks nobody out")
+
+
+@_check
+def leases_choose_who_hands_over(ledger: Ledger) -> None:
+    """Whoever polled a task hands its end over; another may when the lease is over, and nobody once it was told."""
+    with ledger.open_owner() as owner:
+        mine, free = (running(ledger, owner, key) for key in "ab")
+    ledger.claim(HERE, "me", for_s=60, limit=1, now_wall_s=NOON_S)
+    for entry in (mine, free):
+        ended(ledger, entry, Phase.SUCCEEDED, Billing.BILLED, '{"url": "x"}')
+    theirs = ledger.claim_ends(None, "you", for_s=60, now_wall_s=NOON_S + 10)
+    must([(one.task_id, one.result) for one in theirs] == [("task-b", '{"url": "x"}')], "what nobody polled, whole")
+    must(len(ledger.claim_ends(ELSEWHERE, "you", for_s=60, now_wall_s=NOON_S + 10)) == 0, "and only here")
+    must(ledger.renew(mine, "me", for_s=60, now_wall_s=NOON_S + 50), "a slow handler keeps its end")
+    must(len(ledger.claim_ends(HERE, "them", for_s=60, now_wall_s=NOON_S + 65)) == 0, "nothing is free")
+    late = ledger.claim_ends(HERE, "them", for_s=60, limit=1, now_wall_s=NOON_S + 115)
+    must([one.task_id for one in late] == ["task-a"], "when both leases are over, the oldest comes first")
+    must(not ledger.renew(mine, "me", for_s=60, now_wall_s=NOON_S + 116), "who was late has lost it")
+    ledger.release(late.entries[0], "them", now_wall_s=NOON_S + 117)
+    ledger.delivered(free, now_wall_s=NOON_S + 117)
+    last = ledger.claim_ends(HERE, "me", for_s=60, now_wall_s=NOON_S + 118)
+    must([one.task_id for one in last] == ["task-a"], "what was told is over, what was let go is free")
 
 
 @_check
