@@ -69,6 +69,7 @@ def test_prompts_are_compared_by_their_words(prompt: str, other: str) -> None:
         (asked(LONG), shown(LONG[:800]), Likeness.CONTRADICTED),  # Cut by the service, perhaps.
         (asked(), shown(None), Likeness.UNSURE),
         (asked(None), shown(), Likeness.UNSURE),
+        (asked(" "), shown(" "), Likeness.UNSURE),
         (asked(more={"img_url": "https://images.test/1"}), shown(), Likeness.UNSURE),
         (asked(more={"negative_prompt": "dogs"}, watermark=False, prompt_extend=True), shown(), Likeness.SAME),
         (asked(style="noir"), shown(), Likeness.UNSURE),

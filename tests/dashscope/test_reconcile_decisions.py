@@ -149,6 +149,43 @@ def test_a_row_of_another_time_is_no_candidate_once_the_zone_is_proved() -> None
     assert World((NEVER, stranger, KNOWN)).decide()[0].verdict is Verdict.NONE_FOUND
 
 
+@pytest.mark.parametrize("is_sole", [False, True])
+def test_a_row_without_a_time_is_a_candidate_and_never_adopted(is_sole: bool) -> None:
+    """A task of which the list does not say when it was created may be anybody's: it is named, and settles nothing."""
+    evidence = World((LOST, KNOWN), is_sole=is_sole).evidence
+    untimed = tuple(
+        replace(task, submitted_at=None) if task.task_id == "task-0" else task for task in evidence.listed or ()
+    )
+    decision = deciding.decide([0], replace(evidence, listed=untimed))[0]
+    assert (decision.verdict, [task.task_id for task in decision.candidates]) == (Verdict.UNCLEAR, ["task-0"])
+
+
+def test_a_known_task_without_a_time_proves_nothing() -> None:
+    """A known task of which the list does not say when it was created is no canary."""
+    evidence = World((NEVER, KNOWN)).evidence
+    untimed = tuple(replace(task, submitted_at=None) for task in evidence.listed or ())
+    assert deciding.decide([0], replace(evidence, listed=untimed))[0].verdict is Verdict.UNCLEAR
+
+
+def test_a_task_under_another_name_of_its_model_is_found() -> None:
+    """Where the list calls a model otherwise than the request, known tasks show its name, and the lost one is found."""
+    evidence = World((LOST, KNOWN)).evidence
+    renamed = tuple(replace(task, model="video-1-preview") for task in evidence.listed or ())
+    assert deciding.decide([0], replace(evidence, listed=renamed))[0].verdict is Verdict.ADOPTED
+    unproved = World((LOST,)).evidence
+    renamed = tuple(replace(task, model="video-1-preview") for task in unproved.listed or ())
+    assert deciding.decide([0], replace(unproved, listed=renamed))[0].verdict is Verdict.UNCLEAR
+
+
+def test_each_sending_may_have_made_a_task() -> None:
+    """An entry that was sent twice in doubt takes one of its two tasks, where a third would be somebody else's."""
+    for number, verdict in ((1, Verdict.ADOPTED), (2, Verdict.ADOPTED), (3, Verdict.UNCLEAR)):
+        strangers = (replace(LOST, fate="stranger"),) * (number - 1)
+        evidence = World((LOST, *strangers)).evidence
+        twice = replace(evidence.entries[0], sends=2, doubtful_sends=(1,))
+        assert deciding.decide([0], replace(evidence, entries=(twice,)))[0].verdict is verdict
+
+
 def test_what_cannot_be_read_decides_nothing() -> None:
     """Where an entry of the ledger is damaged, no doubt is settled: it may hold any task."""
     decisions = deciding.decide([0], replace(World((LOST,)).evidence, is_damaged=True))

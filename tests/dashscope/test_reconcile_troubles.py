@@ -160,6 +160,8 @@ def test_an_answer_that_cannot_be_had_is_asked_for_again(colour: str) -> None:
         assert (early.verdict, "could not be read" in early.why) == (Verdict.UNCLEAR, True)
         service.before_look = lambda: Reply(403, {"code": "AccessDenied", "message": "x", "request_id": "r"})
         assert (await reconciled(client)).verdict is Verdict.UNCLEAR
+        service.before_look = lambda: said("task-1", "UNKNOWN")  # Another replica, which does not have it yet.
+        assert (await reconciled(client)).verdict is Verdict.UNCLEAR
         service.before_look = lambda: None
         assert (await reconciled(client)).verdict is Verdict.ADOPTED
 
