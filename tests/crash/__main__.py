@@ -1,4 +1,8 @@
-"""The kill test. ``python -m tests.crash --kills 1000`` takes some minutes; the seed is printed first."""
+"""The kill test. ``python -m tests.crash --kills 1000`` takes some minutes; the seed is printed first.
+
+The seed draws what is drawn here: scenarios, delays, who is hit and how. When a machine lets which
+process run is not drawn, so a run with the same seed is alike, and not the same.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.crash import scenarios
@@ -30,12 +35,12 @@ SPEED = 20.0
 """A worker's second is 50 ms: what takes minutes of waiting takes seconds here."""
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run it, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kills", type=int, default=1000, help="hits at random moments, by SIGKILL and SIGSTOP")
     parser.add_argument("--seed", type=int, default=None, help="draws everything that is drawn here")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     seed = given.seed if given.seed is not None else random.SystemRandom().randrange(1_000_000)
     say(f"seed {seed}")
     began_s, total = time.monotonic(), Verdict()
@@ -45,8 +50,8 @@ def main() -> int:
     for number in range(rounds):
         text = scenarios.stormy(chance(f"{seed} scenario {number}"))
         scenarios.write(folder / "scenarios", f"storm-{number}", text)
-    arguments = ("--clock", "manual", "--scenarios", str(folder / "scenarios"))
-    with running_fake(*arguments) as fake, nursery(folder / "log") as workers:
+    serving = ("--clock", "manual", "--scenarios", str(folder / "scenarios"))
+    with running_fake(*serving) as fake, nursery(folder / "log") as workers:
         for number in range(rounds):
             hits = min(HITS_OF_A_ROUND, given.kills - number * HITS_OF_A_ROUND)
             verdict = one_round(fake, workers, folder, seed, number, hits)
@@ -85,7 +90,8 @@ def one_round(fake: FakeProcess, workers: Nursery, folder: Path, seed: int, numb
         key = f"sk-storm-{number}.{seed}"
         place = Place(fake, between, here, key, SPEED, dialect, options)
         with keeping_up(place.clock, lambda seconds: fake.advance(place.world, seconds)):
-            return Storm(workers, place, chance(f"{seed} hits {number}"), hits).run()
+            drawn = chance(f"{seed} hits {number}")
+            return Storm(workers, place, drawn, hits, sweeps=number % 3 == 1, permits=number % 5 == 4).run()
 
 
 def say(line: str) -> None:

@@ -19,6 +19,7 @@ LATER_S = 2 * 3600.0
 """Seconds by which time jumps while a worker is stopped: past every time-out, lease and grace."""
 LONGEST_S = 60.0
 _MOST_PASSES = 3
+_SHORT_S = 0.2
 
 
 @dataclass
@@ -69,7 +70,8 @@ def hit_once(workers: Nursery, place: Place, point: str, how: str, *, sweeps: bo
                 lock.unlink()
         if how == "kill":
             may_go_on.set()
-        result.came_second = _bring(workers, place, more)
+        # Where the stopped one holds the ledger, it holds it for good.
+        result.came_second = _bring(workers, place, {**more, "busy_s": _SHORT_S} if how == "stop" else more)
         may_go_on.set()
         if how == "stop":
             workers.send(number, signal.SIGCONT)

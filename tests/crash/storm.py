@@ -37,6 +37,7 @@ _ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "EXPIRED", "refused", "do
 
 @dataclass
 class _Worker:
+    is_armed: bool
     wake_at_s: float | None = None
     is_aimed_at: bool = False
 
@@ -51,6 +52,9 @@ class Storm:
         chance: Draws everything that is drawn here.
         hits: How many random hits.
         figures: What was done.
+        sweeps: Whether somebody sometimes removes the files of the ledger's locks while a worker is stopped.
+        permits: Whether a human sometimes permits what is in doubt to be sent again.
+        permitted: By key, how often that was.
         reasons: Why doubts were adopted, or were not.
     """
 
@@ -58,7 +62,10 @@ class Storm:
     place: Place
     chance: random.Random
     hits: int
+    sweeps: bool = False
+    permits: bool = False
     figures: Counter[str] = field(default_factory=Counter)
+    permitted: Counter[str] = field(default_factory=Counter)
     reasons: list[str] = field(default_factory=list)
     _alive: dict[int, _Worker] = field(default_factory=dict)
     _window: list[int] = field(default_factory=list)
@@ -77,7 +84,7 @@ class Storm:
             self._hear(min(0.05, max(0.0, due_s - time.monotonic())))
         self._calm()
         self._rest()
-        verdict = judge(self.place.facts())
+        verdict = judge(self.place.facts(permits=self.permitted))
         verdict.figures.update(self.figures)
         return verdict
 
@@ -88,20 +95,22 @@ class Storm:
             self._begun += 1
         while len(self._alive) < CREW:
             armed: Order = {}
-            if self.chance.random() < 0.4:
+            if self.chance.random() < 0.5:
                 how = "kill" if self.chance.random() < 0.7 else "stop"
-                armed = {"point": self.chance.choice(NEAR_POINTS), "how": how, "nth": self.chance.randint(1, 3)}
+                armed = {"point": self.chance.choice(NEAR_POINTS), "how": how, "nth": self.chance.choice([1, 1, 2])}
+            if self.permits and self.chance.random() < 0.2:
+                armed = {"permits": self.chance.random()}
             wanted = self.chance.sample(self._window, 5)
             self._start(wanted, **armed)
 
     def _start(self, wanted: Iterable[int], **more: object) -> None:
         colour = self.chance.choices(["sync", "asyncio", "trio"], [4, 2, 1])[0]
         number = self.workers.start(**self.place.order(wanted, colour=colour, **more))
-        self._alive[number] = _Worker()
+        self._alive[number] = _Worker(is_armed="point" in more)
 
     def _hit(self) -> None:
-        """Hit one of those that run, at this moment."""
-        running = [number for number, worker in self._alive.items() if worker.wake_at_s is None]
+        """Hit one of those that run, at this moment; but none that is hit at a named point, if it gets that far."""
+        running = [number for number, worker in self._alive.items() if not worker.is_armed and not worker.wake_at_s]
         if not running:
             return
         number = self.chance.choice(running)
@@ -140,6 +149,7 @@ class Storm:
         if event["event"] == "stopped":
             self.figures["stops"] += 1
             self._count(worker)
+            self._sweep()
             if worker is not None and worker.wake_at_s is None:
                 worker.wake_at_s = time.monotonic() + self.chance.uniform(*STOPPED_S)
         elif event["event"] == "gone":
@@ -152,6 +162,9 @@ class Storm:
                 self.figures["workers that broke"] += 1
         elif event["event"] == "hit":
             self.figures[f"hit: {event['point']}"] += 1
+        elif event["event"] == "permits":
+            self.permitted[event["key"]] += 1
+            self.figures["permitted to be sent again"] += 1
         elif event["event"] == "settled":
             self.figures[f"looked for: {event['to']}"] += 1
             self.reasons.append(event["why"])
@@ -161,6 +174,12 @@ class Storm:
             self.figures[f"came to {event['to']}"] += 1
             if event["to"] in _ENDED and event["wanted"] in self._window:
                 self._window.remove(event["wanted"])
+
+    def _sweep(self) -> None:
+        if self.sweeps and self.chance.random() < 0.5:
+            self.figures["sweeps of the locks"] += 1
+            for lock in self.place.folder.glob("ledger.sqlite3.owners/*.lock"):
+                lock.unlink(missing_ok=True)
 
     def _count(self, worker: _Worker | None) -> None:
         """Count a hit if it was one at a random moment; some come when their worker has just gone."""

@@ -22,8 +22,7 @@ from tests.support.colours import COLOURS
 from tests.support.fake_process import FakeProcess, running_fake
 
 SPEED = 20.0
-OPTIONS = {"busy_s": 0.2, "attempt_s": 60.0, "wait_s": 1e6, "submit_s": 300.0, "hands_over": True}
-"""A ledger that a stopped process holds is held for good, so the second worker need not wait long for it."""
+OPTIONS = {"busy_s": 30.0, "attempt_s": 60.0, "wait_s": 1e6, "submit_s": 300.0, "hands_over": True}
 NOT_SENT, IN_DOUBT, KNOWN = (1, 0), (1, 1), (1, 0)
 """How many tasks and doubts there are in the end, after a kill before the licence, while it is out, and with the id."""
 NOTHING_LEFT = (0, 1)

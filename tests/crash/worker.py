@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import sys
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,8 @@ class _Worker:
         with ledger:
             client = self._client(HitLedger(ledger, self._hitter, self._heard))
             try:
+                if order.get("permits"):
+                    await self._permit(client)
                 if order.get("reconciles"):
                     await self._reconcile(client)
                 await (self._hand_over(client) if order["hands_over"] else self._wait_for_each(client))
@@ -143,6 +146,14 @@ class _Worker:
     async def _reconcile(self, client: Any) -> None:
         for found in await got(client.reconcile()):
             say(event="settled", worker=self._number, to=str(found.verdict), why=found.why)
+
+    async def _permit(self, client: Any) -> None:
+        """Be a human who has some doubts sent again, and says so before it is done."""
+        chance = random.Random(self._order["permits"])  # noqa: S311  # drawn from the seed
+        for entry in await got(client.doubts()):
+            if chance.random() < 0.5:
+                say(event="permits", worker=self._number, key=entry.key)
+                await got(client.permit_resubmit(entry.key))
 
     def _handler(self, handed: Any) -> None:
         if handed.outcome is not None:
