@@ -218,6 +218,29 @@ def test_the_only_one_is_adopted_where_nobody_else_submits(fake: FakeProcess, tm
 
 
 @in_each_colour
+@pytest.mark.parametrize("is_sole", [False, True])
+def test_what_is_adopted_is_handed_over(fake: FakeProcess, tmp_path: Path, colour: str, is_sole: bool) -> None:
+    """The end of a task that was adopted, before or after it ended, reaches the application's handler once."""
+    here = account(fake, "lost-once", tmp_path)
+    here.ledger.set_setting("sole_submitter", "yes" if is_sole else "no")
+    told: list[Any] = []
+
+    async def main() -> None:
+        async with here.client(colour) as client:
+            await here.lose(client, "order-6")
+            here.clock.advance(5.0 if is_sole else 60.0)
+            (found,) = await got(client.reconcile())
+            assert (found.verdict, found.entry.is_ended) == (Verdict.ADOPTED, not is_sole)
+            here.clock.advance(120.0)  # Whoever saw an end may be handing it over, for a minute.
+            for _ in range(2):
+                await got(client.worker(told.append).run_until_idle())
+        assert [(end.idempotency_key, end.task_id, end.error) for end in told] == [("order-6", found.task_id, None)]
+        assert told[0].outcome.video_url
+
+    run_in(colour, main)
+
+
+@in_each_colour
 def test_where_nothing_is_listed_nothing_is_asked(fake: FakeProcess, tmp_path: Path, colour: str) -> None:
     """In the dialect without a list a doubt stays one, it is said so, and nothing is sent; a human may adopt it."""
     here = account(fake, "lost-once", tmp_path, "aisa")
