@@ -72,8 +72,12 @@ class Script:
 
 def _body(library: Any, script: Script, says: Says) -> Any:
     class Body(library.SyncByteStream, library.AsyncByteStream):  # type: ignore[misc]  # a module chosen at run time
+        is_closed = False
+
         def __iter__(self) -> Iterator[bytes]:
             for piece in says.pieces:
+                if self.is_closed:
+                    raise library.ReadError("the connection is closed")
                 script.clock.advance(says.between_s)
                 yield piece
             if says.fails is not None:
@@ -84,10 +88,11 @@ def _body(library: Any, script: Script, says: Says) -> Any:
                 yield piece
 
         def close(self) -> None:
+            self.is_closed = True
             script.closed += 1
 
         async def aclose(self) -> None:
-            script.closed += 1
+            self.close()
 
     return Body()
 

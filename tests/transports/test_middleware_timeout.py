@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -276,3 +277,21 @@ def test_a_transport_of_ours_makes_its_own_beneath() -> None:
 
         with Client(transport=over) as client:
             assert client.get(server.url).text == "whole"
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+def test_a_body_that_is_cut_leaves_no_generator_behind(colour: str, library: str) -> None:
+    """A body that is cut leaves nothing suspended inside the library, of which trio would complain."""
+    clock = VirtualClock()
+
+    async def main() -> None:
+        inner = LIBRARIES[library].AsyncHTTPTransport(verify=False)
+        over = transport(colour, library, "TimeoutTransport", inner, 30.0, clock=clock)
+        with RawServer(body_drips(clock)) as server:
+            async with client_over(colour, library, over) as client:
+                with pytest.raises(TotalTimeout):
+                    await got(client.get(server.url, timeout=None))
+                gc.collect()
+
+    run_in(colour, main)

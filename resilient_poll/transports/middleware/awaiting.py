@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import anyio
 import anyio.to_thread
 
-from resilient_poll.transports.middleware.bodies import run_off_the_loop
+from resilient_poll.transports.middleware.bodies import run_off_the_loop, unwind
 from resilient_poll.transports.middleware.call import Call
 from resilient_poll.transports.middleware.effects import (
     SEND,
@@ -161,6 +161,7 @@ class AwaitingShell:
         except BaseException as error:
             with anyio.CancelScope(shield=True):
                 await stream.aclose()
+                await unwind(rest)
             await run_off_the_loop(call.finish(error if isinstance(error, Exception) else None))
             raise
         await run_off_the_loop(call.finish(None))

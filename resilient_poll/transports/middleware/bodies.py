@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from typing import Any, Self
 
 import anyio
@@ -11,11 +12,13 @@ from resilient_poll.transports.cut import cut_at
 from resilient_poll.transports.middleware.call import Call
 from resilient_poll.transports.middleware.late import is_late, too_late
 
-__all__ = ["AwaitingBody", "BlockingBody", "WatchedBody", "run_off_the_loop"]
+__all__ = ["AwaitingBody", "BlockingBody", "WatchedBody", "run_off_the_loop", "unwind"]
 
 _FRESH_S = 0.05
 """For so long after a request was sent its own read time-out keeps the total time, within this margin: it was cut to
 what was left then. A scope for every piece would cost more than most pieces."""
+_CLOSING_S = 0.1
+"""How long the generators of a closed body may take to end."""
 _END = object()
 
 
@@ -136,6 +139,7 @@ class AwaitingBody:
         self._pieces = pieces or []
         self._rest = rest
         self._is_last = is_last
+        self._is_over = False
 
     def __aiter__(self) -> Self:
         if self._rest is None:
@@ -148,6 +152,7 @@ class AwaitingBody:
         try:
             return await self.next_within(self._rest, self._call)
         except StopAsyncIteration:
+            self._is_over = True
             await self._finish(None)
             raise
         except Exception as error:
@@ -188,12 +193,28 @@ class AwaitingBody:
         """Close the body, read to its end or not."""
         try:
             await self._stream.aclose()
+            if self._rest is not None and not self._is_over:
+                await unwind(self._rest)
         finally:
             await self._finish(None)
 
     async def _finish(self, error: Exception | None) -> None:
         if self._is_last:
             await run_off_the_loop(self._call.finish(error))
+
+
+async def unwind(rest: AsyncIterator[bytes]) -> None:
+    """Let the generators of a closed body come to their end.
+
+    The libraries nest several and close the outermost only, and trio complains of those that stay suspended. Over a
+    closed connection they end at once, with an error; someone's own transport may go on, so there is a bound.
+
+    Args:
+        rest: What yielded the body.
+    """
+    with anyio.CancelScope(shield=True, deadline=anyio.current_time() + _CLOSING_S), suppress(Exception):
+        async for _ in rest:
+            pass
 
 
 async def run_off_the_loop(functions: list[Callable[[], None]]) -> None:
