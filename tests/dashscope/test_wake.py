@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
@@ -162,6 +163,8 @@ def test_a_worker_is_woken(colour: str) -> None:
                 began_s = clock.now().monotonic_s
                 while not handler.calls:
                     assert client.wake("task-1")
+                    while colour != "sync" and not worker._news:
+                        await anyio.lowlevel.checkpoint()  # Until the event loop has brought it.
                     await steps(worker, shift, 4)
             assert clock.now().monotonic_s - began_s < 60
             assert handler.calls == ["k"]

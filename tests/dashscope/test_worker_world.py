@@ -211,7 +211,7 @@ def run(examples: int, *phases: Phase) -> None:
 @pytest.mark.usefixtures("few")
 def test_every_end_reaches_a_handler() -> None:
     """With workers that are killed, paused and stopped, and a handler that fails, every end is handed over."""
-    run(40)
+    run(25)
 
 
 @pytest.mark.usefixtures("few")
