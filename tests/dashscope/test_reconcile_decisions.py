@@ -132,6 +132,7 @@ IMAGE = "https://images.test/1"
         (World((NEVER, replace(KNOWN, model="video-2"))), "UNCLEAR", "proves nothing"),
         (World((NEVER, KNOWN, replace(LOST, fate="stranger", prompt="a dog"))), "NONE_FOUND", "permit_resubmit()"),
         (World((NEVER, KNOWN, replace(LOST, fate="stranger", duration=10))), "UNCLEAR", "its duration is not"),
+        (World((NEVER, KNOWN, replace(LOST, fate="stranger", model="video-2"))), "NONE_FOUND", "of that time"),
         (World((replace(NEVER, sent_ago_s=900.0), KNOWN)), "UNCLEAR", "reconcile again in 6 min"),
         (World((replace(NEVER, sent_ago_s=85_000.0), KNOWN)), "UNCLEAR", "remembers tasks for a day only"),
     ],
@@ -172,6 +173,8 @@ def test_a_task_under_another_name_of_its_model_is_found() -> None:
     evidence = World((LOST, KNOWN)).evidence
     renamed = tuple(replace(task, model="video-1-preview") for task in evidence.listed or ())
     assert deciding.decide([0], replace(evidence, listed=renamed))[0].verdict is Verdict.ADOPTED
+    unnamed = tuple(replace(task, model=None) for task in evidence.listed or ())
+    assert deciding.decide([0], replace(evidence, listed=unnamed))[0].verdict is Verdict.ADOPTED
     unproved = World((LOST,)).evidence
     renamed = tuple(replace(task, model="video-1-preview") for task in unproved.listed or ())
     assert deciding.decide([0], replace(unproved, listed=renamed))[0].verdict is Verdict.UNCLEAR

@@ -169,6 +169,21 @@ def test_an_answer_that_cannot_be_had_is_asked_for_again(colour: str) -> None:
 
 
 @in_each_colour
+def test_a_success_that_shows_no_result_yet_is_waited_for(colour: str) -> None:
+    """A task that shows its request and not yet what was made is adopted as one to be asked about, and then whole."""
+    service = Lister(before_look=lambda: said("task-1", "SUCCEEDED", orig_prompt="a cat"))
+
+    async def then(client: Any) -> None:
+        found = await reconciled(client)
+        assert (found.verdict, found.entry.is_ended) == (Verdict.ADOPTED, False)
+        service.before_look = lambda: None
+        outcome = await got((await got(client.resume("order"))).wait())
+        assert outcome.video_url == URL
+
+    in_doubt(colour, service, MemoryLedger(), then)
+
+
+@in_each_colour
 @pytest.mark.parametrize("what", ["the same", "another", "sent again", "given up", "taken by another"])
 def test_who_comes_second_changes_nothing(colour: str, what: str) -> None:
     """A doubt that somebody else settles at the last moment is not settled once more, and the outcome says so."""

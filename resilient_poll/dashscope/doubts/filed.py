@@ -10,7 +10,9 @@ from resilient_poll.dashscope.doubts.decide import SOLE_SUBMITTER
 from resilient_poll.dashscope.keeping.books import Books
 from resilient_poll.dashscope.keeping.filing import checked_key, snapshot_text
 from resilient_poll.dashscope.wire.dialects import LIFECYCLE
+from resilient_poll.dashscope.wire.endpoints import ENDPOINTS
 from resilient_poll.dashscope.wire.listing import ListedTask
+from resilient_poll.dashscope.wire.results import is_readable
 from resilient_poll.drive.telling import logger
 from resilient_poll.errors import ConfigurationError
 from resilient_poll.ledger.entry import Entry, Listing, Namespace
@@ -139,9 +141,9 @@ def adopt(books: Books, entry: Entry, task_id: str, said: ListedTask | StatusSee
         ActRefused: It is not in that doubt any more, or another entry holds the task.
     """
     unknown = record = TaskRecord.known_by_id(task_id, now)
-    if isinstance(said, StatusSeen):
+    if isinstance(said, StatusSeen) and not _lacks_its_result(entry, said):
         record, _ = after_status(record, said, LIFECYCLE, now)
-    elif said is not None and said.phase in OPEN:
+    elif isinstance(said, ListedTask) and said.phase in OPEN:
         billing = LIFECYCLE.billing_of(said.phase)
         record = replace(record, phase=said.phase, billing=billing, status=said.status, request_id=said.request_id)
     first = unknown if record.phase in ENDS else record
@@ -156,6 +158,14 @@ def adopt(books: Books, entry: Entry, task_id: str, said: ListedTask | StatusSee
     logger.info("task %s is what the submit under idempotency key %s made", task_id, entry.key)
     # If this is not written any more, the next look at the task brings it.
     return books.observe(taken, record, now) if record.phase in ENDS else taken
+
+
+def _lacks_its_result(entry: Entry, seen: StatusSeen) -> bool:
+    """Tell whether a success does not show what was made: who waits for the task asks for it again, a few times."""
+    endpoint = ENDPOINTS.get(entry.about.get("endpoint", ""))
+    must_have_assets = endpoint is not None and bool(endpoint.dialects)
+    is_success = LIFECYCLE.phase_of(seen.status) is Phase.SUCCEEDED
+    return is_success and not is_readable(seen.result, must_have_assets=must_have_assets)
 
 
 def _settle(books: Books, now: Instant) -> None:
