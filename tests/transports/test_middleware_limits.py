@@ -194,7 +194,7 @@ def over_line(over: Any) -> list[Any]:
 @each_library
 @pytest.mark.parametrize("colour", ["asyncio", "trio"])
 def test_tasks_keep_to_the_places_in_order(colour: str, library: str) -> None:
-    """Of many tasks three are under way at a time, in the order of their coming, and a cancelled one frees its place."""
+    """Of many tasks three are under way at a time, in the order they came, and a cancelled one frees its place."""
     gate = Gate(library)
 
     async def main() -> None:
@@ -296,7 +296,7 @@ class SharedSlots:
 
 @each_way
 def test_slots_are_shared_with_other_processes(colour: str, library: str) -> None:
-    """A slot that others hold is asked for until it is free, off the event loop, and given back once, also on failure."""
+    """A slot that others hold is asked for until it is free, off the event loop, and given back once, whatever happens."""
     slots = SharedSlots(held_by_others=2)
     answers = [Says(), Says(status=None, fails="ReadError"), Says()]
     script, came = run(colour, library, "ConcurrencyTransport", answers, [URL] * 3, 2, slots=slots)
