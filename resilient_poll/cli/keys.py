@@ -122,10 +122,10 @@ def _numbered(key: str) -> Iterator[str]:
 
 
 def files_there(entry: Entry) -> tuple[Path, ...] | None:
-    """Return the files that hold a result, if all that were saved are still there, else None."""
-    files = tuple(Path(file.path) for file in entry.files)
-    whole = all(_size_of(path) == file.size_bytes for path, file in zip(files, entry.files, strict=True))
-    return files if files and whole else None
+    """Return the files that hold a result, if each that was saved is still there, under one of its names; else None."""
+    there = {file.sha256: Path(file.path) for file in entry.files if _size_of(Path(file.path)) == file.size_bytes}
+    wanted = dict.fromkeys(file.sha256 for file in entry.files)
+    return tuple(there[mark] for mark in wanted) if wanted and there.keys() == wanted.keys() else None
 
 
 def _size_of(path: Path) -> int | None:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from resilient_poll.cli.keys import Take, absolute, derived_key, files_there, next_takes, take_of
 from resilient_poll.cli.report import Report, report_of_direct, report_of_standing
-from resilient_poll.cli.saving import is_folder
+from resilient_poll.cli.saving import fold_back, is_folder
 from resilient_poll.cli.session import Session, Wanted, is_synchronous
 from resilient_poll.cli.watched_client import WatchedClient, outcome_of_entry
-from resilient_poll.dashscope.outcome import DirectOutcome
+from resilient_poll.dashscope.direct import file_name_of
+from resilient_poll.dashscope.outcome import DirectOutcome, GenerationOutcome
 from resilient_poll.dashscope.task import Task
 from resilient_poll.errors import ConfigurationError
 from resilient_poll.ledger.errors import IdempotencyConflict
@@ -97,6 +98,18 @@ class Making:
             return report_of_direct(outcome_of_entry(entry), files=files)
         return report_of_standing(self._client.resume(entry.key).standing, files=files)
 
+    def saved(self, made: Task | DirectOutcome, output: str) -> Report:
+        """Save what was made, and report it; what an earlier run had saved already is not there twice."""
+        client = self._client
+        files = self._session.save(client, made, output)
+        entry = None if self._take is None or client.ledger is None else self._take.entry
+        if entry is not None and client.ledger is not None and (outcome := _outcome_of(made)) is not None:
+            name = made.id if isinstance(made, Task) else file_name_of(made)
+            files = fold_back(client.ledger, entry, files, output, name, outcome.assets)
+        if isinstance(made, DirectOutcome):
+            return report_of_direct(made, files=files)
+        return report_of_standing(made.standing, files=files)
+
     def make(self) -> Task | DirectOutcome:
         """Return the task, or the result: what was found, else what is created now.
 
@@ -132,6 +145,10 @@ class Making:
             if self._client.has_created:
                 return made
         raise AssertionError("there is always another key")
+
+
+def _outcome_of(made: Task | DirectOutcome) -> GenerationOutcome | DirectOutcome | None:
+    return made if isinstance(made, DirectOutcome) else made.outcome
 
 
 def _is_wanted_there(file: Path, output: str) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any
@@ -24,12 +27,15 @@ from resilient_poll.dashscope.task import Task
 from resilient_poll.dashscope.wire.endpoints import ENDPOINTS
 from resilient_poll.dashscope.wire.results import Asset
 from resilient_poll.errors import ConfigurationError, DownloadFailed, Standing
+from resilient_poll.ledger.entry import Entry
+from resilient_poll.ledger.protocol import Ledger
 
 __all__ = [
     "TASK_PLACEHOLDERS",
     "IfThere",
     "check_free",
     "check_writable",
+    "fold_back",
     "is_folder",
     "save_direct",
     "save_task",
@@ -150,6 +156,54 @@ def save_direct(client: DashScope, outcome: DirectOutcome, output: str, if_there
     if files or outcome.failures:
         return files
     return _save_answer(outcome.result, output, name, lambda: standing_of_result(outcome))
+
+
+def fold_back(
+    ledger: Ledger, entry: Entry, files: Sequence[Path], output: str, name: str, assets: Sequence[Asset]
+) -> tuple[Path, ...]:
+    """Return where results are, after copies of what a killed run had just saved were put in its place.
+
+    A run that dies between giving a file its name and telling the ledger leaves a file that could be anybody's,
+    so the result is saved beside it. If it turns out to be the same, one of them is enough.
+
+    Args:
+        ledger: Is told.
+        entry: What the results are of.
+        files: Where they were saved now.
+        output: Where they were to go: a file, a folder or a template.
+        name: The task's id, or what stands in its place.
+        assets: The results.
+    """
+    known = {os.path.abspath(saved.path): saved for saved in ledger.get(entry.entry_id).files}  # noqa: PTH100  # a key
+    kept: list[Path] = []
+    for number, file in enumerate(files):
+        wanted = next(
+            (
+                paths[number]
+                for extension in _EXTENSIONS
+                if len(paths := target_paths(output, name, assets, extension)) == len(files)
+                and paths[number] != file
+                and _are_the_same(paths[number], file)
+            ),
+            None,
+        )
+        if wanted is None:
+            kept.append(file)
+            continue
+        saved = known.get(os.path.abspath(file))  # noqa: PTH100  # as above
+        file.replace(wanted)
+        kept.append(wanted)
+        if saved is not None:
+            there = replace(saved, path=os.path.abspath(wanted))  # noqa: PTH100  # as above
+            ledger.saved(entry, there, now_wall_s=time.time())
+    return tuple(kept)
+
+
+def _are_the_same(one: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False
 
 
 def _spared(output: str, name: str, assets: Sequence[Asset], extensions: Iterable[str], if_there: IfThere) -> str:

@@ -83,7 +83,7 @@ def run(interrupts: Interrupts, /, output: str, timeout: float, as_json: bool, *
         made = making.make()
         if isinstance(made, Task):
             session.wait(made, timeout)
-        return saved(session, client, made, output)
+        return making.saved(made, output)
 
     return emit(Session.perform(plan, interrupts, work), as_json=as_json)
 

@@ -167,7 +167,7 @@ def test_help_documents_every_command(capfd: Capture, name: str) -> None:
 
 
 def test_help_lists_the_commands(capfd: Capture) -> None:
-    """The help names all commands and says that the API key comes from the environment; --key is the idempotency key, and no option takes a secret."""
+    """The help names all commands, and where the API key comes from; no option takes a secret."""
     ended = here(capfd, "--help")
     assert tuple(sorted(cli.commands)) == tuple(sorted(COMMANDS))
     assert all(f"  {name} " in ended.stdout for name in COMMANDS)
