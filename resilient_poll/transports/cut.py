@@ -9,35 +9,39 @@ which the operating system does in one piece.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
 
 from resilient_poll.transports.library import HttpLibrary
 
-__all__ = ["cut_at", "install_cut", "install_cut_below", "present_cut_s"]
+__all__ = ["cut_at", "install_cut", "install_cut_below"]
 
 _CUT_S: ContextVar[float | None] = ContextVar("resilient_poll_cut_s", default=None)
 
 
-@contextmanager
-def cut_at(at_s: float | None) -> Iterator[None]:
+class _CutAt:
+    """A block whose operations are cut. A class, since a generator's context costs more than what it does here."""
+
+    __slots__ = ("_at_s", "_token")
+
+    def __init__(self, at_s: float | None) -> None:
+        self._at_s = at_s
+
+    def __enter__(self) -> None:
+        self._token = _CUT_S.set(self._at_s)
+
+    def __exit__(self, *reason: object) -> None:
+        _CUT_S.reset(self._token)
+
+
+def cut_at(at_s: float | None) -> _CutAt:
     """Cut everything that this thread sends or reads inside the block at an instant.
 
     Args:
         at_s: The instant, on the clock that :func:`install_cut` was given; None for no cut.
     """
-    token = _CUT_S.set(at_s)
-    try:
-        yield
-    finally:
-        _CUT_S.reset(token)
-
-
-def present_cut_s() -> float | None:
-    """Return the instant at which what this thread does is cut, if at any."""
-    return _CUT_S.get()
+    return _CutAt(at_s)
 
 
 def install_cut_below(transport: Any, library: HttpLibrary, monotonic: Callable[[], float]) -> bool:

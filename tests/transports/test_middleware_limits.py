@@ -296,7 +296,7 @@ class SharedSlots:
 
 @each_way
 def test_slots_are_shared_with_other_processes(colour: str, library: str) -> None:
-    """A slot that others hold is asked for until it is free, off the event loop, and given back once, whatever happens."""
+    """A slot that others hold is asked for until it is free, off the event loop, and given back exactly once."""
     slots = SharedSlots(held_by_others=2)
     answers = [Says(), Says(status=None, fails="ReadError"), Says()]
     script, came = run(colour, library, "ConcurrencyTransport", answers, [URL] * 3, 2, slots=slots)
