@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # The server puts the connection's transport into the scope under this name, for cutting it.
 TRANSPORT = "fake_server.transport"
+# And under this one a function that sends a whole answer at once, if it can.
+SEND_WHOLE = "fake_server.send_whole"
 # A create carries a prompt and at most a few images in base64.
 LARGEST_BODY_BYTES = 10_000_000
 # All bodies that are still on their way: twenty of the largest at once, and thousands of usual ones.
@@ -62,6 +64,9 @@ class Api:
         reply = self._refuse(request, refusal) if refusal else self._answer(request)
         if isinstance(reply, Drop):
             await _cut(scope, receive, reply)
+            return
+        send_whole: Any = scope.get("extensions", {}).get(SEND_WHOLE)
+        if send_whole is not None and not refusal and send_whole(reply):
             return
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
         if refusal:

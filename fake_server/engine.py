@@ -296,8 +296,8 @@ class Engine:
             return self._strike(call, struck, task_id)
         if task is None:
             return Answer(json_reply(call, 200, bodies.bare(task_id, bodies.UNKNOWN, call.request_id)))
-        view = task.view(call.now.monotonic_s)
-        if task.count_poll(call.now.monotonic_s):
+        view, goes_on = task.polled(call.now.monotonic_s)
+        if goes_on:
             self._limits.slots_of(task).learn_end(task)
         task.end_told = task.end_told or view.status in bodies.ENDS
         return Answer(json_reply(call, 200, task_body(task, view, call.request_id, self._folder(call))))

@@ -5,8 +5,7 @@ from __future__ import annotations
 import gzip
 import math
 import re
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fake_server.wire import bodies, errors
 from fake_server.wire.messages import Drop, Reply, Request
@@ -31,8 +30,7 @@ _COST_MS = "3"
 _WEIGHT_OF_NONE = re.compile(r"q=0(\.0*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A request on its way through the engine.
 
     Args:
@@ -55,8 +53,7 @@ class Call:
         return self.route.dialect or "dashscope"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A reply, and for the journal: what struck, the `Retry-After` sent, and the task it was about."""
 
     reply: Reply | Drop
@@ -131,7 +128,7 @@ def limit_headers(call: Call, answer: Answer, window: RateWindow) -> Answer:
         ("x-ratelimit-reset-requests", str(math.ceil(call.now.wall_s + window.next_in_s(now_s)))),
     )
     reply = Reply(answer.reply.status, answer.reply.headers + told, answer.reply.body)
-    return replace(answer, reply=reply)
+    return answer._replace(reply=reply)
 
 
 def hint_headers(hint: RetryAfter | None) -> list[tuple[str, str]]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fake_server.rules import downloads
 from fake_server.rules.tasks import SPOKEN_S
@@ -22,8 +21,7 @@ _WHOLE: dict[ResultForm, tuple[str, ...]] = {"video": ("mp4", "png"), "model": (
 _ITEMS: dict[ResultForm, str] = {"images": "png", "messages": "png", "transcription": "json"}
 
 
-@dataclass(frozen=True, slots=True)
-class Folder:
+class Folder(NamedTuple):
     """Where the assets of a world are: the first part of their URLs."""
 
     url: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fake_server.scenario.lifecycles import Lifecycle, Position, Step, entries, position, rest_s
 from fake_server.wire import bodies
@@ -92,24 +92,32 @@ class Task:
 
     def view(self, now_s: float) -> TaskView:
         """Its state at an instant."""
+        return self._view_of(self.position(now_s))
+
+    def polled(self, now_s: float) -> tuple[TaskView, bool]:
+        """Remember a status query that is answered with the present state.
+
+        Returns:
+            That state, and whether the script now goes on to its next step, having waited for this query.
+        """
+        place = self.position(now_s)
+        view = self._view_of(place)
+        if place is None or self.canceled_s is not None or place.step.lasts_polls is None:
+            return view, False
+        if self.polls is None:
+            self.polls = {}
+        # With its last poll the step is over, so no list grows beyond what its step counts.
+        seen = self.polls.setdefault(place.index, [])
+        seen.append(now_s)
+        return view, len(seen) >= place.step.lasts_polls
+
+    def _view_of(self, place: Position | None) -> TaskView:
         if self.canceled_s is not None:
             return TaskView(Step(bodies.CANCELED), None, self.canceled_s)
-        place = self.position(now_s)
         if place is None:
             return TaskView(Step(bodies.PENDING), None, None)
         ended_s = place.entered_s if place.step.status in bodies.ENDS else None
         return TaskView(place.step, place.running_since_s, ended_s)
-
-    def count_poll(self, now_s: float) -> bool:
-        """Remember a status query that was really answered with the present step; whether that step counts them."""
-        place = self.position(now_s)
-        if place is None or self.canceled_s is not None or place.step.lasts_polls is None:
-            return False
-        if self.polls is None:
-            self.polls = {}
-        # With its last poll the step is over, so no list grows beyond what its step counts.
-        self.polls.setdefault(place.index, []).append(now_s)
-        return True
 
     def make_at_once(self, now_s: float) -> None:
         """Make the result now, as a synchronous create does: only the end of the life and its results count."""
@@ -145,8 +153,7 @@ class Task:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class TaskView:
+class TaskView(NamedTuple):
     """A task at one instant; instants are monotonic seconds."""
 
     step: Step

@@ -12,7 +12,7 @@ import functools
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,8 +74,7 @@ def _http_date(whole_s: int) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class TaskTimes:
+class TaskTimes(NamedTuple):
     """When a task was submitted, scheduled and ended, in wall seconds; None where it has not happened."""
 
     submitted_s: float

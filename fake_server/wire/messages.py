@@ -1,16 +1,19 @@
-"""What goes into the engine and what comes out of it: plain values, no sockets."""
+"""What goes into the engine and what comes out of it: plain values, no sockets.
+
+What is made anew for every request is a tuple, here and in the engine: as unchangeable as a frozen dataclass, and
+made in a third of the time.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 DropWhen = Literal["before_commit", "after_commit"]
 DropHow = Literal["reset", "close"]
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One HTTP request, already read in full.
 
     Args:
@@ -38,8 +41,7 @@ class Request:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """One HTTP answer, complete."""
 
     status: int

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 from urllib.parse import parse_qs
 
 from fake_server.wire import bodies, endpoints
@@ -36,8 +35,7 @@ ROUTES: dict[bodies.Dialect, tuple[str, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(NamedTuple):
     """What a request is about.
 
     Args:
