@@ -28,7 +28,7 @@ class Aimed:
 
     Attributes:
         was_hit: Whether the worker passed the point at all.
-        tasks_then: How many tasks there were at the service when it was hit.
+        halves_then: Which files under a final name were not whole when it was hit.
         came_second: What came of the key to the second worker.
         came_first: What came of it to the hit one; None if that was killed.
         came_last: What came of it to the last one.
@@ -36,7 +36,7 @@ class Aimed:
     """
 
     was_hit: bool
-    tasks_then: int = 0
+    halves_then: tuple[str, ...] = ()
     came_second: str = ""
     came_first: str | None = None
     came_last: str = ""
@@ -63,7 +63,7 @@ def hit_once(workers: Nursery, place: Place, point: str, how: str, *, sweeps: bo
         event = workers.wait_for(number, "stopped", "gone")
         if event["event"] == "gone" and event["code"] != -signal.SIGKILL:
             return Aimed(was_hit=False)
-        result = Aimed(was_hit=True, tasks_then=len(place.bill()))
+        result = Aimed(was_hit=True, halves_then=place.facts().halves)
         place.clock.jump(LATER_S)
         if sweeps:
             for lock in place.folder.glob("ledger.sqlite3.owners/*.lock"):

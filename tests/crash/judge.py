@@ -48,6 +48,11 @@ class Facts:
     whole: str
     permits: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def halves(self) -> tuple[str, ...]:
+        """The files under a final name that are not what the service made."""
+        return tuple(name for name, found in self.files.items() if found != self.whole)
+
 
 @dataclass
 class Verdict:
@@ -80,9 +85,8 @@ def judge(facts: Facts) -> Verdict:
         verdict.figures[word] = 0
     _judge_tasks(facts, verdict)
     _judge_entries(facts, verdict)
-    for name, found in facts.files.items():
-        if found != facts.whole:
-            verdict.blame("unsaved", f"{name} is under its final name and is not what the service made")
+    for name in facts.halves:
+        verdict.blame("unsaved", f"{name} is under its final name and is not what the service made")
     return verdict
 
 

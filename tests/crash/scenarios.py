@@ -17,7 +17,7 @@ expect: {outcome: SUCCEEDED}
 _LIVES = (
     ("PENDING 1s -> RUNNING 4s -> SUCCEEDED", 6),
     ("RUNNING 2s -> SUCCEEDED", 4),
-    ("PENDING 2 polls -> RUNNING 1 poll -> SUCCEEDED", 3),
+    ("PENDING 1s -> RUNNING 1 poll -> SUCCEEDED", 2),
     ("RUNNING 3s -> FAILED InternalError.Algo", 2),
     ("PENDING 3s -> FAILED InvalidParameter", 1),
 )

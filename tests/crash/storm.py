@@ -30,7 +30,7 @@ STORM_OPTIONS = {"busy_s": 1.0, "wait_s": 200.0, "attempt_s": 2.0, "submit_s": 6
 """Seconds of the world for ``busy_s`` and ``attempt_s``, seconds of the workers' clock for the two others."""
 LATER_S = 0.5 * 3600.0
 MOST_PASSES = 8
-_RECONCILING = 3
+_RECONCILING = 4
 """Passes in which doubts are looked for: a candidate that still runs is compared when it has ended."""
 _ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "EXPIRED", "refused", "doubt"})
 
