@@ -1,6 +1,7 @@
 """What a lost answer costs: tasks that each client makes, and pays for, for one wanted result; by the fake's own bill.
 
-Whoever wants the result calls again until it is there. ``python -m benchmarks.lost_answers`` prints the table of
+Whoever wants the result calls again until it is there; with ours, once the service's list was looked at for it
+(``client.reconcile()``, as the error says). ``python -m benchmarks.lost_answers`` prints the table of
 the README; nothing in it is measured, so it comes out the same each time.
 """
 

@@ -21,6 +21,7 @@ from typing import Any
 from resilient_poll import DashScope, SubmitInDoubt
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.ledger.sqlite import SqliteLedger
+from resilient_poll.machine.instant import Instant
 
 CALLS = 8
 """So often somebody calls again who wants the result and has not got it."""
@@ -58,23 +59,20 @@ def ours(base_url: str) -> Call:
     path = Path(folder.name) / "ledger.sqlite3"
 
     def call(key: str, _: object = folder) -> bool:
-        options = {"dialect": "dashscope", "api_key": key, "base_url": base_url, "clock": VirtualClock()}
+        options = {"dialect": "dashscope", "api_key": key, "base_url": base_url, "clock": VirtualClock(_now())}
         with SqliteLedger(path) as ledger, DashScope(**options, ledger=ledger) as client:  # type: ignore[arg-type]  # of several types
             try:
                 task = client.submit(MODEL, {"prompt": PROMPT}, idempotency_key="order-17")
             except SubmitInDoubt:
-                _settle(client)
+                client.reconcile()  # Looks for the task in the service's own list.
                 return False
             return bool(task.wait().video_url)
 
     return call
 
 
-def _settle(client: DashScope) -> None:
-    """Look for the tasks of doubts in the service's own list."""
-    reconcile = getattr(client, "reconcile", None)
-    if reconcile is not None:
-        reconcile()
+def _now() -> Instant:
+    return Instant(time.monotonic(), time.time())
 
 
 ARMS: dict[str, Callable[[str], Call]] = {"v1": first_face, "v2": second_face, "ours": ours}
