@@ -1,4 +1,4 @@
-"""Rewrite what README.md derives from the code: make docs. A test fails where it is stale."""
+"""Rewrite what the pages derive from the code: make docs. A test fails where it is stale."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from fake_server.scenario import load_scenario, shipped_scenarios
 from resilient_poll import errors, events
 from resilient_poll.cli.exit_codes import MEANINGS
+from resilient_poll.dashscope.doubts.verdicts import Verdict
 from resilient_poll.dashscope.wire.endpoints import ENDPOINTS
 from resilient_poll.dashscope.wire.error_catalogue import catalogue_rows
 from resilient_poll.error_kinds import TryAgain
@@ -18,7 +19,7 @@ from resilient_poll.machine.lifecycle import BILLING_BY_PHASE, ENDS, MOVES, OPEN
 from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "api.md", ROOT / "scenarios" / "README.md")
+PAGES = (ROOT / "README.md", ROOT / "docs" / "api.md", ROOT / "docs" / "ledger.md", ROOT / "scenarios" / "README.md")
 _BLOCK = re.compile(r"(<!-- derived: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -152,6 +153,16 @@ def try_again_table() -> str:
     return "\n".join(["| `try_again` | meaning |", "|---|---|", *rows])
 
 
+def verdicts_table() -> str:
+    """List what reconciling may come to, taken from its own docstrings."""
+    source = (
+        (ROOT / "resilient_poll" / "dashscope" / "doubts" / "verdicts.py").read_text().partition("class Verdict")[2]
+    )
+    meanings = dict(re.findall(r'^    ([A-Z_]+) = "[A-Z_]+"\n    """(.*?)"""', source, re.MULTILINE | re.DOTALL))
+    rows = [f"| `{word}` | {' '.join(meanings[word].split())} |".replace("``", "`") for word in Verdict]
+    return "\n".join(["| verdict | meaning |", "|---|---|", *rows])
+
+
 def source_of(file: str, start: str, end: str) -> Callable[[], str]:
     """Return a function that shows the lines of a file between two marks."""
 
@@ -184,6 +195,7 @@ DERIVED: dict[str, Callable[[], str]] = {
     "policies": policies_table,
     "scenarios": scenarios_table,
     "try-again": try_again_table,
+    "verdicts": verdicts_table,
 }
 
 

@@ -19,7 +19,9 @@ from tests.support.fake_process import FakeProcess, running_fake
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DERIVED = re.compile(r"<!-- derived: .*?<!-- end -->", re.DOTALL)
-PAGES = {name: (ROOT / name).read_text() for name in ("README.md", "docs/api.md", "scenarios/README.md")}
+PAGES = {
+    name: (ROOT / name).read_text() for name in ("README.md", "docs/api.md", "docs/ledger.md", "scenarios/README.md")
+}
 
 
 def examples_of(page: str) -> list[str]:
@@ -92,6 +94,17 @@ def test_the_examples_of_the_whole_api_run(world: FakeProcess, tmp_path: Path) -
         exec(compile(example, f"api.md example {number}", "exec"), {})  # noqa: S102  # that is the point
     images = [tmp_path / f"cat-{index}.png" for index in range(1, 5)]
     assert all(image.read_bytes().startswith(b"\x89PNG") for image in images)
+
+
+def test_the_examples_of_the_ledger_run(world: FakeProcess, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every Python example of docs/ledger.md runs, in order, against the fake, and a worker hands over what ended."""
+    del world  # it only has to be there
+    examples = examples_of("docs/ledger.md")
+    assert examples
+    for number, example in enumerate(examples):
+        exec(compile(example, f"ledger.md example {number}", "exec"), {})  # noqa: S102  # that is the point
+    assert "order-18 SUCCEEDED BILLED None" in capsys.readouterr().out
+    assert len(list((tmp_path / "videos").iterdir())) == 1
 
 
 def test_the_contrast_is_true() -> None:
