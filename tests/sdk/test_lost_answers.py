@@ -15,7 +15,7 @@ def came() -> dict[str, dict[str, Came]]:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_ours_pays_once(came: dict[str, dict[str, Came]], fault: str) -> None:
-    """However the answer is lost, a key is one task and is paid once, and its task is found in the list and finished."""
+    """However the answer is lost, a key is one task, paid once, which is found in the list and finished."""
     assert came[fault]["ours"] == Came(tasks=1, total="0.75", is_in_hand=True)
 
 
