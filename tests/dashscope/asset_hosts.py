@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -30,9 +31,9 @@ class Fault:
         etag: How the version is named: ``strong``, ``weak``, ``none``, or ``same`` for one name of all versions.
         is_new_version: Whether the asset is another one from this request on.
         part: How a range is answered: ``right``, ``whole``, ``early``, ``short``, ``other total``, ``other version``,
-            ``unsaid``.
+            ``unsaid``, ``none``.
         says_length: Whether the length is told.
-        is_packed: Whether a content encoding is claimed.
+        encoding: A content encoding: ``gzip``, which is applied, or another one, which is only claimed.
     """
 
     cut_after: int | None = None
@@ -43,7 +44,7 @@ class Fault:
     is_new_version: bool = False
     part: str = "right"
     says_length: bool = True
-    is_packed: bool = False
+    encoding: str | None = None
 
 
 @dataclass
@@ -56,8 +57,10 @@ class AssetHost:
         asked: The requests for the asset: URL, ``Range``, ``If-Range``.
         urls: What the answers about the task name, one after the other; the last repeats.
         gone: The URLs that lead nowhere, with the status.
+        redirects: The URLs that lead elsewhere, and where to.
         statuses: The task's status by each answer; the last repeats.
         queries: How many queries came.
+        sent_bytes: How much of bodies was taken, in pieces of 300.
         seen_headers: The headers of the requests for the asset.
     """
 
@@ -65,9 +68,11 @@ class AssetHost:
     versions: tuple[bytes, ...] = (bytes(range(256)) * 4,)
     urls: tuple[tuple[str, ...], ...] = ((ASSET_URL,),)
     gone: dict[str, int] = field(default_factory=dict)
+    redirects: dict[str, str] = field(default_factory=dict)
     statuses: tuple[str, ...] = ("SUCCEEDED",)
     asked: list[tuple[str, str | None, str | None]] = field(default_factory=list)
     queries: int = 0
+    sent_bytes: int = 0
     seen_headers: list[dict[str, str]] = field(default_factory=list)
     _version: int = 0
 
@@ -92,6 +97,8 @@ class AssetHost:
         self.seen_headers.append(headers)
         if url in self.gone:
             return self.gone[url], {}, b"<Error>expired</Error>", fault
+        if url in self.redirects:
+            return 302, {"location": self.redirects[url]}, b"", fault
         if fault.is_new_version:
             self._version = (self._version + 1) % len(self.versions)
         if fault.status is not None:
@@ -100,14 +107,16 @@ class AssetHost:
         content = self.versions[self._version]
         etag = {"strong": f'"v{self._version}"', "weak": f'W/"v{self._version}"', "same": '"v"'}.get(fault.etag)
         said = {} if etag is None else {"etag": etag}
-        if fault.is_packed:
-            said["content-encoding"] = "identity, identity"
+        if fault.encoding is not None:
+            said["content-encoding"] = fault.encoding
+        if fault.encoding == "gzip":
+            content = gzip.compress(content, mtime=0)
         match = re.fullmatch(r"bytes=([0-9]+)-", wanted or "")
         if match is None or condition != etag or fault.part == "whole":
             length = {"content-length": str(len(content))} if fault.says_length else {}
             return 200, {**said, **length}, content, fault
         first = int(match[1])
-        if first >= len(content):
+        if first >= len(content) or fault.part == "none":
             return 416, {"content-range": f"bytes */{len(content)}"}, b"", fault
         return self._part(first, content, said, fault)
 
@@ -143,6 +152,7 @@ class AssetHost:
                 cut = self._fault.cut_after
                 content = self._content if cut is None else self._content[:cut]
                 for at in range(0, len(content), 300):
+                    host.sent_bytes += 300
                     yield content[at : at + 300]
                 if cut is not None and cut < len(self._content):
                     raise library.ReadError("the peer went away")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import itertools
 import random
 import tempfile
 from pathlib import Path
@@ -80,7 +81,7 @@ def download(colour: str, host: AssetHost, folder: Path, *, timeout: float = 100
     return Downloaded(folder, error, ledger, clock)
 
 
-PARTS = ["whole", "early", "short", "other total", "other version", "unsaid"]
+PARTS = ["whole", "early", "short", "other total", "other version", "unsaid", "none"]
 faults = st.one_of(
     st.builds(Fault, cut_after=st.integers(1, 1199)),
     st.builds(Fault, part=st.sampled_from(PARTS), cut_after=st.none() | st.integers(0, 1300)),
@@ -92,6 +93,7 @@ faults = st.one_of(
         etag=st.sampled_from(["strong", "weak", "none"]),
         is_new_version=st.booleans(),
         says_length=st.booleans(),
+        encoding=st.sampled_from([None, None, "gzip"]),
     ),
 )
 
@@ -193,9 +195,35 @@ def test_another_version_is_another_asset(colour: str, tmp_path: Path) -> None:
 @each_colour
 def test_what_came_packed_starts_over(colour: str, tmp_path: Path) -> None:
     """Where a content encoding was applied all the same, a place in it means nothing, and no range is asked for."""
-    host = AssetHost((Fault(cut_after=700, is_packed=True),), VERSIONS)
-    download(colour, host, tmp_path)
-    assert {wanted for _, wanted, _ in host.asked} == {None}
+    host = AssetHost((Fault(cut_after=700, encoding="gzip"), Fault(encoding="gzip")), VERSIONS)
+    assert download(colour, host, tmp_path).content == VERSIONS[0]
+    assert [wanted for _, wanted, _ in host.asked] == [None, None]
+
+
+@each_colour
+def test_a_part_that_is_packed_is_not_taken(colour: str, tmp_path: Path) -> None:
+    """The rest of the packed form is not the rest of the asset."""
+    host = AssetHost((CUT, Fault(encoding="gzip")), VERSIONS)
+    assert download(colour, host, tmp_path).content == VERSIONS[0]
+    assert [wanted for _, wanted, _ in host.asked] == [None, "bytes=700-", None]
+
+
+@each_colour
+def test_what_cannot_be_unpacked_is_not_asked_for_again(colour: str, tmp_path: Path) -> None:
+    """An encoding that nobody asked for and that is not undone ends the download at once."""
+    host = AssetHost((Fault(encoding="br"),) * 9, VERSIONS)
+    assert "packs it as 'br', which was not asked for" in str(download(colour, host, tmp_path).error)
+    assert len(host.asked) == 1
+
+
+@each_colour
+def test_a_resumption_begins_where_the_asset_was_said_to_be(colour: str, tmp_path: Path) -> None:
+    """A resumption follows the redirects anew from the first URL, and counts them anew."""
+    hops = [ASSET_URL, *(f"https://assets.test/{number}" for number in range(5))]
+    redirects = dict(itertools.pairwise(hops))
+    host = AssetHost((*(Fault(),) * 5, CUT), VERSIONS, redirects=redirects)
+    assert download(colour, host, tmp_path).content == VERSIONS[0]
+    assert [url for url, _, _ in host.asked] == hops * 2
 
 
 @pytest.mark.parametrize("fault", [CUT, Fault(status=503), Fault(breaks_before=True)])
@@ -273,6 +301,7 @@ def test_an_asset_may_not_be_larger_than_the_limit(colour: str, tmp_path: Path) 
         done = download(colour, host, tmp_path, largest_asset_bytes=1199)
         assert done.left == []
         assert "larger than 1199 bytes; largest_asset_bytes= allows more" in str(done.error)
+        assert host.sent_bytes == (0 if says_length else 1200)
     assert download(colour, AssetHost((), VERSIONS), tmp_path, largest_asset_bytes=1200).content == VERSIONS[0]
 
 

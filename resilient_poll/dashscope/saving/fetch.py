@@ -202,8 +202,6 @@ class Fetch:
         Raises:
             DownloadProblem: It is not asked for again.
         """
-        if self._total is not None and self.size >= self._total:
-            self._validator = None  # More than all of it came: none of that can be trusted.
         if self.size - self._asked_from >= NEW_BYTES and self._validator is not None:
             self._setbacks = 0
         self._setbacks += 1

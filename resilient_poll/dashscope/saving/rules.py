@@ -48,7 +48,7 @@ class AssetRules:
         """
         parts = urlsplit(url)
         host = _plain(parts.hostname or "")
-        if parts.username is not None or parts.password is not None:
+        if parts.username is not None:
             raise DownloadProblem(f"the URL at {host} holds a user's name, and nothing is sent in anybody's name")
         if parts.scheme != "https" and not _is_loopback(host) and host not in self.insecure_hosts:
             raise DownloadProblem(
