@@ -208,6 +208,37 @@ def test_a_blocking_client_is_cut_in_the_middle_of_a_head(library: str, drips: A
         assert len(server.requests) == 1
 
 
+# In code that awaits a head is cut by the loop's own clock: see the silent answers above.
+DRIPS = [(*way, body_drips) for way in EACH_WAY] + [("sync", library, head_drips) for library in LIBRARIES]
+
+
+@pytest.mark.parametrize(("colour", "library", "drips"), DRIPS)
+def test_an_attempt_that_drips_is_cut_and_made_again(colour: str, library: str, drips: Any) -> None:
+    """An attempt's own time covers a body that is read within it; then it fails as the library does and is repeated."""
+    clock = VirtualClock()
+
+    def script(connection: Connection) -> None:
+        if connection.number == 0:
+            drips(clock)(connection)
+        else:
+            connection.read_request()
+            connection.send(http_answer(200, b"whole"))
+
+    async def main() -> None:
+        module = LIBRARIES[library]
+        inner = (module.HTTPTransport if colour == "sync" else module.AsyncHTTPTransport)(verify=False)
+        policy = RetryPolicy(attempt_timeout_s=30.0, total_s=300.0, body_bytes=1000)
+        over = transport(colour, library, "RetryTransport", inner, policy, clock=clock)
+        with RawServer(script) as server:
+            async with client_over(colour, library, over) as client:
+                response = await got(client.get(server.url, timeout=None))
+        assert response.text == "whole"
+        first, _ = response.request.extensions["resilient_poll.attempts"]
+        assert "Timeout" in (first.failure or "")
+
+    run_in(colour, main)
+
+
 @each_way
 def test_a_body_that_drips_over_a_socket_is_cut(colour: str, library: str) -> None:
     """Over a real socket, in every colour, a body that goes on beyond the total time is cut."""

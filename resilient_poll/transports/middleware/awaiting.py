@@ -26,8 +26,8 @@ from resilient_poll.transports.middleware.effects import (
     stacked,
 )
 from resilient_poll.transports.middleware.kit import Kit
+from resilient_poll.transports.middleware.late import cut
 from resilient_poll.transports.middleware.sending import (
-    attempt_too_late,
     failure_of,
     is_in_memory,
     prepared,
@@ -136,7 +136,7 @@ class AwaitingShell:
             raise failure from error
         finally:
             take_over_attempts(call, request)
-        raise attempt_too_late(call)
+        raise cut(call)
 
     async def _gather(self, response: Any, longest_bytes: int, call: Call) -> bytes | None:
         if response.is_closed:

@@ -10,7 +10,7 @@ import anyio
 
 from resilient_poll.transports.cut import cut_at
 from resilient_poll.transports.middleware.call import Call
-from resilient_poll.transports.middleware.late import is_late, too_late
+from resilient_poll.transports.middleware.late import cut, is_late, too_late
 
 __all__ = ["AwaitingBody", "BlockingBody", "WatchedBody", "run_off_the_loop", "unwind"]
 
@@ -103,7 +103,7 @@ class BlockingBody:
             return
         while True:
             if call.watch.now_s() >= until_s:
-                raise too_late(call)
+                raise cut(call)
             try:
                 with cut_at(until_s):
                     piece: Any = next(iterator, _END)
@@ -175,7 +175,7 @@ class AwaitingBody:
             return await anext(iterator)
         now_s = call.watch.now_s()
         if now_s >= until_s:
-            raise too_late(call)
+            raise cut(call)
         try:
             if call.keeps_timeouts and call.sent_s is not None and now_s - call.sent_s < _FRESH_S:
                 return await anext(iterator)
@@ -187,7 +187,7 @@ class AwaitingBody:
             if is_late(error, call):
                 raise too_late(call) from error
             raise
-        raise too_late(call)
+        raise cut(call)
 
     async def aclose(self) -> None:
         """Close the body, read to its end or not."""

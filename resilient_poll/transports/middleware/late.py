@@ -6,7 +6,7 @@ from resilient_poll.transports.middleware.call import Call
 from resilient_poll.transports.middleware.problems import TotalTimeout
 from resilient_poll.transports.reading import names_of
 
-__all__ = ["is_late", "too_late"]
+__all__ = ["cut", "is_late", "too_late"]
 
 _WOKE_EARLY_S = 0.005
 """A socket's time-out may fire this much before the clock says so."""
@@ -29,3 +29,13 @@ def too_late(call: Call) -> Exception:
         + ("" if was_sent else "; nothing was sent"),
         surely_not_sent=not was_sent,
     )
+
+
+def cut(call: Call) -> Exception:
+    """Return the error for what was cut: that of the total time, or the library's own if only the attempt's is up."""
+    now_s = call.watch.now_s()
+    if call.attempt_until_s is None or (call.deadline_s is not None and now_s >= call.deadline_s):
+        return too_late(call)
+    took_s = now_s - (now_s if call.sent_s is None else call.sent_s)
+    error: Exception = call.kit.read_timeout(f"no whole answer within the attempt's {took_s:.2f} s")
+    return error

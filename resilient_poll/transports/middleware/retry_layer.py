@@ -45,7 +45,8 @@ class RetryPolicy:
             :class:`TimeoutTransport` leaves less, that counts.
         statuses: Which answers are worth another attempt.
         idempotency_header: A request with this header may be repeated whatever its method.
-        attempt_timeout_s: For how many seconds an attempt may go without an answer's head; None for no limit.
+        attempt_timeout_s: How many seconds an attempt may take until the answer's head, and until the end of a
+            body that is read within it; None for no limit of its own.
         body_bytes: Bodies up to this many bytes are read within the attempt, so that one that breaks off is asked
             for again; 0 leaves them alone. What is longer, and a stream of events, is handed on as it comes.
         too_late: What to do where the service asks for a longer pause than there is time: ``raise``
@@ -90,6 +91,16 @@ class _Try:
         failure = None if self.error is None else describe(self.error)
         return Attempt(self.number, self.started_s, max(0.0, now_s - self.started_s), status, failure, self.waited_s)
 
+    def unwrapped(self) -> Any:
+        """Return the answer, or raise the error, and keep no frame alive by it."""
+        error, self.error = self.error, None
+        if error is None:
+            return self.response
+        try:
+            raise error
+        finally:
+            del error
+
     @property
     def why(self) -> str:
         if self.error is not None:
@@ -133,9 +144,7 @@ class RetryLayer:
             self._tell_of(call, attempts[-1])
             pause_s = yield from self._pause(call, made, is_harmless=is_harmless)
             if math.isinf(pause_s):
-                if made.error is not None:
-                    raise made.error
-                return made.response
+                return made.unwrapped()
             if made.response is not None:
                 yield Discard(made.response)
             if pause_s:

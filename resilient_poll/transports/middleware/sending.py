@@ -9,7 +9,7 @@ from resilient_poll.transports.middleware.late import is_late, too_late
 from resilient_poll.transports.rules.deadlines import cut_timeouts
 from resilient_poll.transports.rules.marks import ATTEMPTS, DEADLINE_S
 
-__all__ = ["attempt_too_late", "failure_of", "is_in_memory", "prepared", "take_over_attempts"]
+__all__ = ["failure_of", "is_in_memory", "prepared", "take_over_attempts"]
 
 
 def prepared(call: Call) -> tuple[Any, float | None]:
@@ -44,16 +44,6 @@ def take_over_attempts(call: Call, sent: Any) -> None:
 def failure_of(error: Exception, call: Call) -> Exception:
     """Return what a failed sending is raised as."""
     return too_late(call) if is_late(error, call) else error
-
-
-def attempt_too_late(call: Call) -> Exception:
-    """Return the error for what was cut: the total time's, or that of the attempt alone."""
-    now_s = call.watch.now_s()
-    if call.deadline_s is not None and now_s >= call.deadline_s:
-        return too_late(call)
-    took_s = now_s - (now_s if call.sent_s is None else call.sent_s)
-    error: Exception = call.kit.read_timeout(f"no answer within the attempt's {took_s:.2f} s")
-    return error
 
 
 def is_in_memory(response: Any, call: Call) -> bool:
