@@ -28,11 +28,12 @@ from resilient_poll import (
 )
 from resilient_poll.dashscope.workers import shift as shifts
 from resilient_poll.dashscope.workers import worker as workers
+from resilient_poll.dashscope.workers.duty import Scan, Tell
 from resilient_poll.dashscope.workers.shift import LEASE_S, REST_S, SCAN_S
-from resilient_poll.dashscope.workers.worker_core import HANDLER_S
 from resilient_poll.drive.clocks import RealAsyncClock, RealClock, VirtualClock
 from resilient_poll.ledger.errors import LedgerUnavailable
 from resilient_poll.ledger.memory import MemoryLedger
+from resilient_poll.machine.commands import SleepUntil, Turn
 from tests.dashscope.ledger_clients import FAILED, LOST, MADE, REFUSED, URL, Service, Watched, full, only_entry
 from tests.dashscope.scripted import Asked, Broken, Reply, a_client, said
 from tests.support.colours import COLOURS, INPUT, MODEL, got, run_in
@@ -122,7 +123,6 @@ def test_ends_without_a_task_are_handed_over(colour: str) -> None:
                 await submitted(client, "refused")
             await got(client.generate("wan2.6-t2i", INPUT, idempotency_key="at once"))
             ledger.before.clear()
-            clock.advance(HANDLER_S)
             await got(client.worker(handler).run_until_idle())
 
     run_in(colour, main)
@@ -148,7 +148,6 @@ def test_a_handler_that_raises_is_called_again(colour: str, caplog: pytest.LogCa
             worker = client.worker(handler)
             counts = await got(worker.run_until_idle())
             assert (counts.handler_failures, counts.handed_over) == (3, 1)
-            clock.advance(HANDLER_S)
             assert (await got(worker.run_until_idle())).handed_over == 1
 
     run_in(colour, main)
@@ -180,9 +179,8 @@ def test_a_crash_before_the_handler_returns_calls_it_again(colour: str) -> None:
                 await got(client.worker(Handler(on_call=die)).run_until_idle())
         async with a_client(colour, "httpx", service, clock, ledger=ledger) as client:
             soon, late = Handler(), Handler()
-            # Whoever saw the end has a handler's time: it may be alive.
-            await got(client.worker(soon).run_until_idle())
-            clock.advance(HANDLER_S)
+            # Whoever saw the end has it for a while: it may be alive.
+            assert (await got(client.worker(soon).run_until_idle(timeout=5))).elsewhere == 1
             await got(client.worker(late).run_until_idle())
             assert (soon.calls, late.calls) == ([], ["k"])
 
@@ -304,13 +302,48 @@ def test_a_worker_that_is_killed_is_followed_by_another(colour: str) -> None:
             await submitted(client, *"abc")
             gone = client.worker(print)
             await steps(gone, gone._begin(), 1)
-            await got(client.worker(handler).run_until_idle())
+            assert (await got(client.worker(handler).run_until_idle(timeout=5))).elsewhere == 3
             assert handler.calls == []
-            clock.advance(LEASE_S)
-            await got(client.worker(handler).run_until_idle())
+            assert (await got(client.worker(handler).run_until_idle())).elsewhere == 0
+            assert clock.now().monotonic_s < 2 * LEASE_S
 
     run_in(colour, main)
     assert sorted(handler.calls) == ["a", "b", "c"]
+
+
+def test_a_slow_handler_keeps_its_end() -> None:
+    """While a handler is at work, its end is nobody else's; after the time that a handler has, it is free."""
+    clock, ledger, other = VirtualClock(), MemoryLedger(), Handler()
+
+    async def main() -> None:
+        async with a_client("sync", "httpx", Service(steps=(MADE,)), clock, ledger=ledger) as client:
+            await submitted(client, "k")
+            worker = client.worker(print, handler_time=100.0)
+            shift = worker._begin()
+            while not isinstance(command := shift.next_command(clock.now()), Tell):
+                carry_out(worker, shift, command)
+            for _ in range(9):
+                clock.advance(SCAN_S)
+                while not isinstance(command := shift.next_command(clock.now()), SleepUntil):
+                    carry_out(worker, shift, command)
+                client.worker(other).run_until_idle(timeout=0.1)
+            assert other.calls == []
+            for _ in range(4):
+                clock.advance(SCAN_S)
+                while not isinstance(command := shift.next_command(clock.now()), SleepUntil):
+                    carry_out(worker, shift, command)
+            client.worker(other).run_until_idle(timeout=0.1)
+
+    def carry_out(worker: Any, shift: Any, command: Any) -> None:
+        if isinstance(command, Scan):
+            shift.found(command.plan, worker._work.rota.scan(command.plan, clock.now()), clock.now())
+        elif isinstance(command, Turn):
+            shift.heard(command, shift.task_of(command)._ask(command.command), None, clock.now())
+        else:
+            clock.sleep(command.at_s - clock.now().monotonic_s)
+
+    run_in("sync", main)
+    assert other.calls == ["k"]
 
 
 @in_each_colour

@@ -22,7 +22,6 @@ import pytest
 
 from resilient_poll import AsyncDashScope, DashScope, Fixed, HandedOver, Phase, WaitPolicy
 from resilient_poll.dashscope.workers.shift import LEASE_S
-from resilient_poll.dashscope.workers.worker_core import HANDLER_S
 from resilient_poll.drive.clocks import RealAsyncClock, RealClock, VirtualClock
 from resilient_poll.ledger.sqlite import SqliteLedger
 from resilient_poll.machine.instant import Instant
@@ -112,11 +111,13 @@ class Account:
             client.submit(MODEL, INPUT, idempotency_key=KEY_OF_ALL)
 
     def handed_over(self, ahead_s: float = 0.0) -> tuple[list[str], int, Phase]:
-        """Return what another worker hands over some time later, the doubts, and where the entry stands."""
+        """Return what another worker hands over, at once or later, the doubts, and where the entry stands."""
         told: list[str] = []
         self._ahead_s += ahead_s
         with SqliteLedger(self.path, busy_s=30) as ledger, self._client(ledger) as client:
-            counts = client.worker(lambda handed: told.append(handed.idempotency_key)).run_until_idle()
+            counts = client.worker(lambda handed: told.append(handed.idempotency_key)).run_until_idle(
+                timeout=None if ahead_s else 1.0
+            )
             return told, counts.in_doubt, only_entry(ledger).phase
 
     def _client(self, ledger: SqliteLedger) -> DashScope:
@@ -154,8 +155,8 @@ def test_a_killed_submitters_task_is_taken_over(
     """What a killed process had submitted is handed over by another; what is in doubt is counted and sent no more."""
     with working(str(account.path), account.base_url, account.api_key, "sync", point, "kill") as process:
         assert process.wait(LONGEST_S) == -signal.SIGKILL
-    assert account.handed_over()[:2] == (told, doubts)
-    assert account.handed_over(HANDLER_S)[:2] == ([], doubts)
+    assert account.handed_over(LEASE_S)[:2] == (told, doubts)
+    assert account.handed_over(LEASE_S)[:2] == ([], doubts)
     assert account.tasks == tasks
 
 
@@ -168,9 +169,9 @@ def test_a_kill_before_the_end_is_noted_tells_it_again(account: Account, colour:
     account.submit()
     with a_worker(account, colour, point, "kill") as process:
         assert process.wait(LONGEST_S) == -signal.SIGKILL
-    assert account.handed_over() == ([], 0, Phase.SUCCEEDED)  # For the time of a handler it may be alive.
-    assert account.handed_over(HANDLER_S) == ([KEY_OF_ALL], 0, Phase.SUCCEEDED)
-    assert account.handed_over(HANDLER_S) == ([], 0, Phase.SUCCEEDED)
+    assert account.handed_over() == ([], 0, Phase.SUCCEEDED)  # For the time of its lease it may be alive.
+    assert account.handed_over(LEASE_S) == ([KEY_OF_ALL], 0, Phase.SUCCEEDED)
+    assert account.handed_over(LEASE_S) == ([], 0, Phase.SUCCEEDED)
     assert account.tasks == 1
 
 

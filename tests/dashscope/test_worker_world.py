@@ -8,7 +8,7 @@ from typing import Any
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -20,9 +20,9 @@ from hypothesis.stateful import (
 
 from resilient_poll import HandedOver
 from resilient_poll.dashscope.workers import shift as shifts
+from resilient_poll.dashscope.workers.duty import CALLER_S
 from resilient_poll.dashscope.workers.rota import Rota
 from resilient_poll.dashscope.workers.shift import LEASE_S, SCAN_S
-from resilient_poll.dashscope.workers.worker_core import HANDLER_S
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.machine.lifecycle import OPEN
@@ -131,7 +131,7 @@ class Workers(RuleBasedStateMachine):
         worker, shift = self.alive.pop(which % len(self.alive))
         worker._end(shift)
 
-    @rule(seconds=st.sampled_from([0.5, 3.0, SCAN_S, LEASE_S + 1, HANDLER_S]))
+    @rule(seconds=st.sampled_from([0.5, 3.0, SCAN_S, LEASE_S + 1, 10 * LEASE_S]))
     def wait(self, seconds: float) -> None:
         """Time goes by."""
         self.world.clock.advance(seconds)
@@ -196,11 +196,10 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shifts, "PORTION", FEW)
 
 
-def run(examples: int, *phases: Phase) -> None:
+def run(examples: int) -> None:
     """Run the machine."""
     quiet = settings(
         max_examples=examples,
-        phases=phases or tuple(Phase),
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),
@@ -254,5 +253,14 @@ def test_the_properties_can_fail(fault: str, monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr(Rota, "is_told", too_early)
     else:
         monkeypatch.setattr(shifts.Shift, "_take_end", lambda *_: False)
+    machine = Workers()
+    machine.begin()
+    machine.submit(0.0, "SUCCEEDED")
+    machine.wait(CALLER_S)
+    machine.break_handler(1)
+    machine.hire()
+    while machine.failures:  # Until the end was seen, and the handler did not take it.
+        machine.work(0, 1)
+    machine.kill(0)
     with pytest.raises(AssertionError):
-        run(300, Phase.generate)
+        machine.teardown()

@@ -41,7 +41,8 @@ class WorkerCalls(ClientPart):
             workers: How many queries may be out at once. On a clock of your own everything is carried out
                 one after the other.
             handlers: How many handlers may be at work at once.
-            handler_time: How many seconds a handler may take: after that, another worker takes this one for dead.
+            handler_time: How many seconds a handler may take, a quarter of an hour by default: then its end is
+                free for another worker. A worker that is killed is followed by another within half a minute.
 
         Raises:
             ConfigurationError: The client has no ledger, or the call makes no sense.

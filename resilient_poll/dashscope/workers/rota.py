@@ -52,12 +52,12 @@ class Rota:
             for entry in plan.renew
             if not ledger.renew(entry, self.name, for_s=LEASE_S, now_wall_s=now_s)
         )
-        self._release(plan.release, now)
         claimed = ends = Listing(())
         if plan.claim:
             claimed = ledger.claim(namespace, self.name, for_s=LEASE_S, limit=plan.claim, now_wall_s=now_s)
         if plan.ends:
-            ends = ledger.undelivered(namespace, limit=plan.ends)
+            ends = ledger.claim_ends(namespace, self.name, for_s=LEASE_S, limit=plan.ends, now_wall_s=now_s)
+        self._release(plan.release, now)  # Afterwards, so that they are not claimed anew by that.
         counts = ledger.counts(namespace)
         in_doubt = counts.get(Phase.IN_DOUBT, 0)
         self._tell_of_damage(claimed)
@@ -68,6 +68,7 @@ class Rota:
             lost=lost,
             claimed=claimed.entries,
             ends=ends.entries,
+            untold=len(ledger.undelivered(namespace, limit=plan.count_ends)) if plan.count_ends else 0,
             open=sum(counts.get(phase, 0) for phase in OPEN),
             in_doubt=in_doubt,
         )

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from typing import Generic, TypeVar
 
 from resilient_poll.dashscope.task_core import TaskCore
-from resilient_poll.dashscope.workers.duty import Found, Heard, Parcel, Plan, Scan, Tell, WorkerCounts, pause_s
+from resilient_poll.dashscope.workers import duty
+from resilient_poll.dashscope.workers.duty import Found, Heard, Held, Parcel, Plan, Scan, Tell, WorkerCounts
 from resilient_poll.drive.telling import logger
 from resilient_poll.events import Event
 from resilient_poll.ledger.entry import Entry
 from resilient_poll.machine.batch import Batch
 from resilient_poll.machine.commands import Done, DoneReason, Settled, SleepReason, SleepUntil, Turn
 from resilient_poll.machine.instant import Instant
-from resilient_poll.machine.lifecycle import OPEN, Phase
+from resilient_poll.machine.lifecycle import Phase
 from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.policy import WaitPolicy
 from resilient_poll.machine.slots import Account
@@ -45,25 +46,8 @@ REST_S = 300.0
 """How long a task rests after the service refused to say anything of it: a key takes minutes to be mended."""
 MOST_PARCELS = 1000
 """Ends that one worker has in hand; more stay in the ledger until there is room."""
-TRIES_UNTIL_IDLE = 3
-"""How often a handler is called for one end by a worker that is to come to rest."""
-NEVER_S = 1e8
-"""How long a worker waits for one task: three years. Nothing but an end, or a refusal to say, ends it."""
 
 AnyTask = TypeVar("AnyTask", bound=TaskCore)
-
-
-@dataclass(slots=True)
-class _Held(Generic[AnyTask]):
-    entry: Entry
-    task: AnyTask
-    taken_s: float
-    renew_s: float
-    polls_then: int
-    ordinal: int | None = None
-    is_out: bool = False
-    is_woken: bool = False
-    is_leaving: bool = False
 
 
 @dataclass(slots=True)
@@ -77,9 +61,14 @@ class Shift(Generic[AnyTask]):
         publish: Is told what happens to the tasks.
         queries: How many queries may be out at once.
         handlers: How many handlers may be at work at once.
-        handler_s: How long a handler may take, in seconds: an end that another saw is his for so long.
+        handler_s: How long a handler may take, in seconds: for so long its end stays with this worker.
         until_idle: Whether to stop when there is nothing left to do.
         until_s: When to stop, in monotonic seconds.
+
+    Attributes:
+        held: The tasks that it asks about, by their ids.
+        parcels: The ends that it has in hand, by their entries' numbers.
+        at_work: How many handlers are at work.
     """
 
     account: Account
@@ -91,18 +80,21 @@ class Shift(Generic[AnyTask]):
     handler_s: float
     until_idle: bool = False
     until_s: float = math.inf
-    held: dict[str, _Held[AnyTask]] = field(default_factory=dict)
+    held: dict[str, Held[AnyTask]] = field(default_factory=dict)
     parcels: dict[int, Parcel[AnyTask]] = field(default_factory=dict)
+    at_work: int = 0
     _batch: Batch = field(init=False)
-    _by_ordinal: dict[int, _Held[AnyTask]] = field(default_factory=dict)
+    _by_ordinal: dict[int, Held[AnyTask]] = field(default_factory=dict)
     _due: list[tuple[float, int]] = field(default_factory=list)
     _rests: list[tuple[float, str]] = field(default_factory=list)
-    _at_work: int = 0
     _scan_s: float = -math.inf
     _scanned_s: float = -math.inf
+    _began_s: float | None = None
     _is_clean: bool = False
     _is_stopped: bool = False
     _open: int = 0
+    _elsewhere: int = 0
+    _surplus: list[Entry] = field(default_factory=list)
     _in_doubt: int = 0
     _handed_over: int = 0
     _failures: int = 0
@@ -113,15 +105,7 @@ class Shift(Generic[AnyTask]):
         own = Account(shared.create_floor, shared.query_floor, shared.create_gate, shared.query_gate)
         self._batch = Batch(own, turns_at_once=self.queries)
         self._batch.no_more()
-        # Nothing but an end, or a refusal, ends these waits.
-        self.policy = replace(
-            self.policy,
-            timeout_s=NEVER_S,
-            deadline_wall_s=None,
-            phase_limits_s=dict.fromkeys(OPEN, NEVER_S),
-            max_failures_in_a_row=None,
-            max_failing_s=None,
-        )
+        self.policy = duty.endless(self.policy)
 
     @property
     def counts(self) -> WorkerCounts:
@@ -134,12 +118,8 @@ class Shift(Generic[AnyTask]):
             handler_failures=self._failures,
             in_doubt=self._in_doubt,
             refused=resting,
+            elsewhere=self._elsewhere,
         )
-
-    @property
-    def at_work(self) -> int:
-        """How many handlers are at work."""
-        return self._at_work
 
     def stop(self) -> None:
         """Begin nothing any more."""
@@ -169,6 +149,7 @@ class Shift(Generic[AnyTask]):
     def next_command(self, now: Instant) -> Scan | Tell[AnyTask] | Turn | SleepUntil | Done:
         """Return what to do next. Each turn, scan and parcel is given once."""
         now_s = now.monotonic_s
+        self._began_s = now_s if self._began_s is None else self._began_s
         if self._is_stopped or now_s >= self.until_s:
             return Done(DoneReason.DEADLINE)
         if now_s >= self._scan_s:
@@ -193,10 +174,13 @@ class Shift(Generic[AnyTask]):
                 case _:
                     break
         if self.until_idle and self._has_nothing_to_do:
-            if self._is_clean:
+            # A worker that died just before has its leases for a while; one that lives keeps them for longer.
+            is_over = not self._elsewhere or self._scanned_s - self._began_s >= LEASE_S
+            if self._is_clean and is_over:
                 return Done(DoneReason.ENDED)
-            self._scan_s = min(self._scan_s, self._scanned_s + SCAN_SOONEST_S)
-        due_s = self._due[0][0] if self._due and self._at_work < self.handlers else math.inf
+            if not self._is_clean:
+                self._scan_s = min(self._scan_s, self._scanned_s + SCAN_SOONEST_S)
+        due_s = self._due[0][0] if self._due and self.at_work < self.handlers else math.inf
         rest_s = self._rests[0][0] if self._rests else math.inf
         return SleepUntil(min(at_s, due_s, rest_s, self._scan_s, self.until_s), SleepReason.SCHEDULE)
 
@@ -223,9 +207,9 @@ class Shift(Generic[AnyTask]):
         else:
             self._batch.receive(turn.ordinal, observation, now)
         is_woken, held.is_woken = held.is_woken, False
-        if held.is_leaving and not held.task._poller.record.is_ended:  # noqa: SLF001  # a task is a part of its client
+        if held.is_leaving and not held.is_ended:
             self._let_go(held, now)
-        elif is_woken and not held.task._poller.record.is_ended:  # noqa: SLF001  # as above
+        elif is_woken and not held.is_ended:
             self.wake(held.task.id, now)
 
     def found(self, plan: Plan, found: Found, now: Instant) -> None:
@@ -236,13 +220,20 @@ class Shift(Generic[AnyTask]):
         self._batch._account.slots.free_at_s(now_s)  # noqa: SLF001  # it would grow for ever
         by_entry = {held.entry.entry_id: held for held in self.held.values()}
         for entry in plan.renew:
-            if (held := by_entry.get(entry.entry_id)) is not None:
-                held.renew_s = now_s + LEASE_S / 2
+            for mine in (by_entry.get(entry.entry_id), self.parcels.get(entry.entry_id)):
+                if mine is not None:
+                    mine.renew_s = now_s + LEASE_S / 2
         gone = found.lost | {entry.entry_id for entry in plan.release}
         for entry_id in gone & by_entry.keys():
             self._let_go(by_entry[entry_id], now)
+        for entry_id in found.lost & self.parcels.keys():
+            if (parcel := self.parcels[entry_id]).began_s is None and not parcel.is_told:
+                del self.parcels[entry_id]  # Somebody else tells of it, or has.
         taken = sum(self._take(entry, now) for entry in found.claimed)
         taken += sum(self._take_end(entry, now) for entry in found.ends)
+        in_hand = sum(not held.is_ended for held in self.held.values())
+        ended = len(self.parcels) + len(self.held) - in_hand
+        self._elsewhere = max(0, found.open - in_hand) + max(0, found.untold - ended)
         self._open, self._in_doubt, self._is_clean = found.open, found.in_doubt, not taken
         if taken and len(found.claimed) == plan.claim:
             self._scan_s = now_s + SCAN_SOONEST_S
@@ -253,7 +244,8 @@ class Shift(Generic[AnyTask]):
 
     def told(self, parcel: Parcel[AnyTask], heard: Heard, now: Instant) -> None:
         """Take in what became of telling."""
-        self._at_work -= 1
+        self.at_work -= 1
+        parcel.began_s = None
         number = parcel.entry.entry_id
         if heard in {Heard.TOLD, Heard.KNOWN}:
             self._handed_over += heard is Heard.TOLD
@@ -263,33 +255,40 @@ class Shift(Generic[AnyTask]):
         parcel.tries += heard is Heard.FAILED
         self._failures += heard is Heard.FAILED
         parcel.failures += 1
-        heappush(self._due, (now.monotonic_s + pause_s(parcel), number))
+        heappush(self._due, (now.monotonic_s + duty.pause_s(parcel), number))
 
     def leases(self) -> tuple[Entry, ...]:
         """Return what is leased, to be let go of at the end."""
-        return tuple(held.entry for held in self.held.values())
+        # A handler that was cut off may still be at work with its end.
+        told = (parcel.entry for parcel in self.parcels.values() if parcel.began_s is None)
+        return (*(held.entry for held in self.held.values()), *told, *self._surplus)
 
     @property
     def _has_nothing_to_do(self) -> bool:
         is_busy = any(held.ordinal is not None for held in self.held.values())
-        hopeful = any(parcel.failures < TRIES_UNTIL_IDLE for parcel in self.parcels.values())
-        return not is_busy and not hopeful and not self._at_work
+        hopeful = any(parcel.failures < duty.TRIES_UNTIL_IDLE for parcel in self.parcels.values())
+        return not is_busy and not hopeful and not self.at_work
 
     def _plan(self, now_s: float) -> Plan:
-        renew = tuple(held.entry for held in self.held.values() if now_s >= held.renew_s)
-        release: list[Entry] = []
+        going: list[Held[AnyTask]] = []
         if self._open > len(self.held) >= HELD_AT_ONCE:
-            polled = (held for held in self.held.values() if held.task._poller.record.polls > held.polls_then)  # noqa: SLF001  # a task is a part of its client
-            over = [held for held in polled if now_s - held.taken_s >= TURN_S and not held.is_out]
-            over.sort(key=lambda held: held.taken_s)
-            release = [held.entry for held in over[:PORTION]]
-        room = HELD_AT_ONCE - len(self.held) + len(release)
-        going = {entry.entry_id for entry in release}
+            over = (held for held in self.held.values() if now_s - held.taken_s >= TURN_S and not held.is_out)
+            going = [held for held in over if held.task._poller.record.polls > held.polls_then]  # noqa: SLF001  # a task is a part of its client
+            going = sorted(going, key=lambda held: held.taken_s)[:PORTION]
+        gone = {held.entry.entry_id for held in going}
+        late, renew = [], [one.entry for one in self.held.values() if now_s >= one.renew_s]
+        for parcel in self.parcels.values():
+            if parcel.began_s is not None and now_s - parcel.began_s >= self.handler_s:
+                late.append(parcel.entry)  # Its handler hangs, as far as anybody can tell.
+            elif now_s >= parcel.renew_s:
+                renew.append(parcel.entry)
+        surplus, self._surplus = self._surplus, []
         return Plan(
-            renew=tuple(entry for entry in renew if entry.entry_id not in going),
-            release=tuple(release),
-            claim=max(0, min(PORTION, room)),
+            renew=tuple(entry for entry in renew if entry.entry_id not in gone),
+            release=(*(held.entry for held in going), *late, *surplus),
+            claim=max(0, min(PORTION, HELD_AT_ONCE - len(self.held) + len(going))),
             ends=len(self.parcels) + PORTION if len(self.parcels) < MOST_PARCELS else 0,
+            count_ends=len(self.parcels) + len(self.held) + 1 if self.until_idle else 0,
         )
 
     def _take(self, entry: Entry, now: Instant) -> bool:
@@ -303,43 +302,49 @@ class Shift(Generic[AnyTask]):
             return False
         task = self.new_task(entry, now)
         polls = task._poller.record.polls  # noqa: SLF001  # a task is a part of its client
-        held = self.held[entry.task_id] = _Held(entry, task, now_s, now_s + LEASE_S / 2, polls)
+        held = self.held[entry.task_id] = Held(entry, task, now_s, now_s + LEASE_S / 2, polls)
         self._begin(held, now)
         return True
 
     def _take_end(self, entry: Entry, now: Instant) -> bool:
-        """Take an end that nobody was told of; False if it is in hand, or whoever saw it may be about to tell it."""
-        is_mine = entry.entry_id in self.parcels or (entry.task_id is not None and entry.task_id in self.held)
-        age_s = now.wall_s - (entry.ended_wall_s or 0.0)
-        if is_mine or 0.0 <= age_s < self.handler_s:
+        """Take an end that nobody was told of; False if it is in hand."""
+        if (parcel := self.parcels.get(entry.entry_id)) is not None:
+            parcel.renew_s = now.monotonic_s + LEASE_S / 2
             return False
-        if entry.task_id is None:
-            self._add(Parcel(entry, None, Done(DoneReason.ENDED)), now)
-        elif entry.phase is Phase.SUCCEEDED and entry.result is None:
+        if entry.task_id is not None and entry.task_id in self.held:
+            return False
+        if entry.task_id is not None and entry.phase is Phase.SUCCEEDED and entry.result is None:
             return self._take(entry, now)  # Where the result is was not read yet.
-        else:
-            self._add(Parcel(entry, self.new_task(entry, now), Done(DoneReason.ENDED)), now)
+        age_s = now.wall_s - (entry.ended_wall_s or 0.0)
+        task = None if entry.task_id is None else self.new_task(entry, now)
+        wait_s = duty.CALLER_S - age_s if 0.0 <= age_s < duty.CALLER_S else 0.0
+        self._add(Parcel(entry, task, Done(DoneReason.ENDED)), now, wait_s)
         return True
 
-    def _add(self, parcel: Parcel[AnyTask], now: Instant) -> None:
-        if len(self.parcels) < MOST_PARCELS:  # Otherwise it is in the ledger, and found there later.
-            self.parcels[parcel.entry.entry_id] = parcel
-            heappush(self._due, (now.monotonic_s, parcel.entry.entry_id))
+    def _add(self, parcel: Parcel[AnyTask], now: Instant, wait_s: float = 0.0) -> None:
         self._is_clean = False
+        if len(self.parcels) >= MOST_PARCELS:
+            self._surplus.append(parcel.entry)  # The ledger has it.
+            return
+        parcel.renew_s = now.monotonic_s + LEASE_S / 2
+        self.parcels[parcel.entry.entry_id] = parcel
+        heappush(self._due, (now.monotonic_s + wait_s, parcel.entry.entry_id))
 
     def _next_parcel(self, now_s: float) -> Parcel[AnyTask] | None:
-        if self._at_work >= self.handlers or not self._due or self._due[0][0] > now_s:
-            return None
-        parcel = self.parcels[heappop(self._due)[1]]
-        self._at_work += 1
-        return parcel
+        while self.at_work < self.handlers and self._due and self._due[0][0] <= now_s:
+            parcel = self.parcels.get(heappop(self._due)[1])
+            if parcel is not None and parcel.began_s is None:
+                self.at_work += 1
+                parcel.began_s = now_s
+                return parcel
+        return None
 
     def _settle(self, settled: Settled, now: Instant) -> None:
         held = self._by_ordinal.pop(settled.ordinal, None)
         if held is None:
             return
         held.ordinal = None
-        if held.task._poller.record.is_ended:  # noqa: SLF001  # a task is a part of its client
+        if held.is_ended:
             del self.held[held.task.id]
             self._add(Parcel(held.entry, held.task, settled.done), now)
             return
@@ -351,15 +356,15 @@ class Shift(Generic[AnyTask]):
         )
         self._rest(held, now)
 
-    def _begin(self, held: _Held[AnyTask], now: Instant) -> None:
+    def _begin(self, held: Held[AnyTask], now: Instant) -> None:
         held.task._poller.begin_wait(self.policy, now)  # noqa: SLF001  # a task is a part of its client
         self._put_in(held, now)
 
-    def _put_in(self, held: _Held[AnyTask], now: Instant) -> None:
+    def _put_in(self, held: Held[AnyTask], now: Instant) -> None:
         held.ordinal = self._batch.add(held.task._poller, now, self.policy)  # noqa: SLF001  # as above
         self._by_ordinal[held.ordinal] = held
 
-    def _rest(self, held: _Held[AnyTask], now: Instant) -> None:
+    def _rest(self, held: Held[AnyTask], now: Instant) -> None:
         held.ordinal = None
         heappush(self._rests, (now.monotonic_s + REST_S, held.task.id))
 
@@ -369,9 +374,9 @@ class Shift(Generic[AnyTask]):
             if held is not None and held.ordinal is None:
                 self._begin(held, now)
 
-    def _let_go(self, held: _Held[AnyTask], now: Instant) -> None:
+    def _let_go(self, held: Held[AnyTask], now: Instant) -> None:
         """Hold a task no longer; what has ended is told of all the same, and what is out is waited for."""
-        if held.task._poller.record.is_ended:  # noqa: SLF001  # a task is a part of its client
+        if held.is_ended:
             return
         if held.is_out:
             held.is_leaving = True
@@ -379,7 +384,7 @@ class Shift(Generic[AnyTask]):
         self._take_out(held, now)
         del self.held[held.task.id]
 
-    def _take_out(self, held: _Held[AnyTask], now: Instant) -> None:
+    def _take_out(self, held: Held[AnyTask], now: Instant) -> None:
         if held.ordinal is not None and self._by_ordinal.pop(held.ordinal, None) is not None:
             self._batch.forget(held.ordinal, now)
         held.ordinal = None

@@ -80,8 +80,9 @@ class Worker:
             timeout: How many seconds at most; without it, until the last open task has ended.
 
         Returns:
-            What is left: ends whose handler raised three times, and tasks of which the service
-            refuses to say anything, stay for the next run. What another worker has in hand is not waited for.
+            What is left: ends whose handler raised three times, and tasks of which the service refuses to
+            say anything, stay for the next run. What another worker has in hand is waited for as long as the
+            leases of one that died last, half a minute, and is then counted as ``elsewhere``.
 
         Raises:
             LedgerError: The ledger cannot be used.

@@ -27,9 +27,9 @@ __all__ = ["HANDLERS", "HANDLERS_END_S", "HANDLER_S", "WorkerCore"]
 
 HANDLERS = 8
 """Handlers at work at once: each holds a connection to the application's database, say, of which there are ten."""
-HANDLER_S = 60.0
-"""How long a handler may take before another worker takes its worker for dead, and calls its own: a download of
-a video takes seconds."""
+HANDLER_S = 900.0
+"""How long a handler may take before another worker may call its own: what hangs for a quarter of an hour hangs for
+good; a download of a video takes seconds."""
 HANDLERS_END_S = 20.0
 """How long handlers that are at work are waited for at the end: supervisors kill after thirty seconds."""
 
