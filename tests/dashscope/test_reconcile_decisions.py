@@ -130,6 +130,9 @@ IMAGE = "https://images.test/1"
         (World((NEVER, KNOWN), zone_s=-8 * 3600.0), "NONE_FOUND", "others of that time such as task-1"),
         (World((NEVER, replace(KNOWN, is_listed=False))), "UNCLEAR", "proves nothing"),
         (World((NEVER, replace(KNOWN, model="video-2"))), "UNCLEAR", "proves nothing"),
+        (World((NEVER, replace(KNOWN, sent_ago_s=93_000.0))), "UNCLEAR", "proves nothing"),
+        (World((NEVER, replace(LOST, prompt="a dog", ended="FAILED")), is_sole=True), "UNCLEAR", "under 'key 1'"),
+        (World((NEVER, replace(LOST, fate="out", prompt="a dog", ended="FAILED")), is_sole=True), "UNCLEAR", "'key 1'"),
         (World((NEVER, KNOWN, replace(LOST, fate="stranger", prompt="a dog"))), "NONE_FOUND", "permit_resubmit()"),
         (World((NEVER, KNOWN, replace(LOST, fate="stranger", duration=10))), "UNCLEAR", "its duration is not"),
         (World((NEVER, KNOWN, replace(LOST, fate="stranger", model="video-2"))), "NONE_FOUND", "of that time"),
@@ -187,6 +190,15 @@ def test_each_sending_may_have_made_a_task() -> None:
         evidence = World((LOST, *strangers)).evidence
         twice = replace(evidence.entries[0], sends=2, doubtful_sends=(1,))
         assert deciding.decide([0], replace(evidence, entries=(twice,)))[0].verdict is verdict
+
+
+def test_what_was_given_up_with_its_task_claims_no_other() -> None:
+    """An entry whose task is known and that was given up stands in nobody's way."""
+    failed = replace(LOST, ended="FAILED")
+    evidence = World((failed, replace(failed, fate="given up", prompt="a dog")), is_sole=True).evidence
+    assert deciding.decide([0], evidence)[0].verdict is Verdict.UNCLEAR
+    held = replace(evidence.entries[1], task_id="task-1")
+    assert deciding.decide([0], replace(evidence, entries=(evidence.entries[0], held)))[0].verdict is Verdict.ADOPTED
 
 
 def test_what_cannot_be_read_decides_nothing() -> None:
