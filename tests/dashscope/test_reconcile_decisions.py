@@ -16,9 +16,10 @@ from tests.support.properties import Property
 
 def check_no_wrong_adoption(world: World) -> None:
     """Check that no task is adopted that somebody else may own, and none twice."""
-    adopted = [decision.task.task_id for decision in world.decide().values() if decision.task is not None]
+    decisions = world.decide()
+    adopted = [decision.task.task_id for decision in decisions.values() if decision.task is not None]
     assert len(adopted) == len(set(adopted))
-    for number, decision in world.decide().items():
+    for number, decision in decisions.items():
         assert (decision.task is not None) == (decision.verdict is Verdict.ADOPTED)
         if decision.task is not None:
             assert not world.is_wrong(number, decision.task.task_id), (number, decision)
