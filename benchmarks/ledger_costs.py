@@ -145,44 +145,55 @@ def _polls_a_second(what: str, costs: dict[str, list[Cost]]) -> Row:
 
 def _lags(served: Served, folder: Path, scale: Scale) -> list[Row]:
     stall_s = scale.of(500, 20) / 1e3
-    lags: dict[str, list[Histogram]] = {"stalled": [], "as it is": []}
+    stalled, idle = [], []
     for _ in range(scale.of(3, 1)):
-        for name, found in lags.items():
-            path = folder / f"{next(_NUMBERS)}.sqlite3"
-            with StalledLedger(path, stall_s if name == "stalled" else 0.0) as ledger:
-                found.append(asyncio.run(_lag(served, ledger, scale.of(SUBMITS_AT_ONCE, 2))))
-                if ledger.stalls < SUBMITS_AT_ONCE and not scale.is_quick:
-                    raise RuntimeError(f"only {ledger.stalls} writes stood still, so nothing was shown")
-    what = f"event loop with fsync stalled by {STALL_S * 1e3:.0f} ms, {{}} lag (beside it: with fsync as it is)"
-    most = {name: Spread.of(lag.most for lag in found) for name, found in lags.items()}
-    slow = {name: Spread.of(lag.quantile(0.99) for lag in found) for name, found in lags.items()}
-    goal, is_reached = f"under {MOST_LAG_MS:.0f} ms", most["stalled"].high < MOST_LAG_MS
+        with StalledLedger(folder / f"{next(_NUMBERS)}.sqlite3", stall_s) as ledger:
+            began_s = time.perf_counter()
+            stalled.append(asyncio.run(_lag(served, ledger, scale.of(SUBMITS_AT_ONCE, 2))))
+            if ledger.stalls < 2:
+                raise RuntimeError(f"only {ledger.stalls} writes stood still, so nothing was shown")
+        # As long as the other: what the machine does besides hits each as often.
+        idle.append(asyncio.run(_idle_lag(time.perf_counter() - began_s)))
+    what = f"event loop with fsync stalled by {STALL_S * 1e3:.0f} ms, {{}} (beside it: a loop that does nothing)"
+    most, bare = (Spread.of(lag.most for lag in lags) for lags in (stalled, idle))
+    slow, bare_slow = (Spread.of(lag.quantile(0.99) for lag in lags) for lags in (stalled, idle))
+    goal, is_reached = f"under {MOST_LAG_MS:.0f} ms", most.high < MOST_LAG_MS
     return [
-        Row(what.format("largest"), most["stalled"], "ms", most["as it is"], goal=goal, is_reached=is_reached),
-        Row(what.format("the slowest in a hundred"), slow["stalled"], "ms", slow["as it is"]),
+        Row(what.format("the largest lag"), most, "ms", bare, goal=goal, is_reached=is_reached),
+        Row(what.format("one in a hundred is larger than"), slow, "ms", bare_slow),
     ]
 
 
+async def _tick(lags: Histogram) -> None:
+    """Note how much too late the loop wakes up somebody who sleeps, in ms."""
+    while True:
+        began_s = time.perf_counter()
+        await asyncio.sleep(TICK_S)
+        lags.add((time.perf_counter() - began_s - TICK_S) * 1e3)
+
+
 async def _lag(served: Served, ledger: Ledger, submits: int) -> Histogram:
-    """Submit and wait for some tasks at once; return how much too late the loop woke up somebody who sleeps, in ms."""
+    """Submit and wait for some tasks at once; return the lags of the loop meanwhile."""
     lags = Histogram()
-
-    async def tick() -> None:
-        while True:
-            began_s = time.perf_counter()
-            await asyncio.sleep(TICK_S)
-            lags.add((time.perf_counter() - began_s - TICK_S) * 1e3)
-
     async with _async_client(served, ledger) as client:
 
         async def submit_and_wait() -> None:
             await (await client.submit(_MODEL, _INPUT, idempotency_key=_key())).wait()
 
-        ticking = asyncio.create_task(tick())
+        await submit_and_wait()  # What is imported and opened at first is not what is measured.
+        ticking = asyncio.create_task(_tick(lags))
         async with asyncio.TaskGroup() as group:
             for _ in range(submits):
                 group.create_task(submit_and_wait())
         ticking.cancel()
+    return lags
+
+
+async def _idle_lag(seconds: float) -> Histogram:
+    lags = Histogram()
+    ticking = asyncio.create_task(_tick(lags))
+    await asyncio.sleep(seconds)
+    ticking.cancel()
     return lags
 
 
