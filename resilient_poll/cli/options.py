@@ -22,6 +22,7 @@ __all__ = [
     "connection_options_with",
     "create_options",
     "endpoint_option",
+    "interval_option",
     "json_object",
     "key_option",
     "ledger_option",
@@ -226,6 +227,19 @@ def endpoint_option() -> Callable[[Command], Command]:
     )
 
 
+def interval_option(command: Command) -> Command:
+    """Add how often a task is asked about."""
+    return click.option(
+        "--interval",
+        type=float,
+        callback=_seconds,
+        metavar="SECONDS",
+        default=Fixed().interval_s,
+        show_default=True,
+        help=f"The pause between polls; never below {MINIMUM_POLL_INTERVAL_S:g} s.",
+    )(command)
+
+
 def wait_options(command: Command) -> Command:
     """Add what a wait needs."""
     return _all(
@@ -239,15 +253,7 @@ def wait_options(command: Command) -> Command:
             show_default=True,
             help="How long to wait for the task. The task goes on when the wait ends.",
         ),
-        click.option(
-            "--interval",
-            type=float,
-            callback=_seconds,
-            metavar="SECONDS",
-            default=Fixed().interval_s,
-            show_default=True,
-            help=f"The pause between polls; never below {MINIMUM_POLL_INTERVAL_S:g} s.",
-        ),
+        interval_option,
     )
 
 

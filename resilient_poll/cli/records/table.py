@@ -38,11 +38,11 @@ def table_of_entries(entries: Iterable[Entry], now_wall_s: float) -> Table:
     table.add_column("FILE", overflow="fold")
     for entry in entries:
         key, phase, billing, amount, age = _cells(entry, now_wall_s)
-        task, model = Text(printable(entry.task_id or "-")), Text(printable(entry.about.get("model", "?")))
+        task, model = Text(_shown(entry.task_id or "-")), Text(_shown(entry.about.get("model", "?")))
         warning = warning_of(entry, now_wall_s)
-        last = Text(printable(file_of(entry)))
+        last = Text(_shown(file_of(entry)))
         if warning is not None:
-            last.append(f"{'  ' if last else ''}! {printable(warning)}", style="yellow")
+            last.append(f"{'  ' if last else ''}! {_shown(warning)}", style="yellow")
         table.add_row(key, task, model, phase, billing, amount, age, last)
     return table
 
@@ -71,9 +71,14 @@ def lines_of(entries: Iterable[Entry], now_wall_s: float, width: int) -> Iterato
             yield from _folded([f"! {word}" if not at else word for at, word in enumerate(warning.split(" "))], width)
 
 
+def _shown(text: str) -> str:
+    """Return text as a cell of one line."""
+    return printable(text).replace("\n", "\\n")
+
+
 def _cells(entry: Entry, now_wall_s: float) -> tuple[Text, Text, Text, Text, Text]:
     return (
-        Text(printable(entry.key) + (f" ({entry.attempt})" if entry.attempt > 1 else "")),
+        Text(_shown(entry.key) + (f" ({entry.attempt})" if entry.attempt > 1 else "")),
         Text(entry.phase, style=PHASE_STYLES.get(entry.phase, "bold red" if entry.is_ended else "")),
         Text(BILLING_WORDS[entry.billing]),
         Text(amount_of(entry.charge, entry.billing)),
@@ -107,7 +112,7 @@ def _folded(pieces: Iterable[str], width: int) -> Iterator[Text]:
     """Yield lines of whole pieces, each line indented; a piece that is longer than a line has one to itself."""
     line = ""
     for piece in pieces:
-        text = printable(piece)
+        text = _shown(piece)
         if line and cell_len(line) + 1 + cell_len(text) > width:
             yield _styled(line)
             line = f"    {text}"

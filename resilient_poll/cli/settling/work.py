@@ -18,7 +18,7 @@ from resilient_poll.cli.error_reports import report_of_error
 from resilient_poll.cli.examples import epilog
 from resilient_poll.cli.exit_codes import ExitCode
 from resilient_poll.cli.interrupts import Interrupted, Interrupts
-from resilient_poll.cli.options import connection_options_with, ledger_options
+from resilient_poll.cli.options import connection_options_with, interval_option, ledger_options
 from resilient_poll.cli.plan import Plan
 from resilient_poll.cli.records.reading import note, with_reports
 from resilient_poll.cli.report import Report, printable, report_of_direct, report_of_standing
@@ -63,6 +63,7 @@ def _seconds(_context: click.Context, _option: click.Parameter, value: float | N
 @click.option(
     "--timeout", type=float, callback=_seconds, metavar="SECONDS", help="With --once: when to end all the same."
 )
+@interval_option
 @connection_options_with("Print errors as one JSON object, too.")
 @ledger_options
 @_pass_interrupts
