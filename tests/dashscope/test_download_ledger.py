@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from resilient_poll import DownloadFailed, ResultAtOnce
-from resilient_poll.dashscope.saving import saver_async
+from resilient_poll.dashscope.saving import order, saver_async
 from resilient_poll.ledger.entry import Entry, SavedFile
 from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.ledger.sqlite import SqliteLedger
@@ -91,6 +91,16 @@ def test_what_is_not_what_was_saved_is_fetched(colour: str, what: str, tmp_path:
     assert len(host.asked) == 1
     assert file.read_bytes() == VIDEO
     assert files_of(ledger) == (SavedFile(str(file), len(VIDEO), SHA256),)
+
+
+def test_a_file_of_another_size_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a file whose size is not what it was, gigabytes need not be hashed to know that it is another one."""
+    read: list[Path] = []
+    monkeypatch.setattr(order, "sha256_of", lambda path: read.append(path) or SHA256)
+    (tmp_path / "x").write_bytes(b"x" * 10)
+    assert order.is_whole(SavedFile(str(tmp_path / "x"), 10, SHA256), tmp_path / "x")
+    assert not order.is_whole(SavedFile(str(tmp_path / "x"), 11, SHA256), tmp_path / "x")
+    assert len(read) == 1
 
 
 @each_colour

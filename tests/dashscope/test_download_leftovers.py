@@ -96,6 +96,23 @@ def test_a_sweep_that_forgets_the_lock_is_caught(tmp_path: Path, monkeypatch: py
             file.keep()
 
 
+def test_a_file_is_locked_until_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody takes a whole file for left behind in the moment before it has its name."""
+    genuine, swept = Path.replace, []
+
+    def replace(part: Path, target: Path) -> Path:
+        part_in(tmp_path)
+        swept.append(sweep(tmp_path, NOW_S))
+        return genuine(part, target)
+
+    monkeypatch.setattr(Path, "replace", replace)
+    with PartialFile(tmp_path / "clip.mp4") as file:
+        file.write(b"x")
+        file.keep()
+    assert swept == [0]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["clip.mp4"]
+
+
 def test_only_what_is_ours_is_removed(tmp_path: Path) -> None:
     """No other name, no folder, link or pipe of such a name, and nothing that was just written is ever removed."""
     ours = ".resilient-poll-{}.part"

@@ -15,10 +15,13 @@ from hypothesis import strategies as st
 
 from resilient_poll import DownloadFailed
 from resilient_poll.dashscope.saving import fetch
-from resilient_poll.dashscope.saving.fetch import MOST_RESUMPTIONS, Fetch
+from resilient_poll.dashscope.saving.fetch import CHUNK_TIMEOUT_S, MOST_RESUMPTIONS, Fetch
+from resilient_poll.dashscope.saving.rules import AssetRules, DownloadProblem
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.ledger.entry import Namespace
 from resilient_poll.ledger.memory import MemoryLedger
+from resilient_poll.machine.instant import Instant
+from resilient_poll.machine.lifecycle import Billing, Phase
 from tests.dashscope.asset_hosts import ASSET_URL, TASK_ID, AssetHost, Fault, a_client
 from tests.support.colours import COLOURS, got, run_in
 from tests.support.properties import Property
@@ -52,8 +55,6 @@ class Downloaded:
 
 def a_ledger_with_the_task() -> MemoryLedger:
     """Return a ledger that holds the task that hosts speak of."""
-    from resilient_poll.machine.lifecycle import Billing, Phase  # noqa: PLC0415  # only here
-
     ledger = MemoryLedger()
     namespace = Namespace("https://api.test:443/v1", "dashscope", "team")
     entry = ledger.begin(namespace, "order 7", "d" * 64, {}, now_wall_s=1.0)
@@ -305,11 +306,15 @@ def test_an_asset_may_not_be_larger_than_the_limit(colour: str, tmp_path: Path) 
     assert download(colour, AssetHost((), VERSIONS), tmp_path, largest_asset_bytes=1200).content == VERSIONS[0]
 
 
+@pytest.mark.parametrize(("left_s", "patience_s"), [(1000.0, CHUNK_TIMEOUT_S), (7.0, 7.0)])
+def test_patience_ends_with_the_time(left_s: float, patience_s: float) -> None:
+    """The next bytes are waited for as long as a named limit says, and no longer than there is time."""
+    _, timeout_s = Fetch(ASSET_URL, AssetRules(), 1.0 + left_s).request(Instant(1.0, 0.0))
+    assert timeout_s == patience_s
+
+
 def test_a_rest_that_makes_it_too_large_is_refused() -> None:
     """The limit holds for what a resumption announces, too."""
-    from resilient_poll.dashscope.saving.rules import AssetRules, DownloadProblem  # noqa: PLC0415  # only here
-    from resilient_poll.machine.instant import Instant  # noqa: PLC0415  # as above
-
     now = Instant(0.0, 0.0)
     one = Fetch(ASSET_URL, AssetRules(largest_bytes=100), 10.0)
     one.request(now)
