@@ -289,7 +289,8 @@ def leases_choose_who_hands_over(ledger: Ledger) -> None:
     must([one.task_id for one in late] == ["task-a"], "when both leases are over, the oldest comes first")
     must(not ledger.renew(mine, "me", for_s=60, now_wall_s=NOON_S + 116), "who was late has lost it")
     ledger.release(late.entries[0], "them", now_wall_s=NOON_S + 117)
-    ledger.delivered(free, now_wall_s=NOON_S + 117)
+    told = ledger.delivered(free, now_wall_s=NOON_S + 117)
+    must((told.worker, told.worker_until_wall_s) == (None, 0.0), "an end that was told is nobody's")
     last = ledger.claim_ends(HERE, "me", for_s=60, now_wall_s=NOON_S + 118)
     must([one.task_id for one in last] == ["task-a"], "what was told is over, what was let go is free")
 

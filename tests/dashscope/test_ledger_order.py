@@ -20,8 +20,11 @@ from resilient_poll import (
     Event,
     Job,
     Phase,
+    RetryRefused,
+    SubmitError,
     SubmitInDoubt,
     SubmitRefused,
+    TaskFailed,
 )
 from resilient_poll.dashscope.keeping.saving_again import SAVE_AGAIN_S
 from resilient_poll.drive.clocks import VirtualClock
@@ -29,13 +32,14 @@ from resilient_poll.events import PhaseChanged
 from resilient_poll.ledger.errors import LedgerError, LedgerUnavailable, LedgerUnusable, NotSaved
 from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.ledger.sqlite import SqliteLedger
-from tests.dashscope.ledger_clients import BUSY, LOST, MADE, REFUSED, URL, Service, Watched, full, only_entry
+from tests.dashscope.ledger_clients import BUSY, FAILED, LOST, MADE, REFUSED, URL, Service, Watched, full, only_entry
 from tests.dashscope.scripted import Reply, a_client
 from tests.support.colours import COLOURS, INPUT, MODEL, got, run_in
 
 in_each_colour = pytest.mark.parametrize("colour", COLOURS)
 in_each_awaiting_colour = pytest.mark.parametrize("colour", ["asyncio", "trio"])
 RUNNING = {"word": "RUNNING"}
+AT_ONCE = Reply(200, {"request_id": "r", "output": {"video_url": URL}})
 
 
 @in_each_colour
@@ -157,6 +161,7 @@ def test_an_id_is_written_again_for_a_while(
     ledger = Watched(MemoryLedger())
 
     def fail() -> None:
+        assert len(ledger.calls) < 200, "it goes on for ever"
         if clock.now().monotonic_s < lasts_s:
             try:
                 raise trouble
@@ -362,24 +367,62 @@ def test_a_disk_that_takes_no_more(point: str, tmp_path: Path) -> None:
 
 @in_each_awaiting_colour
 def test_no_ledger_call_runs_on_the_event_loop(colour: str, tmp_path: Path) -> None:
-    """Every call of a ledger in a file is made in another thread than the event loop's."""
-    service = Service(BUSY, Reply(200, {"request_id": "r", "output": {"video_url": URL}}))
+    """Whatever an awaiting client does, each call of a ledger in a file is made in another thread than its loop's."""
+    service = Service(BUSY, AT_ONCE, LOST, AT_ONCE, steps=(RUNNING, FAILED))
+
+    async def create(client: Any) -> None:
+        for key in ("at once", "lost"):
+            with pytest.raises(SubmitError):
+                await client.submit(MODEL, INPUT, idempotency_key=key)
+        await client.generate("m", INPUT, idempotency_key="generated")
+        task = await client.submit(MODEL, INPUT, idempotency_key="k")
+        await task.refresh()
+        with pytest.raises(TaskFailed):
+            await task.wait()
+        service._steps = (RUNNING, MADE)
+        again = await client.retry("k", MODEL, INPUT)
+        assert [event async for event in again.updates()]
+        with pytest.raises(RetryRefused):
+            await client.retry("k", MODEL, INPUT)
+        await task.retry(accept_second_charge=True)
+
+    async def go_on(client: Any) -> None:
+        task = await client.resume("k")
+        await task.wait()
+        await client.task(task.id).wait()
+        await client.task(task.id).refresh()
+        jobs = [Job(MODEL, INPUT, idempotency_key=f"k{number}") for number in range(3)]
+        assert [one.error async for one in client.submit_many(jobs)] == [None] * 3
+        tasks = [await client.submit(MODEL, INPUT, idempotency_key=f"more {number}") for number in range(3)]
+        assert [one.error async for one in client.as_completed(tasks)] == [None] * 3
+        assert (await client.bill()).rows
+        assert len(await client.doubts()) == 1
 
     async def main() -> None:
+        here = threading.get_ident()
         with SqliteLedger(tmp_path / "ledger.sqlite3") as file:
             ledger = Watched(file)
+
+            def fail_once() -> None:
+                del ledger.before["accept"]
+                (entry,) = file.entries(key="written again")
+                raise NotSaved(entry, task_id="task", result=None, why="the disk is full")
+
             async with a_client(colour, "httpx", service, ledger=ledger) as client:
-                with pytest.raises(Exception, match="made no task"):
-                    await client.submit(MODEL, INPUT, idempotency_key="at once")
-                task = await client.submit(MODEL, INPUT, idempotency_key="k")
-                await task.wait()
-                await (await client.resume("k")).wait()
-                await client.task(task.id).wait()
-                jobs = [Job(MODEL, INPUT, idempotency_key=f"k{number}") for number in range(3)]
-                assert [one.error async for one in client.submit_many(jobs)] == [None] * 3
-            here = threading.get_ident()
+                await create(client)
+                await go_on(client)
+                ledger.before["accept"] = fail_once
+                await client.submit(MODEL, INPUT, idempotency_key="written again")
+                ledger.before["refuse"] = full
+                service._script.append(REFUSED)
+                with pytest.raises(SubmitRefused):
+                    await client.submit(MODEL, INPUT, idempotency_key="refused")
+                ledger.before.clear()  # So that there is something to write when it is closed.
             assert not [name for name, thread in ledger.calls if thread == here]
-            assert {"begin", "license", "accept", "answered", "give_back", "observe", "delivered"} <= set(ledger.names)
+            creating = {"begin", "begin_attempt", "license", "accept", "answered", "give_back", "doubt", "refuse"}
+            assert creating <= set(ledger.names)
+            assert {"observe", "delivered", "find", "by_task", "bill", "entries", "open_owner"} <= set(ledger.names)
+            assert ledger.names[-1] == "refuse", "closing wrote it"
 
     run_in(colour, main)
 
