@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.crash import scenarios
-from tests.crash.between import Between, Delays
+from tests.crash.between import Between, Trouble
 from tests.crash.clock import keeping_up
 from tests.crash.judge import Verdict
 from tests.crash.nursery import Nursery, nursery
@@ -26,10 +26,11 @@ from tests.support.fake_process import FakeProcess, running_fake
 
 chance = random.Random  # nothing here is secret, and a seed replays it
 HITS_OF_A_ROUND = 50
+MUST_BE_ZERO = ("workers that broke", "workers that hung")
 FIRST = [
     *("at random moments", "at named points", "named points that were hit", "kills", "stops", "workers", "tasks"),
     *("in the ledger", "strays", "behind a doubt", "doubts", "duplicates", "lost", "undelivered", "unsaved"),
-    *("misadopted", "misbilled", "unfinished", "workers that broke"),
+    *("misadopted", "misbilled", "unfinished", *MUST_BE_ZERO),
 ]
 SPEED = 20.0
 """A worker's second is 50 ms: what takes minutes of waiting takes seconds here."""
@@ -67,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"{name:32} {count}")
     say(f"{'minutes':32} {(time.monotonic() - began_s) / 60:.1f}")
     say(f"{'seed':32} {seed}")
-    if total.wrong or total.figures["workers that broke"]:
+    if total.wrong or any(total.figures[name] for name in MUST_BE_ZERO):
         say(f"what was left behind is in {folder}")
         return 1
     shutil.rmtree(folder)
@@ -83,8 +84,8 @@ def one_round(fake: FakeProcess, workers: Nursery, folder: Path, seed: int, numb
     """Run one round in a world and with a ledger of its own."""
     here = folder / f"round-{number}"
     here.mkdir()
-    delays = Delays(chance(f"{seed} delays {number}"), share=0.15, longest_s=1.5 * STORM_OPTIONS["attempt_s"])
-    with Between(fake.url, delays) as between:
+    trouble = Trouble(chance(f"{seed} trouble {number}"), share=0.15, longest_s=1.5 * STORM_OPTIONS["attempt_s"])
+    with Between(fake.url, trouble) as between:
         dialect = "aisa" if number % 3 == 2 else "dashscope"
         options = {**STORM_OPTIONS, "hands_over": number % 4 != 3}
         key = f"sk-storm-{number}.{seed}"

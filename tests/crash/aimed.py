@@ -43,7 +43,16 @@ class Aimed:
     verdict: Verdict = field(default_factory=Verdict)
 
 
-def hit_once(workers: Nursery, place: Place, point: str, how: str, *, sweeps: bool = False, **more: Any) -> Aimed:
+def hit_once(
+    workers: Nursery,
+    place: Place,
+    point: str,
+    how: str,
+    *,
+    sweeps: bool = False,
+    permits: bool = False,
+    **more: Any,
+) -> Aimed:
     """Hit one worker at a point, have another take over, wake the first if it was stopped, and bring all to rest.
 
     Args:
@@ -52,6 +61,7 @@ def hit_once(workers: Nursery, place: Place, point: str, how: str, *, sweeps: bo
         point: Where.
         how: ``kill`` or ``stop``.
         sweeps: Whether somebody removes the files of the ledger's locks while the worker is stopped.
+        permits: Whether a human then has what is in doubt sent again, by the second worker.
         more: What the workers are ordered besides.
     """
     may_go_on = threading.Event()
@@ -70,8 +80,10 @@ def hit_once(workers: Nursery, place: Place, point: str, how: str, *, sweeps: bo
                 lock.unlink()
         if how == "kill":
             may_go_on.set()
+        second: dict[str, Any] = {**more, "permits": float(permits)}
         # Where the stopped one holds the ledger, it holds it for good.
-        result.came_second = _bring(workers, place, {**more, "busy_s": _SHORT_S} if how == "stop" else more)
+        second |= {"busy_s": _SHORT_S} if how == "stop" else {}
+        result.came_second = _bring(workers, place, second)
         may_go_on.set()
         if how == "stop":
             workers.send(number, signal.SIGCONT)
@@ -82,7 +94,7 @@ def hit_once(workers: Nursery, place: Place, point: str, how: str, *, sweeps: bo
                 break
             place.clock.jump(LATER_S)  # What the one before has seen, and not handed over, is left to it for a while.
             result.came_last = _bring(workers, place, more)
-        result.verdict = judge(place.facts())
+        result.verdict = judge(place.facts(permits={key_of(0): int(permits)}))
         return result
     finally:
         may_go_on.set()

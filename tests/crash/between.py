@@ -11,19 +11,19 @@ from urllib.parse import urlsplit
 
 from tests.support.raw_server import Connection, RawRequest, RawServer
 
-__all__ = ["WORKER_HEADER", "Between", "Delays"]
+__all__ = ["WORKER_HEADER", "Between", "Trouble"]
 
 WORKER_HEADER = "x-worker"
 LONGEST_S = 60.0
 
 
 @dataclass
-class Delays:
-    """How requests and answers are delayed at random.
+class Trouble:
+    """What goes wrong at random on the way.
 
     Attributes:
         chance: Draws.
-        share: Of the creates, each way.
+        share: Of the creates, which are delayed, each way; and of the files, which are cut in their middle.
         longest_s: The longest delay; beyond a create's own time its answer is lost.
     """
 
@@ -31,9 +31,13 @@ class Delays:
     share: float
     longest_s: float
 
+    def strikes(self) -> bool:
+        """Draw whether something goes wrong now."""
+        return self.chance.random() < self.share
+
     def draw_s(self) -> float:
         """Return the next delay."""
-        return self.chance.uniform(0.0, self.longest_s) if self.chance.random() < self.share else 0.0
+        return self.chance.uniform(0.0, self.longest_s) if self.strikes() else 0.0
 
 
 @dataclass
@@ -42,15 +46,13 @@ class Between:
 
     Attributes:
         upstream: The fake's URL.
-        delays: Delays of creates, if there are any.
+        trouble: What goes wrong, if anything does.
         at: Is told of a worker's number and one of the far points, and may hold it there by not returning.
-        cuts_assets: Whether every asset breaks off in its middle when it was held there.
     """
 
     upstream: str
-    delays: Delays | None = None
+    trouble: Trouble | None = None
     at: Callable[[int, str], None] = lambda _worker, _point: None
-    cuts_assets: bool = False
     _server: RawServer = field(init=False)
     _carrying: int = 0
     _changed: threading.Condition = field(default_factory=threading.Condition)
@@ -114,7 +116,7 @@ class Between:
             half = len(answer) - len(answer.partition(b"\r\n\r\n")[2]) // 2
             connection.send(answer[:half])
             self.at(worker, "half an asset")
-            if self.cuts_assets:
+            if self.trouble is not None and self.trouble.strikes():
                 connection.reset()
                 return False
             answer = answer[half:]
@@ -123,7 +125,7 @@ class Between:
 
     def _hold(self, worker: int, point: str) -> None:
         self.at(worker, point)
-        if self.delays is not None and (delay_s := self.delays.draw_s()):
+        if self.trouble is not None and (delay_s := self.trouble.draw_s()):
             self._server.is_stopping.wait(delay_s)
 
 

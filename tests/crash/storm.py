@@ -29,6 +29,8 @@ STOPPED_S = (1.0, 3.5)
 STORM_OPTIONS = {"busy_s": 1.0, "wait_s": 200.0, "attempt_s": 2.0, "submit_s": 60.0}
 """Seconds of the world for ``busy_s`` and ``attempt_s``, seconds of the workers' clock for the two others."""
 LATER_S = 0.5 * 3600.0
+LONGEST_LIFE_S = 120.0
+"""Seconds of the world, for some keys that take seconds: whoever lives longer hangs."""
 MOST_PASSES = 8
 _RECONCILING = 4
 """Passes in which doubts are looked for: a candidate that still runs is compared when it has ended."""
@@ -99,7 +101,7 @@ class Storm:
                 how = "kill" if self.chance.random() < 0.7 else "stop"
                 armed = {"point": self.chance.choice(NEAR_POINTS), "how": how, "nth": self.chance.choice([1, 1, 2])}
             if self.permits and self.chance.random() < 0.2:
-                armed = {"permits": self.chance.random()}
+                armed = {"permits": 0.5}
             wanted = self.chance.sample(self._window, 5)
             self._start(wanted, **armed)
 
@@ -189,7 +191,7 @@ class Storm:
 
     def _calm(self) -> None:
         """Let those that are left end by themselves."""
-        self.place.between.delays = None
+        self.place.between.trouble = None
         self._all_home()
         self.place.between.quiet()
 
@@ -211,6 +213,17 @@ class Storm:
                 self._all_home()
 
     def _all_home(self) -> None:
+        """Wait until all have ended by themselves; one that does not is asked where it hangs, and killed."""
+        until_s = time.monotonic() + LONGEST_LIFE_S
         while self._alive:
             self._wake(everybody=True)
             self._hear(0.2)
+            if time.monotonic() > until_s:
+                until_s += LONGEST_LIFE_S
+                for number in self._alive:
+                    self.figures["workers that hung"] += 1
+                    self.workers.send(number, signal.SIGUSR1)
+                    self.workers.send(number, signal.SIGCONT)
+                    self._hear(1.0)
+                    self.workers.send(number, signal.SIGKILL)
+                    break

@@ -118,6 +118,17 @@ def test_an_owner_whose_lock_was_swept_away_loses_nothing(ground: Ground, tmp_pa
     assert verdict.figures["in the ledger"] == 1
 
 
+@pytest.mark.parametrize(("ledger", "strays", "lost"), [("genuine", 1, 0), ("dropping fence", 0, 1)])
+def test_what_comes_after_a_human_had_it_sent_again_is_a_stray(
+    ground: Ground, tmp_path: Path, ledger: str, strays: int, lost: int
+) -> None:
+    """Taken for dead and sent again by a human's permission, a paused owner's task is kept beside; a fence loses it."""
+    place = ground.place(tmp_path)
+    verdict = hit_once(ground.workers, place, "before accept", "stop", sweeps=True, permits=True, ledger=ledger).verdict
+    figures = verdict.figures
+    assert (figures["tasks"], figures["duplicates"], figures["strays"], figures["lost"]) == (2, 0, strays, lost)
+
+
 def test_the_judge_finds_whatever_is_wrong(ground: Ground, tmp_path: Path) -> None:
     """The judge acquits what is right, and names each fact that is changed for the worse."""
     place = ground.place(tmp_path)

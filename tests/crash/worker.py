@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import logging
 import os
 import random
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -45,6 +47,8 @@ def warm_up() -> None:
 
 def work(number: int, order: Order) -> int:
     """Do what an order says, and return the exit code."""
+    faulthandler.register(signal.SIGUSR1)  # So that one that hangs can be asked where.
+    random.seed(number)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format=f"{number} %(message)s")
     run_in(order["colour"], lambda: _Worker(number, order).run())
     return 0
@@ -149,9 +153,8 @@ class _Worker:
 
     async def _permit(self, client: Any) -> None:
         """Be a human who has some doubts sent again, and says so before it is done."""
-        chance = random.Random(self._order["permits"])  # noqa: S311  # drawn from the seed
         for entry in await got(client.doubts()):
-            if chance.random() < 0.5:
+            if random.random() < self._order["permits"]:  # noqa: S311  # nothing here is secret
                 say(event="permits", worker=self._number, key=entry.key)
                 await got(client.permit_resubmit(entry.key))
 
