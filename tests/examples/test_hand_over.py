@@ -58,6 +58,7 @@ def test_an_order_is_handed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     with SqliteLedger(tmp_path / "orders.sqlite3") as ledger:
         (entry,) = ledger.entries()
         assert entry.delivered_wall_s is not None
+        assert [Path(file.path).name for file in entry.files] == ["17.mp4"]
 
 
 def test_it_is_as_short_as_it_says() -> None:
