@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from fake_server.scenario import load_scenario, shipped_scenarios
-from resilient_poll import ResilientPollError
+from resilient_poll import Job, ResilientPollError
 from resilient_poll.dashscope import client_core
 from resilient_poll.dashscope.keeping import filing
 from resilient_poll.dashscope.settings import Settings
@@ -78,7 +78,7 @@ def overheard(
 
 
 async def everything(client: Any, asked: Any, heard: Heard, folder: Path) -> None:
-    """Submit, look, wait, download, cancel, list, resume, reconcile: whatever comes of it is noted."""
+    """Submit, look, wait, download, cancel, list, resume, hand over, reconcile: whatever comes of it is noted."""
 
     async def tried(call: Callable[[], Any]) -> Any:
         try:
@@ -100,9 +100,13 @@ async def everything(client: Any, asked: Any, heard: Heard, folder: Path) -> Non
             await with_a_task(client, task, asked, heard, folder, tried)
         await tried(lambda number=number: client.resume(f"order {number}"))
         await tried(lambda number=number: client.retry(f"order {number}", *wanted, endpoint=asked.endpoint))
+    if not ENDPOINTS[asked.endpoint].is_synchronous:
+        await tried(lambda: client.submit(*wanted, **options, idempotency_key="for a worker"))
     await tried(lambda: client.submit(*wanted, **options, idempotency_key="order 0"))
     await tried(lambda: client.submit("another", {"prompt": "another"}, idempotency_key="order 0"))
-    await tried(lambda: listed(client, heard))
+    await tried(lambda: all_of(client.list_remote, heard))
+    await tried(lambda: all_of(lambda: client.submit_many([Job(*wanted, endpoint=asked.endpoint)]), heard))
+    await tried(lambda: handed_over(client, heard))
     for call in (client.bill, client.doubts, client.reconcile):
         await tried(call)
     await tried(lambda: client.adopt("order 0", "11111111-2222-3333-4444-555555555555"))
@@ -127,14 +131,27 @@ async def with_a_task(
     heard.say(task, task.standing, task.outcome)
 
 
-async def listed(client: Any, heard: Heard) -> None:
-    """List the tasks."""
-    rows = client.list_remote()
+async def all_of(make: Callable[[], Any], heard: Heard) -> None:
+    """Note everything that comes, one after the other."""
+    rows = make()
     if hasattr(rows, "__aiter__"):
         async for row in rows:
             heard.say(row)
     else:
         heard.say(*rows)
+
+
+async def handed_over(client: Any, heard: Heard) -> None:
+    """Have what nobody was told of handed over, to a handler that fails at first."""
+    handed: list[Any] = []
+
+    def handler(over: Any) -> None:
+        handed.append(over)
+        heard.say(over, over.outcome, over.error, over.task)
+        if len(handed) == 1:
+            raise ValueError("not now")
+
+    heard.say(await got(client.worker(handler).run_until_idle(timeout=60.0)))
 
 
 @pytest.mark.parametrize(("name", "dialect"), CASES)
