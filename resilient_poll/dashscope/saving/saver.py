@@ -59,7 +59,6 @@ class Saver:
 
     def _save(self, order: Order, index: int, target: Path, ask_anew: Callable[[], object] | None) -> None:
         fetch = Fetch(order.assets[index].url, self._rules, order.deadline_s)
-        fetch.check_time(self._clock.now())
         with PartialFile(target) as file:
             for piece in self._wherever(fetch, order, index, ask_anew):
                 if piece is None:

@@ -65,7 +65,6 @@ class AsyncSaver:
 
     async def _save(self, order: Order, index: int, target: Path, ask_anew: AskAnew | None) -> None:
         fetch = Fetch(order.assets[index].url, self._rules, order.deadline_s)
-        fetch.check_time(self._clock.now())
         with PartialFile(target) as file:
             async with aclosing(self._wherever(fetch, order, index, ask_anew)) as pieces:
                 async for piece in pieces:
