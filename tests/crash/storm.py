@@ -31,7 +31,7 @@ STORM_OPTIONS = {"busy_s": 1.0, "wait_s": 200.0, "attempt_s": 2.0, "submit_s": 6
 LATER_S = 0.5 * 3600.0
 LONGEST_LIFE_S = 120.0
 """Seconds of the world, for some keys that take seconds: whoever lives longer hangs."""
-MOST_PASSES = 8
+MOST_PASSES = 12
 _RECONCILING = 4
 """Passes in which doubts are looked for: a candidate that still runs is compared when it has ended."""
 _ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "EXPIRED", "refused", "doubt"})
