@@ -310,6 +310,18 @@ def test_a_fault_of_the_program_passes() -> None:
     assert len(calls) == 1
 
 
+@each_way
+def test_what_is_beneath_may_change_a_request(colour: str, library: str) -> None:
+    """Each attempt sends a request of its own: what a transport beneath does to one is not in the next."""
+    asked = ask(colour, library, [Says(503), Says(503), Says()], headers={"x-own": "1"})
+    assert len({id(request) for request in asked.script.requests}) == 3
+    first, second, _ = asked.script.requests
+    second.headers["x-added"] = "1"
+    assert "x-added" not in first.headers
+    assert asked.response.request is first
+    assert [request.headers["x-own"] for request in asked.script.requests] == ["1"] * 3
+
+
 @pytest.mark.parametrize("library", [httpx, httpx2])
 def test_our_errors_are_the_librarys_too(library: Any) -> None:
     """Whoever catches a library's transport errors catches ours, and a total time-out is one of its time-outs."""

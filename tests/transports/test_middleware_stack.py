@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from importlib import import_module
@@ -177,6 +178,24 @@ def test_a_create_of_ours_is_sent_once(colour: str, library: str) -> None:
             assert len(server.requests) == 1
 
     run_in(colour, main)
+
+
+@each_way
+def test_a_create_of_ours_says_that_it_is_sent_once(colour: str, library: str) -> None:
+    """Every create of our own client carries the mark that our transports obey, and no query does."""
+    answer = json.dumps({"output": {"task_id": TASK_ID, "task_status": "PENDING"}}).encode()
+    script = Script([Says(200, {"content-type": "application/json"}, (answer,))], VirtualClock())
+
+    async def main() -> None:
+        options = {"transport": inner_of(library, script)}
+        async with dashscope_client(colour, library, "http://api.test", options) as client:
+            await got((await got(client.submit(MODEL, INPUT))).refresh())
+
+    run_in(colour, main)
+    assert [(request.method, request.extensions.get("resilient_poll.repeat")) for request in script.requests] == [
+        ("POST", "never"),
+        ("GET", None),
+    ]
 
 
 @each_way
