@@ -231,7 +231,6 @@ def test_what_is_adopted_is_handed_over(fake: FakeProcess, tmp_path: Path, colou
             here.clock.advance(5.0 if is_sole else 60.0)
             (found,) = await got(client.reconcile())
             assert (found.verdict, found.entry.is_ended) == (Verdict.ADOPTED, not is_sole)
-            here.clock.advance(120.0)  # Whoever saw an end may be handing it over, for a minute.
             for _ in range(2):
                 await got(client.worker(told.append).run_until_idle())
         assert [(end.idempotency_key, end.task_id, end.error) for end in told] == [("order-6", found.task_id, None)]

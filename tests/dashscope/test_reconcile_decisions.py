@@ -67,6 +67,7 @@ CROWDED = st.builds(
     sent_ago_s=st.sampled_from([3_000.0, 3_010.0]),
     prompt=st.sampled_from(PROMPTS[:2]),
     duration=st.sampled_from([5, 5, 10]),
+    took_s=st.sampled_from([1.0, 1.0, 700.0]),
 )
 
 
@@ -122,6 +123,7 @@ IMAGE = "https://images.test/1"
         (World((LOST, replace(LOST, fate="out"))), "UNCLEAR", "the submit under 'key 1'"),
         (World((LOST, replace(LOST, fate="stranger", ended="RUNNING"))), "UNCLEAR", "task-1 may be it too"),
         (World((LOST, replace(LOST, fate="stranger"))), "UNCLEAR", "somebody else sends it too"),
+        (World((replace(LOST, took_s=700.0), replace(LOST, fate="stranger"))), "UNCLEAR", "somebody else sends it too"),
         (World((LOST, replace(LOST, fate="given up"))), "ADOPTED", "this very request"),
         (World((LOST, replace(LOST, prompt="a dog"))), "ADOPTED", "this very request"),
         (World((replace(LOST, took_s=700.0), KNOWN)), "UNCLEAR", "task-0 came later"),

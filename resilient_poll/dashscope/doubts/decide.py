@@ -241,11 +241,14 @@ class _Search:
             twins.sort(key=lambda twin: (twin.entry.entry_id not in wanted, not _is_doubt(twin), twin.earliest_s))
             seen.update(twin.entry.entry_id for twin in twins)
             places = [twin for twin in twins for _ in range(twin.slots)]
-            tasks = {task.task_id: task for twin in twins for task in self._same(twin)}
-            fits = {
-                task_id: [place for place, twin in enumerate(places) if self._fits(twin, task)]
-                for task_id, task in tasks.items()
+            # One that was held up on the way is not adopted, and it counts: then an equal one is another's.
+            tasks = {
+                task.task_id: task
+                for twin in twins
+                for task in (*self.candidates(twin), *self.held_up(twin))
+                if self._is_the_same(twin, task)
             }
+            fits = {task_id: self._places_for(task, places) for task_id, task in tasks.items()}
             found = matched(fits)
             if found is None:
                 crowded.update(twin.entry.entry_id for twin in twins)
@@ -254,8 +257,12 @@ class _Search:
                 pairs.setdefault(places[place].entry.entry_id, tasks[task_id])
         return pairs, crowded
 
-    def _fits(self, claim: Claim, task: ListedTask) -> bool:
-        return claim.covers(created_s(task), self._zones) and self._is_the_same(claim, task)
+    def _places_for(self, task: ListedTask, places: list[Claim]) -> list[int]:
+        """Return the numbers of the twins that may have made a task, those for which it came in time first."""
+        at_s = created_s(task)
+        in_time = [number for number, twin in enumerate(places) if twin.covers(at_s, self._zones)]
+        held_up = [number for number, twin in enumerate(places) if twin.covers(at_s, self._zones, held_up_s=SETTLING_S)]
+        return list(dict.fromkeys(in_time + held_up))
 
     def _by_request(self, claim: Claim, pairs: Mapping[int, ListedTask], crowded: Collection[int]) -> Decision | None:
         """Return what the very requests say; None if they say nothing."""
@@ -271,8 +278,8 @@ class _Search:
         if unseen and not self._evidence.is_sole_submitter:
             return Decision(Verdict.UNCLEAR, words.to_be_seen(unseen), candidates=candidates)
         task = pairs.get(claim.entry.entry_id)
-        if task is None:
-            return None  # A twin of it got what there was.
+        if task is None or task not in same:
+            return None  # A twin of it got what there was, or it came too late to be sure.
         return Decision(Verdict.ADOPTED, words.same_request(task), task=task, candidates=candidates)
 
     def _is_to_be_seen(self, task: ListedTask) -> bool:
