@@ -537,6 +537,56 @@ def test_leaving_waits_for_a_handler(colour: str, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("colour", ["asyncio", "trio"])
+def test_a_cancelled_worker_ends_in_order(colour: str) -> None:
+    """Cancelled from outside, a worker lets its handler finish, notes that, and gives its other tasks back."""
+    ledger, began, may_end, took = MemoryLedger(), anyio.Event(), anyio.Event(), list[str]()
+
+    def answers(asked: Asked) -> Reply | Broken:
+        if asked.path.endswith("task-1"):
+            return said("task-1", "SUCCEEDED", video_url=URL)
+        return service(asked)
+
+    service = Service(steps=(RUNNING,))
+
+    async def handle(handed: HandedOver[Any]) -> None:
+        began.set()
+        await may_end.wait()
+        took.append(handed.idempotency_key)
+
+    async def main() -> None:
+        options: dict[str, Any] = {"ledger": ledger, "wait_policy": QUICK, "clock": real_clock(colour)}
+        async with a_client(colour, "httpx", answers, **options) as client:
+            await submitted(client, *"abc")
+            async with anyio.create_task_group() as group:
+                group.start_soon(client.worker(handle).run)
+                await began.wait()
+                group.cancel_scope.cancel()
+                may_end.set()
+
+    run_in(colour, main)
+    assert took == ["a"]
+    stands = {entry.key: (entry.delivered_wall_s is not None, entry.worker) for entry in ledger.entries()}
+    assert stands == {"a": (True, None), "b": (False, None), "c": (False, None)}
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+def test_the_ledger_is_used_off_the_event_loop(colour: str) -> None:
+    """Nothing that a worker does in the ledger runs in the event loop's thread."""
+    ledger, handler = Watched(MemoryLedger()), Handler()
+
+    async def main() -> int:
+        async with a_client(colour, "httpx", Service(steps=(RUNNING, MADE)), ledger=ledger) as client:
+            await submitted(client, *"ab")
+            ledger.calls.clear()
+            await client.worker(handler).run_until_idle()
+        return threading.get_ident()
+
+    here = run_in(colour, main)
+    assert {"claim", "claim_ends", "observe", "get", "delivered", "settle_the_dead"} <= set(ledger.names)
+    assert all(thread != here for _, thread in ledger.calls)
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "trio"])
 def test_a_handler_runs_where_it_belongs(colour: str) -> None:
     """A plain handler is called off the event loop, and one that awaits on it; what a plain one returns is awaited."""
     where: dict[str, bool] = {}
