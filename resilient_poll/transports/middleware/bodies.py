@@ -97,12 +97,10 @@ class BlockingBody:
         Raises:
             TotalTimeout: The total time is up.
         """
-        until_s = call.cut_s()
-        if until_s is None:
-            yield from iterator
-            return
         while True:
-            if call.watch.now_s() >= until_s:
+            # Asked anew for each piece: what is read after its attempt has only the total time to keep.
+            until_s = call.cut_s()
+            if until_s is not None and call.watch.now_s() >= until_s:
                 raise cut(call)
             try:
                 with cut_at(until_s):
