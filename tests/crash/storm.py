@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from resilient_poll.machine.lifecycle import Phase
 from tests.crash.judge import Verdict, judge, left_to_do
 from tests.crash.nursery import Nursery, Order
 from tests.crash.place import Place
@@ -199,8 +200,10 @@ class Storm:
         """Have fresh workers run until there is nothing left to do."""
         for number in range(MOST_PASSES):
             self.place.clock.jump(LATER_S)  # Past all leases; what somebody has just seen is left to it for a while.
-            left = left_to_do(self.place.facts(), map(key_of, range(self._begun)))
-            can_settle = self.place.dialect == "dashscope" and number < _RECONCILING
+            facts = self.place.facts()
+            left = left_to_do(facts, map(key_of, range(self._begun)))
+            is_in_doubt = any(entry.phase is Phase.IN_DOUBT for entry in facts.entries)
+            can_settle = is_in_doubt and self.place.dialect == "dashscope" and number < _RECONCILING
             if not left and not can_settle:
                 return
             self.figures["passes to rest"] += 1
