@@ -70,17 +70,18 @@ class Take:
         return f"found {what}, {when}, {entry.phase} (key {self.key})"
 
 
-def derived_key(namespace: Namespace, digest: str, output: str | None) -> str:
+def derived_key(namespace: Namespace, digest: str, output: str | None, *, kind: str = "run") -> str:
     """Return the key of a run: of the service, the account, the request and where its result goes.
 
     Args:
         namespace: The service and the account.
         digest: Of the request.
         output: Where the result goes, as it was typed.
+        kind: What the key begins with.
     """
     place = "" if output is None else absolute(output)
     text = "\n".join((namespace.origin, namespace.dialect, namespace.account, digest, place))
-    return f"run-{sha256(text.encode(errors='surrogateescape')).hexdigest()[:_DIGITS]}"
+    return f"{kind}-{sha256(text.encode(errors='surrogateescape')).hexdigest()[:_DIGITS]}"
 
 
 def absolute(output: str) -> str:

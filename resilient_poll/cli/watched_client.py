@@ -20,7 +20,7 @@ from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.submission import Submission
 from resilient_poll.transports.exchange import Exchange
 
-__all__ = ["OUTPUT", "WatchedClient", "outcome_of_entry"]
+__all__ = ["LONGEST_OUTPUT", "OUTPUT", "WatchedClient", "outcome_of_entry"]
 
 OUTPUT = "output"
 """Under what name the ledger keeps, beside the model, where a result is to go."""

@@ -116,7 +116,9 @@ def test_what_was_not_accepted_goes_again(account: Account, capfd: Capture) -> N
     write([job(0)])
     ended = here(capfd, *BATCH, "--submit-timeout", "5")
     assert (ended.code, outcomes_of(ended)) == (7, {1: "throttled"})
-    assert outcomes_of(here(capfd, *BATCH)) == {1: "succeeded"}
+    # The ledger keeps until when the service asked not to be sent anything; without it, it is asked at once.
+    assert outcomes_of(here(capfd, *BATCH, "--submit-timeout", "5")) == {1: "throttled"}
+    assert outcomes_of(here(capfd, *BATCH, "--no-ledger")) == {1: "succeeded"}
     account.open("refused-create")
     write([job(0)], "other.jsonl")
     words = ("batch", "other.jsonl", "--model", "wan2.6-t2v", "--interval", "0.01")
@@ -367,7 +369,7 @@ def test_a_full_disk_stops_the_sending_and_loses_no_id(account: Account, fake: F
     for size in (100, 250, 400, 700, 1250):
         STATE.unlink(missing_ok=True)
         before = made(fake, key).total()
-        done = limited_to(size, *BATCH, "--timeout", "0.3")
+        done = limited_to(size, *BATCH, "--timeout", "0.3", "--no-ledger")
         assert "Traceback" not in done.stderr, done
         assert done.returncode in {1, 2, 4, 5}, done
         if done.returncode != 2:
@@ -478,7 +480,7 @@ def test_a_full_disk_for_results_is_no_end(account: Account, capfd: Capture, fak
     """A result that the disk has no room for is paid and told, and the next run fetches it."""
     key = account.open("at-once")
     write([job(0, output="a.mp4")])
-    done = limited_to(4000, *BATCH)
+    done = limited_to(4000, *BATCH, "--no-ledger")
     assert done.returncode == 1, done
     assert "what it made is not saved" in done.stdout
     assert here(capfd, *BATCH).code == 0
@@ -559,8 +561,9 @@ def test_no_kill_pays_twice(
 ) -> None:
     """After a kill at any named point a second run makes each job once; what nobody can know is in doubt, and said."""
     key = account.open("at-once")
+    words = (*BATCH, "--no-ledger")
     write(job(number) for number in range(4))
-    assert killed(point, *BATCH, "--concurrent", "1") == -signal.SIGKILL
+    assert killed(point, *words, "--concurrent", "1") == -signal.SIGKILL
     steps: dict[str, dict[str, object]] = {}
     for line in STATE.read_text().splitlines()[1:]:
         with suppress(ValueError):  # A torn last line.
@@ -568,12 +571,52 @@ def test_no_kill_pays_twice(
     # While a result is saved the next create may be out; the state knows.
     expected = [step["job"] for step in steps.values() if step["step"] == "submitting"]
     assert doubts in {None, len(expected)}
-    ended = here(capfd, *BATCH)
+    ended = here(capfd, *words)
     outcomes = outcomes_of(ended)
     assert sorted(outcomes.values()) == ["in_doubt"] * len(expected) + ["succeeded"] * (4 - len(expected)), ended
     assert ended.code == (5 if expected else 0)
     bill = made(fake, key)
     assert all(bill[number - 1] == 1 for number, outcome in outcomes.items() if outcome == "succeeded")
     assert max(bill.values()) == 1
-    assert as_process(*BATCH).code == ended.code
+    assert as_process(*words).code == ended.code
     assert made(fake, key) == bill
+
+
+@pytest.mark.parametrize("point", ["before:accepted:2", "torn:accepted:2"])
+def test_the_ledger_knows_what_the_state_never_heard(
+    account: Account, capfd: Capture, fake: FakeProcess, point: str
+) -> None:
+    """A batch killed before its state has an id goes on with the ledger's, and so does one whose state is gone."""
+    key = account.open("at-once")
+    write(job(number) for number in range(3))
+    assert killed(point, *BATCH, "--concurrent", "1") == -signal.SIGKILL
+    ended = here(capfd, *BATCH, "--overwrite")
+    assert sorted(outcomes_of(ended).values()) == ["succeeded"] * 3, ended
+    STATE.unlink()
+    again = here(capfd, *BATCH, "--overwrite")
+    assert sorted(outcomes_of(again).values()) == ["succeeded"] * 3, again
+    assert made(fake, key) == dict.fromkeys(range(3), 1)
+
+
+def test_what_the_user_sends_again_is_sent_by_the_ledger_too(
+    account: Account, capfd: Capture, fake: FakeProcess
+) -> None:
+    """--resubmit-doubtful and --retry-failed send again under the same keys; the doubt stays on the bill."""
+    account.open("create-dropped")
+    write([job(0)])
+    assert here(capfd, *BATCH).code == 5
+    assert here(capfd, *BATCH, "--resubmit-doubtful").code == 0
+    key = account.open("every-second-fails")
+    write([job(0), job(1)], "other.jsonl")
+    words = ("batch", "other.jsonl", *BATCH[2:], "--concurrent", "1")
+    assert here(capfd, *words).code == 8
+    assert here(capfd, *words, "--retry-failed").code == 0
+    assert made(fake, key).total() == 3
+    found = [json.loads(line) for line in here(capfd, "list", "--json").stdout.splitlines()]
+    assert [(one["attempt"], one["phase"], one["doubtful_sends"]) for one in found] == [
+        (2, "SUCCEEDED", 0),
+        (1, "FAILED", 0),
+        (1, "SUCCEEDED", 0),
+        (1, "SUCCEEDED", 1),
+    ]
+    assert all(one["idempotency_key"].startswith("batch-") for one in found)

@@ -16,7 +16,7 @@ from click.core import ParameterSource
 
 from resilient_poll.cli.accidents import report_of_interruption, report_of_surprise
 from resilient_poll.cli.batch.jobs import JOB_PLACEHOLDERS, Defaults, JobFile, open_source, read_jobs
-from resilient_poll.cli.batch.plan import Fate, Wishes, fates_of, note_on_strangers
+from resilient_poll.cli.batch.plan import Fate, Wishes, fates_of, learn_from_ledger, note_on_strangers
 from resilient_poll.cli.batch.recording import Recorder, RecordingClient
 from resilient_poll.cli.batch.results import exit_code_of, summary_of
 from resilient_poll.cli.batch.state import Entry, Owner, StateFile, Step
@@ -26,11 +26,14 @@ from resilient_poll.cli.error_reports import report_of_error
 from resilient_poll.cli.examples import epilog
 from resilient_poll.cli.exit_codes import ExitCode
 from resilient_poll.cli.interrupts import Interrupted, Interrupts
+from resilient_poll.cli.ledgers import LedgerWish
 from resilient_poll.cli.options import (
     connection_options_with,
     endpoint_option,
     json_object,
+    ledger_options,
     output_option,
+    prices_option,
     submit_timeout_option,
     wait_options,
 )
@@ -39,8 +42,10 @@ from resilient_poll.cli.saving import check_free, check_writable, is_folder
 from resilient_poll.cli.session import PROGRAM
 from resilient_poll.cli.streams import PatientConsole, emit, say
 from resilient_poll.dashscope.limits import Limits
+from resilient_poll.dashscope.settings import resolve_settings
 from resilient_poll.errors import ConfigurationError, ResilientPollError
 from resilient_poll.events import Event
+from resilient_poll.machine.lifecycle import Phase
 from resilient_poll.machine.policy import WaitPolicy
 from resilient_poll.machine.schedules import Fixed
 
@@ -89,6 +94,8 @@ _pass_interrupts = click.make_pass_decorator(Interrupts)
     help="Send again what was sent and never answered. It may be paid twice: look at the service first.",
 )
 @click.option("--retry-failed", is_flag=True, help="Send again what failed and cost nothing.")
+@ledger_options
+@prices_option
 @click.option("--same-account", is_flag=True, help="The API key has changed, and is of the same account as before.")
 @connection_options_with("Print JSON lines on stdout also where that is a terminal.")
 @_pass_interrupts
@@ -101,9 +108,10 @@ def batch(interrupts: Interrupts, /, file: str, as_json: bool, **options: Any) -
     FILE may be - for standard input, with --state.
     Results go to stdout as JSON lines, in order of completion.
 
-    What was sent, accepted and saved is kept in the state file. Run it again, after a crash
-    too, and it goes on: nothing is paid twice, tasks are waited for, what is done is
-    printed again. A line whose submit was never answered is in doubt, and not sent again.
+    What was sent, accepted and saved is kept in the state file, and in the ledger. Run it
+    again, after a crash too, and it goes on: nothing is paid twice, tasks are waited for, what
+    is done is printed again. A line whose submit was never answered is in doubt, and not sent
+    again.
 
     It ends with 0 if all succeeded; else with 5, 4, 1 or 7 if that is true of any job, in
     this order; else with 8 if any succeeded, and with 3 or 6 if none did.
@@ -139,16 +147,7 @@ class _Run:
 
     def carry_out(self, interrupts: Interrupts) -> int:
         options = self._options
-        with (
-            RecordingClient(
-                dialect=options["dialect"],
-                base_url=options["base_url"],
-                wait_policy=WaitPolicy(schedule=Fixed(options["interval"])),
-                limits=Limits(concurrent_tasks=options["concurrent"]),
-                on_event=self._show,
-            ) as client,
-            open_source(self._file) as source,
-        ):
+        with self._connect() as client, open_source(self._file) as source:
             defaults = Defaults(
                 model=options["model"],
                 parameters=options["parameters"] or {},
@@ -157,6 +156,8 @@ class _Run:
             )
             jobs = read_jobs(self._file, source, defaults, client.dialect, client.check)
             with self._state_file(client) as state:
+                keys = _keys_of(jobs, client, state.path)
+                learn_from_ledger(state.entries, lambda key: client.entry_of(keys.get(key)))
                 wishes = Wishes(resubmit_doubtful=options["resubmit_doubtful"], retry_failed=options["retry_failed"])
                 fates = fates_of(jobs.lines, state.entries, wishes, os.path.exists)
                 _check_targets(jobs, fates, overwrite=options["overwrite"])
@@ -176,12 +177,37 @@ class _Run:
                 )
                 may_replace = _may_replace(jobs, fates, state.entries, overwrite=options["overwrite"])
                 state.targets = {line.key: line.target for line in jobs.lines}
-                work = BatchWork(jobs, fates, state.entries, client, view, times, may_replace)
+                if wishes.resubmit_doubtful:
+                    _permit_resubmits(client, fates, keys)
+                work = BatchWork(jobs, fates, state.entries, client, view, times, may_replace, keys)
                 self.has_begun = True
                 with view:
                     signal_name = work.carry_out(interrupts)
                 interrupts.finish()
                 return _ended(view, len(jobs.lines), _left(state, jobs, view), signal_name, client.recorder.trouble)
+
+    def _connect(self) -> RecordingClient:
+        options = self._options
+        wish = LedgerWish.of(options)
+        # Before a ledger is made: a call that makes no sense leaves nothing behind.
+        where = {"dialect": options["dialect"], "base_url": options["base_url"]}
+        resolve_settings(**where, api_key=None, headers=None, environ=os.environ)
+        prices = wish.price_table()
+        ledger = wish.open()
+        try:
+            return RecordingClient(
+                **where,
+                wait_policy=WaitPolicy(schedule=Fixed(options["interval"])),
+                limits=Limits(concurrent_tasks=options["concurrent"]),
+                on_event=self._show,
+                ledger=ledger,
+                account=wish.account,
+                prices=prices,
+            )
+        except BaseException:
+            if ledger is not None:
+                ledger.close()
+            raise
 
     def _show(self, event: Event) -> None:
         if self._view is not None:
@@ -203,6 +229,19 @@ class _Run:
             may_have_new_key=self._options["same_account"],
         )
         return StateFile(Path(path or f"{self._file}.state.jsonl"), owner)
+
+
+def _keys_of(jobs: JobFile, client: RecordingClient, state: Path) -> dict[str, str]:
+    named = ((line.key, client.idempotency_key_of(line, str(state))) for line in jobs.lines)
+    return {key: name for key, name in named if name is not None}
+
+
+def _permit_resubmits(client: RecordingClient, fates: Mapping[str, Fate], keys: Mapping[str, str]) -> None:
+    """Let the ledger send again what the user wants sent again; what is in doubt stays on the bill."""
+    for key, fate in fates.items():
+        entry = client.entry_of(keys.get(key))
+        if fate is Fate.SEND and entry is not None and entry.phase is Phase.IN_DOUBT:
+            client.permit_resubmit(entry.key)
 
 
 def _ended(view: BatchView, total: int, left: str, signal_name: str | None, trouble: str | None) -> int:

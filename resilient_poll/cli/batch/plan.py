@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from resilient_poll.cli.batch.jobs import Line
 from resilient_poll.cli.batch.state import Entry, Step
 from resilient_poll.errors import ConfigurationError
+from resilient_poll.ledger.entry import Entry as LedgerEntry
+from resilient_poll.machine.lifecycle import Phase
 
-__all__ = ["Fate", "Wishes", "fates_of", "note_on_strangers"]
+__all__ = ["Fate", "Wishes", "fates_of", "learn_from_ledger", "note_on_strangers"]
 
 MOST_TOLD = 20
 
@@ -77,6 +79,21 @@ def fates_of(
     if complaints:
         raise _refused(complaints)
     return fates
+
+
+def learn_from_ledger(entries: MutableMapping[str, Entry], ledger_entry: Callable[[str], LedgerEntry | None]) -> None:
+    """Take over what the ledger knows of jobs whose answer the state never got.
+
+    Args:
+        entries: What an earlier run left; changed.
+        ledger_entry: Returns what the ledger has of a job, by its key.
+    """
+    for key, entry in entries.items():
+        known = ledger_entry(key) if entry.step is Step.SUBMITTING else None
+        if known is not None and known.task_id is not None:
+            entries[key] = replace(entry, step=Step.ACCEPTED, task_id=known.task_id)
+        elif known is not None and known.phase is Phase.NEW:
+            entries[key] = replace(entry, step=Step.FREE)
 
 
 def note_on_strangers(lines: Iterable[Line], entries: Mapping[str, Entry], fates: Mapping[str, Fate]) -> str | None:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from resilient_poll.cli.batch.jobs import Line
 from resilient_poll.cli.batch.state import StateFile, StateLost, Step
+from resilient_poll.cli.keys import absolute, derived_key
 from resilient_poll.cli.made import made_of
+from resilient_poll.cli.watched_client import LONGEST_OUTPUT, OUTPUT
 from resilient_poll.dashscope.client import DashScope
 from resilient_poll.dashscope.client_core import Create
+from resilient_poll.dashscope.keeping.filing import Filing
 from resilient_poll.dashscope.many_core import Job
 from resilient_poll.dashscope.settings import Settings
 from resilient_poll.dashscope.wire.dialects import Dialect
+from resilient_poll.ledger.entry import Entry as LedgerEntry
+from resilient_poll.ledger.protocol import Ledger
 from resilient_poll.machine.commands import Query, Submit
+from resilient_poll.machine.lifecycle import Billing, Phase
 from resilient_poll.machine.observations import (
     Accepted,
     AnsweredAtOnce,
@@ -63,6 +70,10 @@ class Recorder:
     def is_stopped(self) -> bool:
         """Whether no more licences are given."""
         return self._is_stopped.is_set()
+
+    def target_of(self, key: str) -> str:
+        """Return where a job's results go."""
+        return self._lines[key].target
 
     def task_of(self, key: str) -> str | None:
         """Return the task that a job was accepted as in an earlier run."""
@@ -125,12 +136,41 @@ class RecordingClient(DashScope):
     recorder: Recorder
     is_forced_out: bool = False
 
+    def __init__(self, *, ledger: Ledger | None = None, **options: Any) -> None:
+        super().__init__(ledger=ledger, **options)
+        self._ledger = ledger
+
     def close(self) -> None:
-        """Close the connections, as soon as creates that are out are answered or given up."""
+        """Close the connections, as soon as creates that are out are answered or given up, and the ledger."""
         if self.is_forced_out:
             self._exchange.close()
-        else:
+            return  # What is out may still write into the ledger, until the process ends.
+        try:
             super().close()
+        finally:
+            if self._ledger is not None:
+                self._ledger.close()
+
+    def idempotency_key_of(self, line: Line, state: str) -> str | None:
+        """Return what the ledger calls a job: of the service, the account, the request, and the state that has it.
+
+        Args:
+            line: The job.
+            state: Where the batch keeps its state.
+        """
+        if self._ledger is None or self._core.books is None:
+            return None
+        return derived_key(self._core.books.namespace, f"{line.key}\n{line.digest}", state, kind="batch")
+
+    def entry_of(self, idempotency_key: str | None) -> LedgerEntry | None:
+        """Return what the ledger has of a job, whatever happened since."""
+        if self._ledger is None or self._core.books is None or idempotency_key is None:
+            return None
+        entry = self._ledger.find(self._core.books.namespace, idempotency_key)
+        if entry is not None and entry.phase is Phase.SUBMITTING:
+            self._ledger.settle_the_dead(now_wall_s=time.time())
+            entry = self._ledger.get(entry.entry_id)
+        return entry
 
     @property
     def settings(self) -> Settings:
@@ -156,9 +196,21 @@ class RecordingClient(DashScope):
             # Accepted in an earlier run: its answer is known, it only takes its place among the others.
             return Accepted(request_id=None, task_id=task_id)
         self.recorder.license(key)
+        if create.filing is not None:
+            self._file(create.filing, create, key)
         observation = super()._send_create(submission, create, command)
         self.recorder.heard(key, observation, lambda task_id: self.task(task_id).resume_token)
         return observation
+
+    def _file(self, filing: Filing, create: Create, key: str) -> None:
+        """Say in the ledger what it is about, and that a job which cost nothing is tried again."""
+        output = absolute(self.recorder.target_of(key))
+        kept = {OUTPUT: output} if len(output) <= LONGEST_OUTPUT else {}
+        filing.about = {**filing.about, "endpoint": create.endpoint.path[:200], **kept}
+        entry = None if filing.after is not None else self.entry_of(filing.key)
+        # That it is sent at all is what the state and the options decided.
+        if entry is not None and entry.phase is Phase.FAILED and entry.billing is Billing.NONE:
+            filing.after = entry
 
 
 def _what_came(observation: Observation) -> str:

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from resilient_poll.cli.accidents import report_of_surprise
@@ -70,6 +70,7 @@ class BatchWork:
         view: Shows.
         times: How long things may take.
         may_replace: The keys of the jobs whose files may be replaced.
+        keys: What the ledger calls the jobs, by their keys.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class BatchWork:
         view: BatchView,
         times: Times,
         may_replace: Collection[str],
+        keys: Mapping[str, str],
     ) -> None:
         self._jobs = jobs
         self._fates = fates
@@ -90,6 +92,7 @@ class BatchWork:
         self._view = view
         self._times = times
         self._may_replace = may_replace
+        self._keys = keys
         self._lines = {line.key: line for line in jobs.lines}
         self._savers = _Savers(self._finish)
         self._unreadable: list[tuple[Line, ConfigurationError]] = []
@@ -153,7 +156,7 @@ class BatchWork:
             if self._client.recorder.is_stopped:
                 return
             try:
-                job = self._jobs.job(line)
+                job = replace(self._jobs.job(line), idempotency_key=self._keys.get(line.key))
             except ConfigurationError as error:
                 self._unreadable.append((line, error))
                 continue
