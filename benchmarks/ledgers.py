@@ -7,7 +7,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -95,13 +95,14 @@ class StalledLedger(LedgerLogic):
     Args:
         path: The file.
         stall_s: How long a commit of the synced connection stands still, its transaction open.
+        sleep: Stands still for some seconds, in the thread that writes.
     """
 
-    def __init__(self, path: Path, stall_s: float) -> None:
+    def __init__(self, path: Path, stall_s: float, sleep: Callable[[float], None] = time.sleep) -> None:
         owners = Path(f"{path}.owners")
         self._stalled_store = _StalledStore(path, owners, busy_s=60)
         super().__init__(self._stalled_store, FileOwners(owners))
-        self._stalled_store.stall_s = stall_s
+        self._stalled_store.pause = lambda: sleep(stall_s)
 
     @property
     def stalls(self) -> int:
@@ -110,21 +111,24 @@ class StalledLedger(LedgerLogic):
 
 
 class _StalledStore(SqliteStore):
-    stall_s = 0.0
     stalls = 0
+
+    # While the file is made, nothing stands still.
+    pause: Callable[[], None] | None = None
 
     def _connect(self, synchronous: str) -> sqlite3.Connection:
         connection = super()._connect(synchronous)
         written = 0
 
-        def stall(statement: str) -> None:
+        def hear(statement: str) -> None:
             # SQLite tells of a statement before it carries it out, in the thread that asked for it.
             nonlocal written
             if statement == "COMMIT" and connection.total_changes != written:
                 written = connection.total_changes
-                self.stalls += 1
-                time.sleep(self.stall_s)
+                if self.pause is not None:
+                    self.stalls += 1
+                    self.pause()
 
         if synchronous == "FULL":
-            connection.set_trace_callback(stall)
+            connection.set_trace_callback(hear)
         return connection
