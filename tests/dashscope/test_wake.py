@@ -173,6 +173,28 @@ def test_a_worker_is_woken(colour: str) -> None:
     run_in(colour, main)
 
 
+def test_a_hint_while_a_query_is_out_has_another_one_follow() -> None:
+    """A hint that comes while the worker's query is out is not lost: the answer may be older than the hint."""
+    clock, handler, woken = VirtualClock(), Handler(), list[bool]()
+    service, clients = Service(steps=(RUNNING, MADE)), list[Any]()
+
+    def answers(asked: Asked) -> Reply | Broken:
+        if asked.method == "GET" and not woken:
+            woken.append(clients[0].wake("task-1"))
+        return service(asked)
+
+    async def main() -> None:
+        policy = WaitPolicy(schedule=Fixed(3600.0, first_s=0.0))
+        async with a_client("sync", "httpx", answers, clock, ledger=MemoryLedger(), wait_policy=policy) as client:
+            clients.append(client)
+            await submitted(client, "k")
+            client.worker(handler).run_until_idle(timeout=60.0)
+
+    run_in("sync", main)
+    assert woken == [True]
+    assert handler.calls == ["k"]
+
+
 @pytest.mark.parametrize("colour", COLOURS)
 def test_a_worker_beside_the_caller_is_woken(colour: str) -> None:
     """From any thread, a hint has a worker that waits in real time ask at once."""

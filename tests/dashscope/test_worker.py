@@ -28,7 +28,7 @@ from resilient_poll import (
 )
 from resilient_poll.dashscope.workers import shift as shifts
 from resilient_poll.dashscope.workers import worker as workers
-from resilient_poll.dashscope.workers.duty import Scan, Tell
+from resilient_poll.dashscope.workers.duty import CALLER_S, Scan, Tell
 from resilient_poll.dashscope.workers.shift import LEASE_S, REST_S, SCAN_S
 from resilient_poll.drive.clocks import RealAsyncClock, RealClock, VirtualClock
 from resilient_poll.ledger.errors import LedgerUnavailable
@@ -311,6 +311,84 @@ def test_a_worker_that_is_killed_is_followed_by_another(colour: str) -> None:
     assert sorted(handler.calls) == ["a", "b", "c"]
 
 
+def carry_out(worker: Any, shift: Any, command: Any, clock: VirtualClock) -> None:
+    """Carry out one command of a blocking worker, as its own loop would."""
+    if isinstance(command, Scan):
+        shift.found(command.plan, worker._work.rota.scan(command.plan, clock.now()), clock.now())
+    elif isinstance(command, Turn):
+        shift.heard(command, shift.task_of(command)._ask(command.command), None, clock.now())
+    else:
+        clock.sleep(command.at_s - clock.now().monotonic_s)
+
+
+def test_what_is_lost_while_it_is_asked_about_is_let_go() -> None:
+    """A task that another took while a query of it was out is let go of once the answer is there."""
+    clock, ledger = VirtualClock(), MemoryLedger()
+
+    async def main() -> None:
+        async with a_client("sync", "httpx", Service(steps=(RUNNING,)), clock, ledger=ledger) as client:
+            await submitted(client, "k")
+            slow, other = client.worker(print), client.worker(print)
+            shift, theirs = slow._begin(), other._begin()
+            while not isinstance(turn := shift.next_command(clock.now()), Turn):
+                carry_out(slow, shift, turn, clock)
+            clock.advance(LEASE_S + 1)
+            await steps(other, theirs, 1)
+            command = shift.next_command(clock.now())
+            assert isinstance(command, Scan)
+            carry_out(slow, shift, command, clock)
+            assert list(shift.held) == ["task-1"]
+            carry_out(slow, shift, turn, clock)
+            assert list(shift.held) == []
+            assert list(theirs.held) == ["task-1"]
+
+    run_in("sync", main)
+
+
+@in_each_colour
+@pytest.mark.parametrize("is_heard", [True, False])
+def test_an_end_is_left_to_its_own_caller_first(colour: str, is_heard: bool) -> None:
+    """An end that somebody saw who waits for the task himself is handed over if he is silent for a while."""
+    clock, ledger, handler = VirtualClock(), Watched(MemoryLedger()), Handler()
+    ledger.before["delivered"] = full
+
+    async def main() -> None:
+        async with a_client(colour, "httpx", Service(steps=(MADE,)), clock, ledger=ledger) as client:
+            await got((await got(client.submit(MODEL, INPUT, idempotency_key="k"))).wait())
+            ledger.before.clear()
+            worker = client.worker(handler)
+            shift = worker._begin()
+            began_s = clock.now().monotonic_s
+            await steps(worker, shift, 1)
+            assert list(shift.parcels)
+            if is_heard:
+                ledger.delivered(only_entry(ledger), now_wall_s=clock.now().wall_s)
+            while shift.parcels:
+                await steps(worker, shift, 1)
+                assert not handler.calls or clock.now().monotonic_s - began_s >= CALLER_S
+
+    run_in(colour, main)
+    assert handler.calls == ([] if is_heard else ["k"])
+
+
+@in_each_colour
+def test_an_end_that_could_not_be_written_is_written_with_its_handover(colour: str) -> None:
+    """Where the ledger could not be told of an end when it was seen, it is told before the end counts as told."""
+    service, handler, ledger = Service(steps=(MADE,)), Handler(), Watched(MemoryLedger())
+    ledger.before["observe"] = lambda: None if handler.calls else full()
+
+    async def main() -> None:
+        async with a_client(colour, "httpx", service, ledger=ledger) as client:
+            await submitted(client, "k")
+            await got(client.worker(handler).run_until_idle())
+
+    run_in(colour, main)
+    entry = only_entry(ledger.ledger)
+    assert (entry.phase, entry.billing) == (Phase.SUCCEEDED, Billing.BILLED)
+    assert entry.delivered_wall_s is not None
+    assert handler.calls == ["k"]
+
+
 def test_a_slow_handler_keeps_its_end() -> None:
     """While a handler is at work, its end is nobody else's; after the time that a handler has, it is free."""
     clock, ledger, other = VirtualClock(), MemoryLedger(), Handler()
@@ -321,26 +399,18 @@ def test_a_slow_handler_keeps_its_end() -> None:
             worker = client.worker(print, handler_time=100.0)
             shift = worker._begin()
             while not isinstance(command := shift.next_command(clock.now()), Tell):
-                carry_out(worker, shift, command)
+                carry_out(worker, shift, command, clock)
             for _ in range(9):
                 clock.advance(SCAN_S)
                 while not isinstance(command := shift.next_command(clock.now()), SleepUntil):
-                    carry_out(worker, shift, command)
+                    carry_out(worker, shift, command, clock)
                 client.worker(other).run_until_idle(timeout=0.1)
             assert other.calls == []
             for _ in range(4):
                 clock.advance(SCAN_S)
                 while not isinstance(command := shift.next_command(clock.now()), SleepUntil):
-                    carry_out(worker, shift, command)
+                    carry_out(worker, shift, command, clock)
             client.worker(other).run_until_idle(timeout=0.1)
-
-    def carry_out(worker: Any, shift: Any, command: Any) -> None:
-        if isinstance(command, Scan):
-            shift.found(command.plan, worker._work.rota.scan(command.plan, clock.now()), clock.now())
-        elif isinstance(command, Turn):
-            shift.heard(command, shift.task_of(command)._ask(command.command), None, clock.now())
-        else:
-            clock.sleep(command.at_s - clock.now().monotonic_s)
 
     run_in("sync", main)
     assert other.calls == ["k"]

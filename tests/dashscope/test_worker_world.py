@@ -161,6 +161,13 @@ class Workers(RuleBasedStateMachine):
         """Whatever happened, one worker that is left alone brings everything to its end."""
         if not hasattr(self, "world"):
             return
+        try:
+            self.bring_to_rest()
+        finally:
+            only(self.clients.aclose())
+
+    def bring_to_rest(self) -> None:
+        """Have one worker do all that is left."""
         self.failures, self.alive = 0, []
         worker = self.new_client().worker(self.handle)
         shift = worker._begin()
@@ -173,7 +180,6 @@ class Workers(RuleBasedStateMachine):
         assert set(self.told) == set(self.world.ends)
         assert all(entry.delivered_wall_s is not None for entry in self.ledger.entries())
         worker._end(shift)
-        only(self.clients.aclose())
 
     def open(self) -> int:
         """How many tasks are open in the ledger."""
@@ -232,6 +238,7 @@ def test_without_trouble_each_end_is_handed_over_once() -> None:
         machine.world.clock.advance(1.0)
     for worker, shift in pair:
         worker._end(shift)
+    only(machine.clients.aclose())
     assert sorted(by[0] + by[1]) == sorted(f"key {number}" for number in range(20))
     assert by[0]
     assert by[1]
