@@ -18,6 +18,7 @@ from resilient_poll.machine.schedules import Fixed
 
 __all__ = [
     "account_option",
+    "books_options",
     "connection_options",
     "connection_options_with",
     "create_options",
@@ -189,6 +190,11 @@ def ledger_options(command: Command) -> Command:
         click.option("--no-ledger", is_flag=True, help="Use none: what is sent is known to nobody after a crash."),
         account_option,
     )
+
+
+def books_options(command: Command) -> Command:
+    """Add which ledger is used by what makes no sense without one."""
+    return _all(command, ledger_option, account_option)
 
 
 def prices_option(command: Command) -> Command:

@@ -181,6 +181,19 @@ def test_without_a_ledger_nothing_is_kept(account: Account, capfd: Capture, fake
     assert not list(state.rglob("*.sqlite3"))
 
 
+def test_a_task_is_waited_for_without_its_ledger(account: Account, capfd: Capture, tmp_path: Path) -> None:
+    """A ledger that cannot be used keeps nobody from a task whose id is known: it is said, and the wait goes on."""
+    account.open("at-once")
+    task_id = account.submitted(capfd)
+    (tmp_path / "foreign").write_bytes(b"no rows here " * 1000)
+    account.open("at-once", RESILIENT_POLL_LEDGER=str(tmp_path / "foreign"))
+    ended = here(capfd, "wait", task_id, *SOON, "-o", "cat.mp4")
+    assert ended.code == 0, ended
+    assert "this goes on without it" in ended.stderr
+    assert Path("cat.mp4").is_file()
+    assert here(capfd, "wait", task_id, *SOON, "--ledger", "foreign").code == 2
+
+
 def test_two_at_once_pay_once(account: Account, fake: FakeProcess) -> None:
     """Two processes that run the same words at once make one task."""
     key = account.open("some-time")

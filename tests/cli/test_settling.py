@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from resilient_poll.dashscope.doubts.verdicts import Verdict
 from tests.cli.command_line import MAKE, SOON, Account, Ended, here, started
 from tests.support.fake_process import FakeProcess
 
@@ -104,21 +103,33 @@ def test_a_resume_that_makes_no_sense(account: Account, capfd: Capture, words: t
 
 
 def test_a_doubt_is_shown_with_what_may_be_it(account: Account, capfd: Capture, fake: FakeProcess) -> None:
-    """reconcile names the verdict, why, the candidates and the ways out, ends with 5, and sends nothing again."""
-    key = account.open("create-answer-lost", "DASHSCOPE")
+    """reconcile names the verdict, why, and the ways out, ends with 5 while a doubt is left, and sends nothing."""
+    key = account.open("create-dropped", "DASHSCOPE")
     assert here(capfd, "submit", *MAKE, "--key", "lost").code == 5
     ended = here(capfd, "reconcile", "--json")
     (found,) = objects(ended)
-    bill = fake.page(f"worlds/{key.removeprefix('sk-')}/bill")["tasks"]
-    if found["verdict"] == Verdict.ADOPTED:
-        assert (ended.code, found["task_id"]) == (0, bill[0]["task_id"])
-    else:
-        assert (ended.code, found["verdict"], found["phase"]) == (5, Verdict.UNCLEAR, "IN_DOUBT")
-        shown = here(capfd, "reconcile", "lost")
-        assert re.search(r"\? lost  UNCLEAR\n  wan2.6-t2v, sent \d+ s ago, \?\n  \S", shown.stdout)
-        assert "  $ resilient-poll reconcile lost --resubmit\n" in shown.stdout
-        assert "adopt()" not in shown.stdout
-    assert len(bill) == 1
+    assert (ended.code, found["verdict"], found["phase"], found["candidates"]) == (5, "UNCLEAR", "IN_DOUBT", [])
+    shown = here(capfd, "reconcile", "lost")
+    assert shown.code == 5
+    assert re.search(r"\? lost  UNCLEAR\n  wan2.6-t2v, sent \d+ s ago, \?\n  \S", shown.stdout)
+    assert "  $ resilient-poll reconcile lost --resubmit\n" in shown.stdout
+    assert "adopt()" not in shown.stdout
+    assert fake.page(f"worlds/{key.removeprefix('sk-')}/bill")["tasks"] == []
+
+
+def test_a_certain_task_is_adopted(account: Account, capfd: Capture, fake: FakeProcess) -> None:
+    """A lost answer's task is found in the service's list, adopted, and gone on with; the declaration asks first."""
+    key = account.open("create-answer-lost", "DASHSCOPE")
+    assert here(capfd, "submit", *MAKE, "--key", "lost").code == 5
+    (row,) = fake.page(f"worlds/{key.removeprefix('sk-')}/bill")["tasks"]
+    refused = here(capfd, "reconcile", "--sole-submitter", "yes")
+    assert (refused.code, refused.stdout) == (2, "")
+    assert "their result may be taken for yours" in refused.stderr
+    ended = here(capfd, "reconcile", "--sole-submitter", "yes", "--yes")
+    assert ended.code == 0, ended
+    assert "✓ lost  ADOPTED\n" in ended.stdout
+    said = here(capfd, "resume", "lost", *SOON, "-o", "cat.mp4", "--json").object
+    assert (said["task_id"], said["outcome"]) == (row["task_id"], "succeeded")
 
 
 def test_each_way_out_of_a_doubt_says_what_it_risks(account: Account, capfd: Capture, fake: FakeProcess) -> None:

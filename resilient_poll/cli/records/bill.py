@@ -57,6 +57,13 @@ def bill(
     Prices are those at the time of the submit, if it was given a table; what has none is
     priced by --prices now, as far as its answer says how much it was. Days are in UTC. TIME
     is a date, ISO 8601 with a time zone, or how long ago: 30m, 6h, 1d.
+
+    \b
+    FILE holds prices by model, for a second of video, an image or a task:
+      currency: USD
+      models:
+        wan2.6-*: {second: "0.10"}
+        wan2.6-image: {image: "0.03"}
     """
     wish = LedgerWish.of(options)
     return with_reports(interrupts, lambda: _bill(wish, since, until, by, as_json=as_json), as_json=as_json)

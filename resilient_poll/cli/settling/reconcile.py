@@ -13,12 +13,13 @@ from resilient_poll.cli.examples import epilog
 from resilient_poll.cli.exit_codes import ExitCode
 from resilient_poll.cli.interrupts import Interrupts
 from resilient_poll.cli.keys import ago
-from resilient_poll.cli.options import connection_options_with, ledger_options, yes_option
+from resilient_poll.cli.options import books_options, connection_options_with, yes_option
 from resilient_poll.cli.records.values import amount_of, entry_values
 from resilient_poll.cli.report import Report, printable
 from resilient_poll.cli.session import Plan, Session
 from resilient_poll.cli.streams import emit, print_lines, say_stdout_trouble
 from resilient_poll.cli.watched_client import WatchedClient
+from resilient_poll.dashscope.doubts.decide import SOLE_SUBMITTER
 from resilient_poll.dashscope.doubts.verdicts import Reconciled, Verdict
 from resilient_poll.dashscope.wire.listing import ListedTask
 from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain
@@ -38,10 +39,16 @@ _pass_interrupts = click.make_pass_decorator(Interrupts)
 @click.option("--adopt", metavar="ID", help="Say that this task is what KEY made. If it is not, another's is lost.")
 @click.option("--resubmit", is_flag=True, help="Let run or submit send KEY once more. It may be paid twice.")
 @click.option("--abandon", is_flag=True, help="Give KEY up. If it made a task, its result is lost, and billed.")
+@click.option(
+    "--sole-submitter",
+    type=click.Choice(["yes", "no"]),
+    help="Declare, for good, whether nothing but this ledger submits for its accounts: then the only task that may be "
+    "it is it.",
+)
 @click.option("--reason", metavar="TEXT", default="", help="Why it is given up, for who reads it later.")
 @yes_option
 @connection_options_with("Print one JSON object a line, for each doubt.")
-@ledger_options
+@books_options
 @_pass_interrupts
 def reconcile(interrupts: Interrupts, /, key: str | None, as_json: bool, **options: Any) -> int:
     """Settle submits of which nobody knows whether they were accepted: their answers were lost.
@@ -58,10 +65,14 @@ def reconcile(interrupts: Interrupts, /, key: str | None, as_json: bool, **optio
         act = _act_of(key, options)
         if key is not None:
             session.note_key(key)
+        if client.ledger is None and options["sole_submitter"] is not None:
+            raise ConfigurationError("there is no ledger yet of which that could be said: run or submit makes it")
         if client.ledger is None and key is None:
             return _report(())
         if act is not None:
             return _settled(session, client, key or "", act, options)
+        if options["sole_submitter"] is not None:
+            _declare(session, client, options)
         if key is not None:
             _doubt(client, key)
         session.tell("looking for the tasks of doubts in the service's list")
@@ -74,6 +85,17 @@ def reconcile(interrupts: Interrupts, /, key: str | None, as_json: bool, **optio
     is_listing = report.outcome == "reconciled"
     code = int(report.exit_code) if is_listing and as_json else emit(report, as_json=as_json)
     return say_stdout_trouble(told[0] if told else None, code)
+
+
+def _declare(session: Session, client: WatchedClient, options: Mapping[str, Any]) -> None:
+    if options["sole_submitter"] == "yes":
+        session.check_consent(
+            "from now on the only task that a doubt can have made is taken for it: if anybody else submits for the "
+            "same account, their result may be taken for yours",
+            options["yes"],
+        )
+    if client.ledger is not None:
+        client.ledger.set_setting(SOLE_SUBMITTER, options["sole_submitter"])
 
 
 def _act_of(key: str | None, options: Mapping[str, Any]) -> str | None:

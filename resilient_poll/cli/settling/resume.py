@@ -16,7 +16,7 @@ from resilient_poll.cli.error_reports import report_of_error
 from resilient_poll.cli.examples import epilog
 from resilient_poll.cli.interrupts import Interrupts
 from resilient_poll.cli.keys import files_there
-from resilient_poll.cli.options import connection_options_with, ledger_options, output_option, wait_options
+from resilient_poll.cli.options import books_options, connection_options_with, output_option, wait_options
 from resilient_poll.cli.records.reading import Reader
 from resilient_poll.cli.records.values import URL_LIVES_S
 from resilient_poll.cli.report import Report, report_of_direct, report_of_standing
@@ -44,7 +44,7 @@ _pass_interrupts = click.make_pass_decorator(Interrupts)
 @output_option(default=None, text=_WHERE)
 @wait_options
 @connection_options_with("Print one JSON object a line, for each result, in order of completion.")
-@ledger_options
+@books_options
 @_pass_interrupts
 def resume(
     interrupts: Interrupts,

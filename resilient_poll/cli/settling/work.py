@@ -18,7 +18,7 @@ from resilient_poll.cli.error_reports import report_of_error
 from resilient_poll.cli.examples import epilog
 from resilient_poll.cli.exit_codes import ExitCode
 from resilient_poll.cli.interrupts import Interrupted, Interrupts
-from resilient_poll.cli.options import connection_options_with, interval_option, ledger_options
+from resilient_poll.cli.options import books_options, connection_options_with, interval_option
 from resilient_poll.cli.plan import Plan
 from resilient_poll.cli.records.reading import note, with_reports
 from resilient_poll.cli.report import Report, printable, report_of_direct, report_of_standing
@@ -65,7 +65,7 @@ def _seconds(_context: click.Context, _option: click.Parameter, value: float | N
 )
 @interval_option
 @connection_options_with("Print errors as one JSON object, too.")
-@ledger_options
+@books_options
 @_pass_interrupts
 def work(interrupts: Interrupts, /, as_json: bool, **options: Any) -> int:
     """Wait for all that was submitted, by whichever process, and hand each end over, at least once.
@@ -73,7 +73,8 @@ def work(interrupts: Interrupts, /, as_json: bool, **options: Any) -> int:
     Each end is one JSON object a line on stdout, with the words of run --json, "attempt" and
     "model". An outcome counts as handed over when it is printed, saved and taken by COMMAND;
     until then, it is handed over again, also after a crash. Several may work on one ledger.
-    A signal ends it in order: COMMANDs that run are waited for, for 20 s.
+    What COMMAND prints goes to stderr. A signal ends it in order: COMMANDs that run are waited
+    for, for 20 s.
     """
     plan = Plan.of(options, needs_ledger=True)
     return with_reports(interrupts, lambda: _work(interrupts, plan, options), as_json=as_json)
