@@ -66,7 +66,8 @@ class DashScope(CreatingCalls, KeyCalls, DoubtCalls, WorkerCalls):
         on_event: Is told every event; its faults are logged and do not end the wait.
         make_seed: Makes the seed that spreads a submit's pauses; for tests.
         ledger: Where intents, ids and ends survive a crash: ``SqliteLedger(path)``. It stays yours.
-        account: Your label for the account in the ledger; without one, each API key is an account.
+        account: Your label for the account in the ledger; without one, each API key is an account. Under one
+            label a new key goes on with what the old one made; a resume token is refused under another label.
         guards: Your own limits on tasks and spending, counted by the ledger.
         prices: What things cost, for the bill and for guards on spending.
         largest_asset_bytes: How large one download may be; 4 GiB by default.
@@ -154,7 +155,8 @@ class DashScope(CreatingCalls, KeyCalls, DoubtCalls, WorkerCalls):
             endpoint: What to make: ``"video"``, ``"text-to-image"`` or another name of
                 ``ENDPOINTS``; or the path of any other endpoint that makes tasks.
             idempotency_key: Your own name for this one wanted result: as far as the ledger reaches,
-                at most one submit of it is ever accepted, and the same request brings the same task.
+                at most one submit of it is ever accepted, and the same request brings the same task. A
+                key that was refused has nothing accepted, and is asked for anew.
             timeout: Until when a sending may start, in seconds. A sending that has started
                 is not cut by it. 300 by default.
 

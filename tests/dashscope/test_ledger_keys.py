@@ -15,7 +15,8 @@ from resilient_poll import DashScope, Job, Phase, SubmitInDoubt, SubmitPolicy, S
 from resilient_poll.dashscope.keeping import books
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.errors import ConfigurationError, ResultAtOnce, SnapshotError
-from resilient_poll.ledger.errors import IdempotencyConflict
+from resilient_poll.ledger.errors import GuardRefused, IdempotencyConflict
+from resilient_poll.ledger.guards import Guards
 from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.ledger.sqlite import SqliteLedger
 from resilient_poll.machine.instant import Instant
@@ -255,6 +256,27 @@ def test_a_refused_key_is_asked_for_anew(colour: str) -> None:
         (1, Phase.REFUSED),
     ]
     assert not ledger.undelivered().entries, "who was refused was told"
+
+
+@in_each_colour
+def test_a_limit_holds_for_what_is_asked_for_anew(colour: str) -> None:
+    """A key that was refused is not asked for anew where a limit of one's own forbids one more task."""
+    service, ledger = Service(REFUSED), MemoryLedger()
+
+    async def main() -> None:
+        async with a_client(colour, "httpx", service, ledger=ledger, guards=Guards(max_open_tasks=1)) as client:
+            with pytest.raises(SubmitRefused):
+                await got(client.submit(MODEL, INPUT, idempotency_key="k"))
+            await got((await got(client.submit(MODEL, INPUT, idempotency_key="other"))).wait())
+            await got(client.submit(MODEL, INPUT, idempotency_key="open"))
+            for ask in (client.submit, client.retry):
+                named = {"idempotency_key": "k", "model": MODEL, "input": INPUT}
+                with pytest.raises(GuardRefused, match="nothing was sent"):
+                    await got(ask(**named))
+
+    run_in(colour, main)
+    assert service.creates == 3
+    assert [entry.attempt for entry in ledger.entries(key="k")] == [1]
 
 
 @in_each_colour
