@@ -20,6 +20,7 @@ from resilient_poll import (
     RetryPolicy,
     SubmitInDoubt,
     TotalTimeout,
+    TransportProblem,
 )
 from resilient_poll.drive.clocks import VirtualClock
 from tests.support.colours import INPUT, LIBRARIES, MODEL, dashscope_client, got, run_in
@@ -87,6 +88,40 @@ def test_each_attempt_is_judged_and_none_waits_longer_than_the_total(colour: str
 
     run_in(colour, bounded)
     assert clock.now().monotonic_s <= 5.0
+
+
+@each_way
+def test_a_server_that_hangs_opens_the_breaker(colour: str, library: str) -> None:
+    """Requests that end because their own total time is up say that the server hangs, unless it had hardly any time."""
+
+    def asked(total_s: float) -> list[str]:
+        clock = VirtualClock()
+        script = Script([Says(status=None, fails="ReadTimeout", after_s=total_s)], clock)
+        came = []
+
+        async def main() -> None:
+            policy = BreakerPolicy(least_calls=3, slow_call_s=4.0)
+            over = stack(
+                colour,
+                library,
+                inner_of(library, script),
+                clock,
+                retry=None,
+                breaker=policy,
+                total_s=total_s,
+                rate=None,
+            )
+            async with client_over(colour, library, over) as client:
+                for _ in range(5):
+                    with pytest.raises(TransportProblem) as caught:
+                        await got(client.get(URL))
+                    came.append(type(caught.value).__name__.strip("_"))
+
+        run_in(colour, main)
+        return came
+
+    assert asked(5.0) == ["TotalTimeout"] * 3 + ["CircuitOpen"] * 2
+    assert asked(2.0) == ["TotalTimeout"] * 5
 
 
 @each_way

@@ -159,6 +159,7 @@ def test_a_budget_is_never_overdrawn(
 def test_a_budget_allows_a_share_and_a_floor() -> None:
     """Ten first attempts allow one retry at a share of a tenth, and ten seconds one at a floor of a tenth a second."""
     budget = RetryBudget(0.1, 0.1, 1.0)
+    assert budget.left == 1.0
     assert [budget.take(0.0), budget.take(0.0)] == [True, False]
     for _ in range(10):
         budget.note_first()

@@ -73,6 +73,7 @@ class AwaitingShell:
         kit = self._kit
         self._inner = kit.awaiting_transport() if inner is None else inner
         self._watch = Watch(clock, is_awaiting=True)
+        self._layers = layers
         self._flow = stacked(layers)
         self._keeps_timeouts = isinstance(self._inner, kit.awaiting_transport)
 

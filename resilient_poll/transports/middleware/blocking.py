@@ -49,6 +49,7 @@ class BlockingShell:
         kit = self._kit
         self._inner = kit.blocking_transport() if inner is None else inner
         self._watch = Watch(clock, is_awaiting=False)
+        self._layers = layers
         self._flow = stacked(layers)
         if isinstance(self._inner, kit.blocking_transport):
             install_cut_below(self._inner, kit.library, self._watch.now_s)

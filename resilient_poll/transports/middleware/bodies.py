@@ -46,16 +46,6 @@ class WatchedBody:
         async for piece in self.inner:
             yield piece
 
-    def close(self) -> None:
-        """Close the body."""
-        if hasattr(self.inner, "close"):
-            self.inner.close()
-
-    async def aclose(self) -> None:
-        """Close the body, in code that awaits."""
-        if hasattr(self.inner, "aclose"):
-            await self.inner.aclose()
-
 
 class BlockingBody:
     """A response's body that keeps the total time and tells when it is over.
