@@ -172,7 +172,8 @@ class World:
         )
 
     def _is_there(self, sent: Sent) -> bool:
-        return sent.has_task and sent.is_listed
+        """Tell whether a task is there and can, or will, show its request: one that failed never does."""
+        return sent.has_task and sent.is_listed and sent.ended != "FAILED"
 
     def tasks_of(self, request: Mapping[str, Any]) -> int:
         """Return how many tasks the sendings in doubt of a request made."""

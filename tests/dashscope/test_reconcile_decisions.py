@@ -35,10 +35,9 @@ def check_none_has_a_canary(world: World) -> None:
         assert any(sent.fate == "known" and sent.is_listed and sent.model == doubt.model for sent in world.submits), (
             "a list that shows nothing proves nothing"
         )
-        if all(sent.is_listed for sent in world.submits):
-            twins = [other for other in decisions if world.submits[other].request == doubt.request]
-            adopted = sum(decisions[other].task is not None for other in twins)
-            assert adopted >= world.tasks_of(doubt.request), "there was one"
+        if doubt.fate == "lost" and doubt.is_listed:
+            adopted = {other.task.task_id for other in decisions.values() if other.task is not None}
+            assert f"task-{number}" in adopted, "there was one, and no twin of it got it"
 
 
 COMPARABLE = st.builds(
@@ -68,6 +67,7 @@ CROWDED = st.builds(
     prompt=st.sampled_from(PROMPTS[:2]),
     duration=st.sampled_from([5, 5, 10]),
     took_s=st.sampled_from([1.0, 1.0, 700.0]),
+    ended=st.sampled_from(["SUCCEEDED", "SUCCEEDED", "RUNNING"]),
 )
 
 

@@ -274,7 +274,7 @@ class _Search:
             return Decision(Verdict.UNCLEAR, words.contested(same, others), candidates=candidates)
         if claim.entry.entry_id in crowded:
             return Decision(Verdict.UNCLEAR, words.more_than_sent(same), candidates=candidates)
-        unseen = [task for task in candidates if self._is_to_be_seen(task)]
+        unseen = [task for task in (*candidates, *self.held_up(claim)) if self._is_to_be_seen(task)]
         if unseen and not self._evidence.is_sole_submitter:
             return Decision(Verdict.UNCLEAR, words.to_be_seen(unseen), candidates=candidates)
         task = pairs.get(claim.entry.entry_id)
