@@ -94,9 +94,9 @@ def _judge_tasks(facts: Facts, verdict: Verdict) -> None:
     """Judge from the bill: nothing twice, nothing forgotten."""
     holders = {entry.task_id: entry for entry in facts.entries if entry.task_id is not None}
     beside = {stray.task_id for stray in facts.strays}
-    doubts = Counter(
-        {entry.key: len(entry.doubtful_sends) + (entry.phase is Phase.IN_DOUBT) for entry in facts.entries}
-    )
+    doubts: Counter[str] = Counter()  # Of all attempts of a key.
+    for entry in facts.entries:
+        doubts[entry.key] += len(entry.doubtful_sends) + (entry.phase is Phase.IN_DOUBT)
     for key, count in Counter(key_of_task(dict(row)) for row in facts.bill).items():
         for _ in range(count - 1 - facts.permits.get(key, 0)):
             verdict.blame("duplicates", f"{key} has {count} tasks at the service")

@@ -159,4 +159,7 @@ def test_the_judge_finds_whatever_is_wrong(ground: Ground, tmp_path: Path) -> No
     # Behind a doubt is where a task may be; but not one of which the ledger has said that it holds the id.
     in_doubt = {"phase": Phase.IN_DOUBT, "task_id": None, "billing": Billing.UNDETERMINED}
     assert entry_as(**in_doubt) == {"lost"}
-    assert guilty(entries=(dataclasses.replace(entry, **in_doubt),), heard=frozenset()) == set()
+    doubt = dataclasses.replace(entry, **in_doubt, attempt=2)
+    refused = dataclasses.replace(entry, phase=Phase.REFUSED, task_id=None, billing=Billing.NONE)
+    assert guilty(entries=(doubt, refused), heard=frozenset()) == set()
+    assert guilty(entries=(refused,), heard=frozenset()) == {"lost"}
