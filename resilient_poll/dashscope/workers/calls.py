@@ -52,7 +52,8 @@ class WorkerCalls(ClientPart):
     def wake(self, task_id: str) -> bool:
         """Have whoever asks about a task in this client do it now: an event came from outside.
 
-        It is a hint, never a result: the service is asked, no sooner than its floors allow. From any thread.
+        It is a hint, never a result: the service is asked, no sooner than its floors allow. Waits of
+        :meth:`submit_many` and :meth:`as_completed` keep to their schedule. From any thread.
 
         Args:
             task_id: The service's id of the task.
