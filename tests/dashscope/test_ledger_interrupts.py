@@ -289,13 +289,16 @@ def cancelled_by_scope_at(step: int, fates: Sequence[Fate]) -> bool:
 @pytest.mark.parametrize("cancel", [natively_cancelled_at, cancelled_by_scope_at], ids=["asyncio", "trio"])
 @pytest.mark.parametrize("fate", FATES[1:], ids=lambda fate: fate.name)
 def test_a_cancellation_at_any_checkpoint_leaves_the_truth(
-    cancel: Callable[[int, Sequence[Fate]], bool], fate: Fate
+    cancel: Callable[[int, Sequence[Fate]], bool], fate: Fate, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After a cancellation at any turn of the loop the ledger has the id, or the doubt, or that nothing was sent."""
-    step, strikes = 0, 0
+    """After a cancellation at any turn of the loop ledger and log have the id, or the doubt, or that nothing left."""
+    step, strikes, doubts = 0, 0, []
     while cancel(step, [fate, Fate.ACCEPTED]) and step < 500:
+        doubts += [step] if "there may be a task" in caplog.text else []
+        caplog.clear()
         step += 1
         strikes += 1
+    assert bool(doubts) is (fate is Fate.ACCEPTED_LOST), "nobody is told of a doubt that there is not"
     assert strikes > 10
     assert step < 500
 

@@ -15,6 +15,7 @@ from resilient_poll.errors import ResilientPollError
 from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.ledger.errors import NotSaved
 from resilient_poll.machine.commands import Done, Query, Submit
+from resilient_poll.machine.lifecycle import Phase
 from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.submission import Submission
 from resilient_poll.transports.once_body import Departure
@@ -67,11 +68,13 @@ class AsyncCreatingCalls(AsyncClientPart):
             if came == [UNSENT]:
                 came.append(BROKEN_OFF)
                 await self._sent(submission, create, command, came, departure)
-        except BaseException:
+        except BaseException as error:
+            now = clock.now()
             if came[-1] is BROKEN_OFF and departure.prevent():
                 came.append(UNSENT)
-                submission.receive(UNSENT, clock.now())  # So that nobody is told of a doubt.
-            now = clock.now()
+            is_told = isinstance(error, ResilientPollError)
+            if not is_told and came[-1] is UNSENT and submission.phase is Phase.SUBMITTING:
+                submission.receive(UNSENT, now)  # So that nobody is told of a doubt.
             if books is not None and filing is not None:
                 await client._off_the_loop(lambda: books.break_off(filing, came[-1], now, submission.seed))
             raise
