@@ -57,24 +57,24 @@ __all__ = [
 ]
 
 
-class _CircuitOpen(problems.CircuitOpen, TransportError):
-    """httpx2's too."""
+class CircuitOpen(problems.CircuitOpen, TransportError):
+    """:class:`resilient_poll.CircuitOpen`, as an error of httpx2 too."""
 
 
-class _ComeBackLater(problems.ComeBackLater, TransportError):
-    """httpx2's too."""
+class ComeBackLater(problems.ComeBackLater, TransportError):
+    """:class:`resilient_poll.ComeBackLater`, as an error of httpx2 too."""
 
 
-class _NoSlot(problems.NoSlot, TransportError):
-    """httpx2's too."""
+class NoSlot(problems.NoSlot, TransportError):
+    """:class:`resilient_poll.NoSlot`, as an error of httpx2 too."""
 
 
-class _RateExceeded(problems.RateExceeded, TransportError):
-    """httpx2's too."""
+class RateExceeded(problems.RateExceeded, TransportError):
+    """:class:`resilient_poll.RateExceeded`, as an error of httpx2 too."""
 
 
-class _TotalTimeout(problems.TotalTimeout, TimeoutException):
-    """httpx2's too."""
+class TotalTimeout(problems.TotalTimeout, TimeoutException):
+    """:class:`resilient_poll.TotalTimeout`, as a time-out of httpx2 too."""
 
 
 class _BlockingBody(bodies.BlockingBody, SyncByteStream):
@@ -99,11 +99,11 @@ _KIT = Kit(
     awaiting_body=_AwaitingBody,
     watched_body=_WatchedBody,
     problems={
-        problems.CircuitOpen: _CircuitOpen,
-        problems.ComeBackLater: _ComeBackLater,
-        problems.NoSlot: _NoSlot,
-        problems.RateExceeded: _RateExceeded,
-        problems.TotalTimeout: _TotalTimeout,
+        problems.CircuitOpen: CircuitOpen,
+        problems.ComeBackLater: ComeBackLater,
+        problems.NoSlot: NoSlot,
+        problems.RateExceeded: RateExceeded,
+        problems.TotalTimeout: TotalTimeout,
     },
 )
 
