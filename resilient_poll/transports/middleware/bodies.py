@@ -69,7 +69,8 @@ class BlockingBody:
 
     def __iter__(self) -> Iterator[bytes]:
         try:
-            yield from self._pieces
+            if self._pieces:
+                yield from self._pieces
             yield from self.within(iter(self._stream) if self._rest is None else self._rest, self._call)
         except Exception as error:
             self._finish(error)

@@ -30,6 +30,7 @@ from resilient_poll.transports.wire import undone
 __all__ = ["RetryLayer", "RetryPolicy"]
 
 _TOO_MANY = 429
+_NOTHING = Happened(Kind.OURS)
 _ENDLESS = "text/event-stream"
 """A body of this type is made to be read while it comes."""
 
@@ -83,7 +84,7 @@ class _Try:
     started_s: float
     response: Any = None
     error: Exception | None = None
-    happened: Happened = field(default_factory=lambda: Happened(Kind.OURS))
+    happened: Happened = _NOTHING
     waited_s: float = 0.0
 
     def as_attempt(self, now_s: float) -> Attempt:
@@ -132,16 +133,15 @@ class RetryLayer:
         has_key = policy.idempotency_header in request.headers
         is_harmless = may_repeat(method=request.method, mark=call.mark, has_idempotency_key=has_key)
         self._budget.note_first()
-        made = _Try(0, call.started_s)
-        pause_s = 0.0
+        number, pause_s = 0, 0.0
         while True:
-            made = _Try(made.number + 1, call.watch.now_s(), waited_s=pause_s)
-            if not (yield from self._attempt(call, below, made, is_harmless=is_harmless)):
-                attempts.append(made.as_attempt(call.watch.now_s()))
-                self._tell_of(call, attempts[-1])
-                return made.response
+            number += 1
+            made = _Try(number, call.watch.now_s(), waited_s=pause_s)
+            is_wrong = yield from self._attempt(call, below, made, is_harmless=is_harmless)
             attempts.append(made.as_attempt(call.watch.now_s()))
             self._tell_of(call, attempts[-1])
+            if not is_wrong:
+                return made.response
             pause_s = yield from self._pause(call, made, is_harmless=is_harmless)
             if math.isinf(pause_s):
                 return made.unwrapped()
@@ -162,8 +162,10 @@ class RetryLayer:
             call.attempt_until_s = made.started_s + policy.attempt_timeout_s
         try:
             response = made.response = yield from below(call)
-            refusal = yield from self._refusal(response)
-            made.happened = Happened(Kind.ANSWERED, response.status_code, refusal)
+            is_wrong = response.status_code in policy.statuses
+            if is_wrong:
+                refusal = yield from self._refusal(response)
+                made.happened = Happened(Kind.ANSWERED, response.status_code, refusal)
             if policy.body_bytes and response.headers.get("content-type", "").partition(";")[0].strip() != _ENDLESS:
                 yield Gather(response, policy.body_bytes)
         except Exception as error:  # noqa: BLE001  # every one is raised again, unless it is sent again
@@ -173,7 +175,7 @@ class RetryLayer:
             return True
         finally:
             call.attempt_until_s = None
-        return made.happened.status in policy.statuses
+        return is_wrong
 
     def _refusal(self, response: Any) -> Generator[Any, Any, Refusal]:
         body = b""
