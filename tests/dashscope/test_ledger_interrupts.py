@@ -54,8 +54,9 @@ def interrupted_at(line: int) -> Iterator[list[str]]:
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:  # noqa: ARG001  # the interpreter's signature
         nonlocal left
-        if "/resilient_poll/" not in frame.f_code.co_filename:
-            return None
+        file = frame.f_code.co_filename
+        if "/resilient_poll/" not in file or file.endswith("/ledger/checks.py"):
+            return None  # Checks are pure and long: to strike in one is to strike where it was called.
         if event == "line":
             left -= 1
             if left == 0:
@@ -126,7 +127,7 @@ AT_ANY_LINE = Property(
     true_at_any_line,
     examples=400,
     fates=st.lists(st.sampled_from(FATES), min_size=1, max_size=3),
-    line=st.integers(1, 2800) | st.integers(1500, 1750),  # Where it is out, most of all.
+    line=st.integers(1, 1200) | st.integers(440, 640),  # Where it is out, most of all.
 )
 
 
