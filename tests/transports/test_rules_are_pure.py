@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2] / "resilient_poll" / "transports" / "rules"
 ALLOWED = {
@@ -32,3 +36,15 @@ def test_both_libraries_have_the_same_transports() -> None:
     one, other = ((ROOT.parent / f"{library}.py").read_text() for library in ("httpx", "httpx2"))
     assert one != other
     assert other.replace("httpx2", "httpx") == one
+
+
+@pytest.mark.parametrize(("library", "other"), [("httpx", "httpx2"), ("httpx2", "httpx")])
+def test_the_other_library_is_not_imported(library: str, other: str) -> None:
+    """Whoever uses the transports for one library loads that one only, and the front door's policies load none."""
+    code = (
+        "import sys, resilient_poll; resilient_poll.RetryPolicy(); resilient_poll.BreakerPolicy(); "
+        "print('httpx' in sys.modules, 'httpx2' in sys.modules); "
+        f"import resilient_poll.transports.{library}; print('{library}' in sys.modules, '{other}' in sys.modules)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603  # our own
+    assert ran.stdout.split() == ["False", "False", "True", "False"]
