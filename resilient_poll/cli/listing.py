@@ -66,7 +66,8 @@ def list_tasks(
 
     It needs no API key and sends nothing, but with --remote, which lists the account's tasks
     at the service for the last day. TIME is a date, ISO 8601 with a time zone, or how long
-    ago: 90s, 30m, 6h, 1d.
+    ago: 90s, 30m, 6h, 1d. With --json, each has the words that show --json has: its key,
+    task, phase, bill, times, files, and what to do about it as "warning".
     """
     if not remote:
         which = Filter(

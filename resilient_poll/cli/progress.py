@@ -15,7 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from resilient_poll.cli.report import printable
-from resilient_poll.cli.streams import PatientConsole
+from resilient_poll.cli.streams import PatientConsole, say
 from resilient_poll.dashscope.task import Task
 from resilient_poll.events import AttemptFailed, Event, HintIgnored, IllegalMove, Throttled, UnlistedStatus
 
@@ -132,12 +132,17 @@ class Progress:
     def accepted(self, task: Task) -> None:
         """Leave the id of a new task on the terminal for good: the live line is short, and gone after a kill."""
         if self._live is not None:
-            self.tell(f"accepted: task {task.id}")
+            # In one piece, however narrow the terminal: it is there to be copied.
+            self._console.print(Text(f"accepted: task {printable(task.id)}"), soft_wrap=True)
         self.watch(task)
 
     def tell(self, line: str) -> None:
         """Leave a line on the terminal for good."""
-        self._console.print(Text(printable(line)), soft_wrap=True)
+        say(self._console, printable(line))
+
+    def go_on(self, doing: str) -> None:
+        """Show what the command is at now, where that is shown live."""
+        self.story = replace(self.story, doing=doing, next_s=None)
 
     def watch(self, task: Task) -> None:
         """Follow a task from here on."""

@@ -108,6 +108,11 @@ class Session:
                 traceback.print_exc()
             return self._report_surprise(error)
 
+    @property
+    def progress(self) -> Progress:
+        """What is shown meanwhile."""
+        return self._progress
+
     def check_consent(self, risk: str, is_given: bool) -> None:  # the flag --yes
         """Ask before something that cannot be taken back; see :func:`.consent.check_consent`."""
         with self._progress.paused():

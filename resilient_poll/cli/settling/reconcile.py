@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from resilient_poll.cli.options import books_options, connection_options_with, y
 from resilient_poll.cli.records.values import amount_of, entry_values
 from resilient_poll.cli.report import Report, printable
 from resilient_poll.cli.session import Plan, Session
-from resilient_poll.cli.streams import emit, print_lines, say_stdout_trouble
+from resilient_poll.cli.streams import PatientConsole, emit, print_lines, say, say_stdout_trouble
 from resilient_poll.cli.watched_client import WatchedClient
 from resilient_poll.dashscope.doubts.decide import SOLE_SUBMITTER
 from resilient_poll.dashscope.doubts.verdicts import Reconciled, Verdict
@@ -77,7 +78,8 @@ def reconcile(interrupts: Interrupts, /, key: str | None, as_json: bool, **optio
             _doubt(client, key)
         session.tell("looking for the tasks of doubts in the service's list")
         found = client.reconcile(key) if key is not None or client.doubts() else ()
-        trouble = _show(found, plan, as_json=as_json)
+        with session.progress.paused():
+            trouble = _show(found, plan, as_json=as_json)
         told.extend(filter(None, [trouble]))
         return _report(found)
 
@@ -177,7 +179,13 @@ def _show(found: Sequence[Reconciled], plan: Plan, *, as_json: bool) -> str | No
     now_wall_s = time.time()
     if as_json:
         return print_lines([json.dumps(_values(one, now_wall_s)) for one in found])
-    return print_lines([printable(line) for one in found for line in _lines(one, plan, now_wall_s)])
+    lines = [printable(line) for one in found for line in _lines(one, plan, now_wall_s)]
+    if not sys.stdout.isatty():
+        return print_lines(lines)
+    console = PatientConsole(stderr=False)
+    for line in lines:
+        say(console, line)
+    return console.trouble
 
 
 def _values(one: Reconciled, now_wall_s: float) -> dict[str, Any]:

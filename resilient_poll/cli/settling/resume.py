@@ -66,9 +66,9 @@ def resume(
     reports: list[Report] = []
     trouble: list[str] = []
 
-    def show(report: Report) -> None:
+    def show(session: Session, report: Report) -> None:
         reports.append(report)
-        if as_json or len(names) != 1:
+        with session.progress.paused():
             trouble.extend(filter(None, [print_report(report, as_json=as_json)]))
 
     def work(session: Session, client: WatchedClient) -> Report:
@@ -77,7 +77,7 @@ def resume(
         if len(names) == 1 and not is_all:
             return going_on.one(names[0])
         for report in going_on.many(names, is_all=is_all):
-            show(report)
+            show(session, report)
         codes = Counter(report.exit_code for report in reports)
         return Report(
             exit_code=exit_code_of(codes),
@@ -117,6 +117,10 @@ class _Item:
     made: Task | DirectOutcome
     entry: Entry | None
     target: str | None
+
+
+def _waiting_for(count: int) -> str:
+    return f"waiting for {count} task{'' if count == 1 else 's'}"
 
 
 class _Resuming:
@@ -162,9 +166,12 @@ class _Resuming:
             else:
                 yield self._ended(item)
         tasks = [item.made for item in waited if isinstance(item.made, Task)]
+        left = len(tasks)
+        self._session.progress.go_on(_waiting_for(left))
         for finished in self._client.as_completed(tasks, timeout=self._timeout_s) if tasks else ():
-            item = waited[finished.ordinal]
-            yield self._ended(item, finished.error)
+            yield self._ended(waited[finished.ordinal], finished.error)
+            left -= 1
+            self._session.progress.go_on(_waiting_for(left))
 
     def summary(self, count: int) -> tuple[str, ...]:
         """Return what to say at the end."""
