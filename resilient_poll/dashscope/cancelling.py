@@ -35,7 +35,7 @@ from resilient_poll.machine.policy import OnTimeout, WaitPolicy
 from resilient_poll.machine.poller import Poller
 from resilient_poll.machine.task_record import TaskRecord
 
-__all__ = ["CANCEL_HEARD", "CLOSING_S", "CancelAnswer", "Closing", "answer_to_cancel", "checked_on_timeout"]
+__all__ = ["CANCEL_HEARD", "CLOSING_S", "LOOK_S", "CancelAnswer", "Closing", "answer_to_cancel", "checked_on_timeout"]
 
 CLOSING_S = 5.0
 """How long a wait whose time is up may take to cancel its task and to ask what came of it."""
