@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from resilient_poll.dashscope import direct
 from resilient_poll.dashscope.checking import checked_seconds
 from resilient_poll.dashscope.keeping.books import Books, warn_once
+from resilient_poll.dashscope.keeping.departures import Departures
 from resilient_poll.dashscope.keeping.filing import Create, Filing, checked_key, doubt_about, namespace_of, restored
 from resilient_poll.dashscope.keeping.header import header_value
 from resilient_poll.dashscope.keeping.orphans import tell_of_break, tell_of_unsaved
@@ -79,6 +80,7 @@ class ClientCore:
         limits: What the caller declared of the account.
         account: What its tasks share, the two floors included.
         books: What is written into the ledger; None where there is none.
+        departures: Which of its creates can have left.
     """
 
     settings: Settings
@@ -93,6 +95,7 @@ class ClientCore:
     account: Account = field(init=False)
     books: Books | None = None
     _task_floors: TaskFloors = field(init=False)
+    departures: Departures = field(default_factory=Departures)
     _own_books: Books = field(init=False)
 
     def __post_init__(self) -> None:

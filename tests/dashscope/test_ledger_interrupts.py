@@ -136,8 +136,8 @@ def test_ctrl_c_at_any_line_leaves_the_truth() -> None:
     AT_ANY_LINE.holds()
 
 
-def test_every_line_of_a_plain_submit() -> None:
-    """For a submit that is accepted at once the same is tried at every single line of it."""
+def test_every_line_of_a_plain_submit(caplog: pytest.LogCaptureFixture) -> None:
+    """For a submit that is accepted at once the same is tried at every line of it, and the log knows it as well."""
     strikes, line = set(), 0
     while True:
         line += 1
@@ -151,6 +151,9 @@ def test_every_line_of_a_plain_submit() -> None:
                     strikes.add((service.accepted, len(ledger.entries())))
             client.close()
         true_afterwards(ledger, service, may_doubt_unsent=had_the_body(struck))
+        assert service.left or had_the_body(struck) or "there may be a task" not in caplog.text, struck
+        assert not service.left or not struck or "task" in caplog.text, f"it left, and the log says nothing: {struck}"
+        caplog.clear()
         if not struck:
             break
     assert strikes == {(0, 0), (0, 1), (1, 1)}, "it struck before, between and after"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from resilient_poll.dashscope.client_core import Create
-from resilient_poll.dashscope.keeping.books import UNSENT, Errand
+from resilient_poll.dashscope.keeping.books import Errand
 from resilient_poll.dashscope.parts import ClientPart
 from resilient_poll.dashscope.task import Task
 from resilient_poll.drive.sync_driver import run
@@ -11,7 +11,6 @@ from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.machine.commands import Done, Query, Submit
 from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.submission import Submission
-from resilient_poll.transports.once_body import Departure
 
 __all__ = ["CreatingCalls"]
 
@@ -33,6 +32,7 @@ class CreatingCalls(ClientPart):
     def _told(self, submission: Submission, create: Create, error: BaseException | None) -> None:
         client, core = self._client, self._client._core
         if error is not None:
+            core.departures.note_unsent(submission, client._clock.now())
             core.broken_off(submission, error, client._clock.now(), create.endpoint)
         if (note := core.note_of_end(create, error, client._clock.now())) is not None:
             note()
@@ -46,7 +46,8 @@ class CreatingCalls(ClientPart):
         return run(core.submit_in_turn(submission), perform, client._clock, core.publish)
 
     def _send_create(self, submission: Submission, create: Create, command: Submit | Query) -> Observation:
-        client, core, departure = self._client, self._client._core, Departure()
+        client, core = self._client, self._client._core
+        departure = core.departures.begin(submission)
 
         def exchange() -> Answer | ExchangeFailed:
             try:
@@ -62,10 +63,4 @@ class CreatingCalls(ClientPart):
         with client._creates_out.one():  # Closing waits for it, what is written down of it included.
             if books is not None and filing is not None:
                 return books.carry_out(filing, errand)
-            try:
-                heard = exchange()
-            except BaseException:
-                if departure.prevent():
-                    submission.receive(UNSENT, client._clock.now())  # So that nobody is told of a doubt.
-                raise
-            return understand(heard)
+            return understand(exchange())

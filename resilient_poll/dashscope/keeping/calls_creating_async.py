@@ -15,7 +15,6 @@ from resilient_poll.errors import ResilientPollError
 from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.ledger.errors import NotSaved
 from resilient_poll.machine.commands import Done, Query, Submit
-from resilient_poll.machine.lifecycle import Phase
 from resilient_poll.machine.observations import Observation
 from resilient_poll.machine.submission import Submission
 from resilient_poll.transports.once_body import Departure
@@ -40,6 +39,7 @@ class AsyncCreatingCalls(AsyncClientPart):
     async def _told(self, submission: Submission, create: Create, error: BaseException | None) -> None:
         client, core = self._client, self._client._core
         if error is not None:
+            core.departures.note_unsent(submission, client._clock.now())
             core.broken_off(submission, error, client._clock.now(), create.endpoint)
         if (note := core.note_of_end(create, error, client._clock.now())) is not None:
             await client._off_the_loop(note)
@@ -53,7 +53,8 @@ class AsyncCreatingCalls(AsyncClientPart):
         return await run(core.submit_in_turn(submission), perform, client._clock, core.publish)
 
     async def _send_create(self, submission: Submission, create: Create, command: Submit | Query) -> Observation:
-        client, filing, departure = self._client, create.filing, Departure()
+        client, filing = self._client, create.filing
+        departure = client._core.departures.begin(submission)
         books, clock = client._core.books, client._clock
         came: list[Observation] = [UNSENT]
         try:
@@ -68,13 +69,10 @@ class AsyncCreatingCalls(AsyncClientPart):
             if came == [UNSENT]:
                 came.append(BROKEN_OFF)
                 await self._sent(submission, create, command, came, departure)
-        except BaseException as error:
+        except BaseException:
             now = clock.now()
             if came[-1] is BROKEN_OFF and departure.prevent():
                 came.append(UNSENT)
-            is_told = isinstance(error, ResilientPollError)
-            if not is_told and came[-1] is UNSENT and submission.phase is Phase.SUBMITTING:
-                submission.receive(UNSENT, now)  # So that nobody is told of a doubt.
             if books is not None and filing is not None:
                 await client._off_the_loop(lambda: books.break_off(filing, came[-1], now, submission.seed))
             raise
