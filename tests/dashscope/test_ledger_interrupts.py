@@ -17,11 +17,12 @@ import pytest
 import trio
 from hypothesis import strategies as st
 
-from resilient_poll import AsyncDashScope, DashScope, Phase, ResilientPollError, Task
+from resilient_poll import AsyncDashScope, DashScope, Event, Phase, ResilientPollError, Task
 from resilient_poll.dashscope.client_async import AsyncDashScope as Client
 from resilient_poll.dashscope.keeping import books
 from resilient_poll.dashscope.keeping.books import Books
 from resilient_poll.drive.clocks import VirtualClock
+from resilient_poll.events import PhaseChanged
 from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.transports.once_body import BodyReadTwice, Departure
 from tests.dashscope.ledger_clients import Watched
@@ -203,6 +204,28 @@ def test_what_never_left_is_no_doubt_in_the_log(ledger: MemoryLedger | None, cap
         kept[0].read()
     if ledger is not None:
         assert [entry.phase for entry in ledger.entries()] == [Phase.NEW]
+
+
+@pytest.mark.parametrize("ledger", [None, MemoryLedger()], ids=["without a ledger", "with one"])
+def test_ctrl_c_before_another_sending_is_no_doubt(
+    ledger: MemoryLedger | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Ctrl-C in a listener that is told of a second sending is no doubt: the second never began."""
+    started: list[Event] = []
+
+    def listen(event: Event) -> None:
+        if isinstance(event, PhaseChanged) and event.after is Phase.SUBMITTING:
+            started.append(event)
+            if len(started) == 2:
+                raise KeyboardInterrupt
+
+    service = Counting([Fate.THROTTLED, Fate.ACCEPTED])
+    with httpx.Client(transport=service.transport()) as http_client:
+        options: dict[str, Any] = {"http_client": http_client, "clock": VirtualClock(), "ledger": ledger}
+        with DashScope(**BASE, **options, on_event=listen) as client, pytest.raises(KeyboardInterrupt):
+            client.submit(MODEL, INPUT)
+    assert service.creates == 1
+    assert "there may be a task" not in caplog.text
 
 
 async def slowly(work: Callable[[], Any]) -> Any:
