@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from resilient_poll.errors import ConfigurationError
+from resilient_poll.http.sent import is_library_error, is_of_the_network, names_of
 from resilient_poll.transports.middleware.call import Call
 from resilient_poll.transports.middleware.effects import Below, Flow
 from resilient_poll.transports.middleware.notices import BreakerMoved, Teller
 from resilient_poll.transports.middleware.problems import CircuitOpen, TotalTimeout, TransportProblem
-from resilient_poll.transports.reading import is_library_error, is_of_the_network, names_of
 from resilient_poll.transports.rules.breaker import (
     Admitted,
     Breaker,

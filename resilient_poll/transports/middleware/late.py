@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from resilient_poll.http.sent import names_of
 from resilient_poll.transports.middleware.call import Call
 from resilient_poll.transports.middleware.problems import TotalTimeout
-from resilient_poll.transports.reading import names_of
 
 __all__ = ["cut", "is_late", "too_late"]
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from resilient_poll.errors import ConfigurationError
+from resilient_poll.http.headroom import read_headroom
 from resilient_poll.transports.middleware.call import Call
 from resilient_poll.transports.middleware.effects import Below, Flow, Sleep
 from resilient_poll.transports.middleware.notices import HeldBack, Teller
 from resilient_poll.transports.middleware.problems import RateExceeded
-from resilient_poll.transports.reading import read_headroom
 from resilient_poll.transports.rules.checks import check_seconds
 from resilient_poll.transports.rules.headroom import HeadroomPolicy, Throttle
 from resilient_poll.transports.rules.origins import PerOrigin

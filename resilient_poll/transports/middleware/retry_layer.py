@@ -8,17 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from resilient_poll.errors import ConfigurationError
+from resilient_poll.http.retry_after import read_retry_after
+from resilient_poll.http.sent import describe, is_library_error, is_of_the_network, surely_not_sent
 from resilient_poll.transports.middleware.call import Call, clone
 from resilient_poll.transports.middleware.effects import Below, Discard, Flow, Gather, Sleep
 from resilient_poll.transports.middleware.notices import AttemptEnded, GaveUp, Retrying, Teller
 from resilient_poll.transports.middleware.problems import ComeBackLater, TransportProblem
-from resilient_poll.transports.reading import (
-    describe,
-    is_library_error,
-    is_of_the_network,
-    read_retry_after,
-    surely_not_sent,
-)
 from resilient_poll.transports.rules.backoff import Backoff
 from resilient_poll.transports.rules.budget import RetryBudget
 from resilient_poll.transports.rules.checks import check_count, check_seconds

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from resilient_poll.transports.reading import Headroom
+from resilient_poll.http.headroom import Headroom
 from resilient_poll.transports.rules.checks import check_seconds, check_share
 
 __all__ = ["HeadroomPolicy", "Throttle"]
