@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,19 @@ def test_all_that_goes_on_is_resumed(account: Account, capfd: Capture) -> None:
     assert len(list(Path("clips").iterdir())) == 4
     again = here(capfd, "resume", "--all", *SOON, "-o", "clips/")
     assert (again.code, again.stdout, again.stderr) == (0, "", "there is nothing to go on with\n")
+
+
+def test_a_damaged_row_holds_up_nobody(account: Account, capfd: Capture) -> None:
+    """--all goes on with what can be read, and names what cannot."""
+    account.open("at-once")
+    for key in ("good", "bad"):
+        submitted(capfd, key)
+    with sqlite3.connect(Path(os.environ["XDG_STATE_HOME"]) / "resilient-poll" / "ledger.sqlite3") as database:
+        database.execute("UPDATE entries SET billing = 'FREE' WHERE key = 'bad'")
+    ended = here(capfd, "resume", "--all", *SOON)
+    assert ended.code == 0, ended
+    assert "✓ SUCCEEDED" in ended.stdout
+    assert re.search(r"! entry \d+ of the ledger is damaged", ended.stderr)
 
 
 def test_of_several_the_worst_is_the_exit_code(account: Account, capfd: Capture) -> None:

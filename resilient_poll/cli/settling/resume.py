@@ -226,7 +226,10 @@ class _Resuming:
             if entry.is_paid_and_not_saved and now_wall_s - (entry.ended_wall_s or 0.0) > URL_LIVES_S:
                 self._expired += 1
             elif entry.phase in OPEN or entry.is_paid_and_not_saved:
-                yield self._item_of_entry(ledger.get(entry.entry_id))
+                try:
+                    yield self._item_of_entry(ledger.get(entry.entry_id))
+                except ResilientPollError as error:
+                    self._session.tell(f"! {entry}: {error}")  # The others are gone on with.
         reader.say_damage()
 
     def _report_of_what_is_there(self, item: _Item) -> Report | None:

@@ -101,7 +101,9 @@ def _work(interrupts: Interrupts, plan: Plan, options: Mapping[str, Any]) -> int
 
 def _worked(worker: Worker, interrupts: Interrupts, handler: _Handler, *, once: bool, timeout_s: float | None) -> int:
     try:
-        with interrupts.twice():
+        # A signal asks it to stop, and breaks off nothing; the second one does.
+        interrupts.on_deferred = worker.stop
+        with interrupts.deferred():
             if once:
                 worker.run_until_idle(timeout=timeout_s)
             else:
