@@ -97,23 +97,33 @@ def test_a_hit_at_a_named_point_costs_nothing(
     assert (figures["tasks"], figures["doubts"]) == (KILLED[point] if how == "kill" else KNOWN)
 
 
+ONE_THREAD = {"hands_over": False}
+"""Stopped with a second thread in it, a worker may hold the whole ledger, and keep the next one from all mischief."""
+
+
 def test_a_time_lease_for_a_submit_is_found_guilty(ground: Ground, tmp_path: Path) -> None:
     """Planted: a lease takes a paused owner for a dead one, and the judge finds two tasks of one attempt."""
     place = ground.place(tmp_path)
-    verdict = hit_once(ground.workers, place, "before the first byte", "stop", ledger="time lease").verdict
+    verdict = hit_once(
+        ground.workers, place, "before the first byte", "stop", **ONE_THREAD, ledger="time lease"
+    ).verdict
     assert verdict.figures["duplicates"] == 1
 
 
 def test_a_fence_that_drops_what_was_heard_is_found_guilty(ground: Ground, tmp_path: Path) -> None:
     """Planted: an owner whose row moved on updates nothing, and the judge misses the id that it was told of."""
     place = ground.place(tmp_path)
-    verdict = hit_once(ground.workers, place, "before accept", "stop", sweeps=True, ledger="dropping fence").verdict
+    verdict = hit_once(
+        ground.workers, place, "before accept", "stop", **ONE_THREAD, sweeps=True, ledger="dropping fence"
+    ).verdict
     assert verdict.figures["lost"] == 1
 
 
 def test_an_owner_whose_lock_was_swept_away_loses_nothing(ground: Ground, tmp_path: Path) -> None:
     """Who is taken for dead by mistake, because somebody removed its lock, still records the id that it then hears."""
-    verdict = hit_once(ground.workers, ground.place(tmp_path), "before accept", "stop", sweeps=True).verdict
+    verdict = hit_once(
+        ground.workers, ground.place(tmp_path), "before accept", "stop", **ONE_THREAD, sweeps=True
+    ).verdict
     assert not verdict.wrong
     assert verdict.figures["in the ledger"] == 1
 
@@ -124,7 +134,9 @@ def test_what_comes_after_a_human_had_it_sent_again_is_a_stray(
 ) -> None:
     """Taken for dead and sent again by a human's permission, a paused owner's task is kept beside; a fence loses it."""
     place = ground.place(tmp_path)
-    verdict = hit_once(ground.workers, place, "before accept", "stop", sweeps=True, permits=True, ledger=ledger).verdict
+    verdict = hit_once(
+        ground.workers, place, "before accept", "stop", **ONE_THREAD, sweeps=True, permits=True, ledger=ledger
+    ).verdict
     figures = verdict.figures
     assert (figures["tasks"], figures["duplicates"], figures["strays"], figures["lost"]) == (2, 0, strays, lost)
 
