@@ -163,6 +163,11 @@ def verdicts_table() -> str:
     return "\n".join(["| verdict | meaning |", "|---|---|", *rows])
 
 
+def lost_answers() -> str:
+    """Show what a lost answer costs; ``python -m benchmarks.lost_answers --write`` measures it, and a test compares."""
+    return (ROOT / "benchmarks" / "lost_answers.md").read_text().strip()
+
+
 def source_of(file: str, start: str, end: str) -> Callable[[], str]:
     """Return a function that shows the lines of a file between two marks."""
 
@@ -184,6 +189,8 @@ DERIVED: dict[str, Callable[[], str]] = {
     ),
     "ours": source_of("examples/minimal_poller.py", "# --- ours ---\n", "# --- end ---\n"),
     "contrast": contrast,
+    "hand-over": source_of("examples/hand_over.py", "# --- example ---\n", "# --- end ---\n"),
+    "lost-answers": lost_answers,
     "other-api": source_of("examples/other_api.py", "# --- example ---\n", "# --- end ---\n"),
     "endpoints": endpoints_table,
     "errors": errors_table,

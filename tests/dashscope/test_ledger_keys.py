@@ -5,16 +5,27 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from resilient_poll import DashScope, Job, Phase, SubmitInDoubt, SubmitPolicy, SubmitRefused, SubmitThrottled
+from resilient_poll import (
+    DashScope,
+    Job,
+    Phase,
+    SubmitInDoubt,
+    SubmitNotSent,
+    SubmitPolicy,
+    SubmitRefused,
+    SubmitThrottled,
+)
 from resilient_poll.dashscope.keeping import books
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.errors import ConfigurationError, ResultAtOnce, SnapshotError
+from resilient_poll.ledger.entry import Entry
 from resilient_poll.ledger.errors import GuardRefused, IdempotencyConflict
 from resilient_poll.ledger.guards import Guards
 from resilient_poll.ledger.memory import MemoryLedger
@@ -484,30 +495,65 @@ def test_a_label_is_a_short_text_without_the_key(label: Any) -> None:
     assert KEY not in str(caught.value) or label != KEY
 
 
-@in_each_colour
-def test_a_long_stop_before_the_send_sends_nothing(colour: str) -> None:
-    """Who was stopped between its licence and its request gives the licence back, and asks anew."""
-    service, ledger = Service(), MemoryLedger()
+class Stopping(VirtualClock):
+    """A clock of a process that is stopped once, right after its licence was given.
 
-    class Stopping(VirtualClock):
-        stops = 1
+    Args:
+        ledger: Where the licence stands.
+        stop_s: How many seconds the process is stopped for.
+        meanwhile: What another process does with the entry.
+    """
 
-        def now(self) -> Instant:
-            if (
-                service.creates == 0
-                and self.stops
-                and any(entry.phase is Phase.SUBMITTING for entry in ledger.entries())
-            ):
-                self.stops = 0
-                self.advance(60.0)
-            return super().now()
+    def __init__(self, ledger: MemoryLedger, stop_s: float, meanwhile: Callable[[Entry], object]) -> None:
+        super().__init__()
+        self._ledger, self._stop_s, self._meanwhile = ledger, stop_s, meanwhile
+
+    def now(self) -> Instant:
+        """Return the time; the licence is noticed when it is asked for next."""
+        out = [entry for entry in self._ledger.entries() if entry.phase is Phase.SUBMITTING]
+        if out and self._stop_s:
+            self.advance(self._stop_s)
+            self._stop_s = 0.0
+            self._meanwhile(out[0])
+        return super().now()
+
+
+def stopped_submit(colour: str, stop_s: float, meanwhile: Callable[[Entry], object], ledger: MemoryLedger) -> Service:
+    """Submit in a process that is stopped between its licence and its request."""
+    service = Service()
 
     async def main() -> None:
-        async with a_client(colour, "httpx", service, Stopping(), ledger=ledger) as client:
-            assert (await got(client.submit(MODEL, INPUT, idempotency_key="k"))).id == "task-1"
+        async with a_client(colour, "httpx", service, Stopping(ledger, stop_s, meanwhile), ledger=ledger) as client:
+            await got(client.submit(MODEL, INPUT, idempotency_key="k"))
 
     run_in(colour, main)
-    assert (service.creates, only_entry(ledger).sends) == (1, 2)
+    return service
+
+
+@in_each_colour
+def test_a_licence_that_comes_late_is_used_while_it_stands(colour: str) -> None:
+    """A slow disk, or a stop within the submit's time, makes neither a second licence nor a failure."""
+    ledger = MemoryLedger()
+    assert stopped_submit(colour, 60.0, lambda _: None, ledger).creates == 1
+    assert (only_entry(ledger).sends, only_entry(ledger).task_id) == (1, "task-1")
+
+
+@in_each_colour
+def test_who_is_stopped_past_the_submits_time_sends_nothing(colour: str) -> None:
+    """A process that wakes up when its submit's time is over sends nothing, and the key is free."""
+    ledger = MemoryLedger()
+    with pytest.raises(SubmitNotSent):
+        stopped_submit(colour, 400.0, lambda _: None, ledger)
+    assert (only_entry(ledger).phase, only_entry(ledger).task_id) == (Phase.NEW, None)
+
+
+@in_each_colour
+def test_who_is_stopped_until_others_took_its_licence_away_sends_nothing(colour: str) -> None:
+    """A process that wakes up to find its licence overruled sends nothing by it."""
+    ledger = MemoryLedger()
+    with pytest.raises(SubmitInDoubt):
+        stopped_submit(colour, 60.0, lambda entry: ledger.doubt(entry, "its owner was lost", now_wall_s=1.0), ledger)
+    assert only_entry(ledger).phase is Phase.IN_DOUBT
 
 
 @in_each_colour

@@ -15,11 +15,12 @@ from resilient_poll.dashscope.keeping.errand import BROKEN_OFF, UNSENT, Errand
 from resilient_poll.dashscope.keeping.filing import (
     Filing,
     digest_of,
+    is_late,
+    late_licence,
     result_text,
     said_of,
     snapshot_text,
     surely,
-    too_late,
     what_it_came_to,
 )
 from resilient_poll.dashscope.keeping.saving_again import SavingAgain
@@ -106,8 +107,11 @@ class Books(Shelf):
             asked = now()
             if (instead := self.license(filing, asked)) is not None:
                 return instead
-            if (late := too_late(asked, now())) is not None:
-                came = late
+            while is_late(asked, now()):
+                asked = now()
+                if asked.monotonic_s > submission.last_start_s or not self.is_held(filing):
+                    came = late_licence(submission, asked)
+                    break
             else:
                 came = BROKEN_OFF
                 heard = errand.exchange()
@@ -184,6 +188,17 @@ class Books(Shelf):
             entry = filing.entry = self.ledger.get(entry.entry_id)
         filing.is_found = entry.task_id is not None
         return what_it_came_to(entry, now_s)
+
+    def is_held(self, filing: Filing) -> bool:
+        """Tell whether a licence still stands as it was given.
+
+        Raises:
+            LedgerError: The ledger cannot be used; nothing was sent.
+        """
+        if (licence := filing.licence) is None:
+            return False
+        stands = self.ledger.get(licence.entry_id)
+        return (stands.phase, stands.owner, stands.sends) == (Phase.SUBMITTING, licence.owner, licence.sends)
 
     def write_down(self, filing: Filing, came: Observation, now: Instant, seed: str) -> None:
         """Record what came of a send, durably. Interrupted, it is done all the same.

@@ -6,7 +6,7 @@ import anyio.lowlevel
 
 from resilient_poll.dashscope.client_core import Create
 from resilient_poll.dashscope.keeping.books import BROKEN_OFF, UNSENT
-from resilient_poll.dashscope.keeping.filing import Filing, too_late
+from resilient_poll.dashscope.keeping.filing import Filing, is_late, late_licence
 from resilient_poll.dashscope.keeping.saving_again import SavingAgain
 from resilient_poll.dashscope.parts import AsyncClientPart
 from resilient_poll.dashscope.task_async import AsyncTask
@@ -64,8 +64,12 @@ class AsyncCreatingCalls(AsyncClientPart):
                 if instead is not None:
                     return instead
                 await anyio.lowlevel.checkpoint_if_cancelled()
-                if (late := too_late(asked, clock.now())) is not None:
-                    came.append(late)
+                while is_late(asked, clock.now()):
+                    asked = clock.now()
+                    is_over = asked.monotonic_s > submission.last_start_s
+                    if is_over or not await client._off_the_loop(lambda: books.is_held(filing)):
+                        came.append(late_licence(submission, asked))
+                        break
             if came == [UNSENT]:
                 came.append(BROKEN_OFF)
                 await self._sent(submission, create, command, came, departure)

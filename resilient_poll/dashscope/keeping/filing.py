@@ -27,6 +27,7 @@ from resilient_poll.machine.observations import (
     Throttled,
     Unreachable,
 )
+from resilient_poll.machine.submission import Submission
 from resilient_poll.machine.task_record import TaskRecord
 
 __all__ = [
@@ -35,21 +36,22 @@ __all__ = [
     "checked_key",
     "digest_of",
     "doubt_about",
+    "is_late",
+    "late_licence",
     "namespace_of",
     "restored",
     "result_text",
     "said_of",
     "snapshot_text",
     "surely",
-    "too_late",
     "what_it_came_to",
 ]
 
 LONGEST_KEY = 200
 """Characters of an idempotency key: an order's number, a path."""
 LONGEST_PAUSE_S = 5.0
-"""A process that was stopped for longer than this between its licence and its request asks anew: what it
-is about to send may no longer be wanted."""
+"""After longer than this between the wish and the licence, it is looked up whether the licence still stands, and
+the submit's time counts: this process may have been stopped meanwhile. A slow disk is no reason to begin anew."""
 _FINGERPRINT = b"resilient-poll account"
 _PROMPTS = frozenset({"orig_prompt", "actual_prompt"})
 """What answers repeat of the caller's words. Who restores a result has the request, and a ledger need not hold them."""
@@ -266,9 +268,13 @@ def surely(error: LedgerError, what: str) -> LedgerError:
     return told
 
 
-def too_late(asked: Instant, now: Instant) -> Unreachable | None:
-    """Return what stands for a licence that took too long to come; None if it may be used."""
-    took_s = now.monotonic_s - asked.monotonic_s
-    if took_s <= LONGEST_PAUSE_S:
-        return None
-    return Unreachable(reason=f"the ledger took {took_s:.1f} s, so nothing was sent")
+def is_late(asked: Instant, now: Instant) -> bool:
+    """Tell whether a licence took so long to come that it must be looked at again before it is used."""
+    return now.monotonic_s - asked.monotonic_s > LONGEST_PAUSE_S
+
+
+def late_licence(submission: Submission, now: Instant) -> Unreachable:
+    """Return what stands for a licence that is not used: another holds the entry, or the submit's time is up."""
+    is_over = now.monotonic_s > submission.last_start_s
+    why = "the submit's time was up by then" if is_over else "what it was given for has moved on"
+    return Unreachable(reason=f"the ledger's licence came late and {why}, so nothing was sent")
