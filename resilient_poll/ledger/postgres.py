@@ -128,8 +128,8 @@ class PostgresStore:
         if os.getpid() != self._process:
             raise LedgerForked
         with self._lines[durability] as connection:
-            connection.execute(begin)
             try:
+                connection.execute(begin)
                 result = work(connection)
                 connection.execute("COMMIT")
             except BaseException:

@@ -88,6 +88,7 @@ class SqliteStore:
         with _one_at_a_time(folder, busy_s):
             self._synced = self._connect("FULL")
             try:
+                self._place = _place_of(path)
                 self._prepare(steps)
                 self._quick = self._connect("NORMAL")
             except BaseException:
@@ -107,6 +108,7 @@ class SqliteStore:
     def reclaim(self) -> None:
         """See :class:`.RowStore`."""
         with self._locks[Durability.SYNCED], _Telling(self._path):
+            self._check_place()
             self._synced.execute("VACUUM")
             self._synced.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -124,8 +126,12 @@ class SqliteStore:
             raise LedgerForked
         connection = self._synced if durability is Durability.SYNCED else self._quick
         with self._locks[durability], _Telling(self._path):
-            connection.execute(begin)
+            self._check_place()
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")  # It was interrupted twice, the second time at its own end.
             try:
+                # Ctrl-C while another writer is waited for is heard of once the transaction has begun.
+                connection.execute(begin)
                 result = work(_SqliteRows(connection))
                 connection.execute("COMMIT")
             except BaseException:
@@ -134,6 +140,18 @@ class SqliteStore:
                     connection.execute("ROLLBACK")
                 raise
             return result
+
+    def _check_place(self) -> None:
+        """Do nothing if the file that is open is the one that others open by its name.
+
+        In a file that was removed or replaced a licence would be given that nobody else knows of. SQLite looks
+        for that too (SQLITE_READONLY_DBMOVED), but not in WAL mode.
+        """
+        if _place_of(self._path) != self._place:
+            raise LedgerUnusable(
+                f"the ledger {self._path} was removed, moved or replaced while it was open, and what is written to it "
+                "now nobody would find: put it back, or end this process and open the ledger that is to count"
+            )
 
     def _connect(self, synchronous: str) -> sqlite3.Connection:
         with _Telling(self._path):
@@ -196,8 +214,19 @@ class _SqliteRows(SqlRows):
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         def execute(text: str, values: Sequence[Value]) -> tuple[Sequence[str], list[Sequence[Value]]]:
-            cursor = connection.execute(text, values)
-            return [column[0] for column in cursor.description or ()], cursor.fetchall()
+            try:
+                cursor = connection.execute(text, values)
+                found = cursor.fetchall()
+            except sqlite3.OperationalError as error:
+                if hasattr(error, "sqlite_errorcode"):
+                    raise  # SQLite's own; the others are of what reads its texts.
+                connection.text_factory = _text_or_bytes
+                try:
+                    cursor = connection.execute(text, values)
+                    found = cursor.fetchall()
+                finally:
+                    connection.text_factory = str
+            return [column[0] for column in cursor.description or ()], found
 
         super().__init__(execute, "?")
         self._connection = connection
@@ -207,6 +236,23 @@ class _SqliteRows(SqlRows):
         names = ", ".join(f'"{name}"' for name in row)
         text = f"INSERT INTO {table} ({names}) VALUES ({', '.join('?' * len(row))})"  # noqa: S608  # names of our own
         return int(self._connection.execute(text, list(row.values())).lastrowid or 0)
+
+
+def _text_or_bytes(value: bytes) -> str | bytes:
+    """Return a text; what is none stays bytes, which no check lets pass, so that one damaged row hides no other."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def _place_of(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file of a name from any other one; None if there is no file of that name."""
+    try:
+        seen = path.stat()
+    except OSError:
+        return None
+    return seen.st_dev, seen.st_ino
 
 
 _IN_USE = "is in use by another process that does not let go: look for one that is stopped, then try again"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -147,6 +148,29 @@ def test_a_session_that_breaks_in_the_middle_writes_nothing(postgres_server: str
     with pytest.raises(LedgerUnavailable, match="cannot be reached, or broke off"):
         ledger._store.run(work, "synced")  # type: ignore[arg-type]  # a word is enough
     assert ledger.setting("half") is None
+
+
+def test_ctrl_c_at_a_transaction_s_begin_leaves_none_open(
+    ledger: PostgresLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reading transaction whose begin was interrupted is over, and the next write on its session is none of it."""
+    connection = ledger._store._lines["quick"]._open
+    execute, struck = psycopg.Connection.execute, []
+
+    def interrupted(self: Any, text: Any, *values: Any) -> Any:
+        cursor = execute(self, text, *values)
+        if str(text).startswith("BEGIN") and not struck:
+            struck.append(text)
+            raise KeyboardInterrupt
+        return cursor
+
+    monkeypatch.setattr(psycopg.Connection, "execute", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ledger.entries()
+    assert connection is None or connection.info.transaction_status.name == "IDLE"
+    entry = ledger.begin(HERE, "key", "digest", now_wall_s=1.0)
+    assert ledger.claim(HERE, "worker", for_s=30.0, now_wall_s=1.0).entries == ()
+    assert ledger.get(entry.entry_id) == entry
 
 
 def test_a_server_that_is_not_there_is_said(tmp_path: object) -> None:

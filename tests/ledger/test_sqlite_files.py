@@ -11,6 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import strategies as st
@@ -238,6 +239,7 @@ junk = st.one_of(
     st.floats(),
     st.text(st.characters(blacklist_categories=("Cs",)), max_size=20),
     st.binary(max_size=20),
+    st.binary(max_size=20).map(lambda value: b"TEXT" + value),
     st.sampled_from(["[]", "{}", "[[1]]", '{"a": 1}', "[" * 5000, "PONDERING", "SUCCEEDED", "BILLED", "x" * 70_000]),
 )
 damages = st.lists(
@@ -254,7 +256,10 @@ def damaged(damages: list[tuple[str, object]]) -> None:
         for column, value in damages:
             with ledger._store._locks["synced"]:
                 try:
-                    text = f'UPDATE entries SET "{column}" = ? WHERE row_id = ?'  # noqa: S608  # our own names
+                    # What begins so is written as a text, whether it is one or not.
+                    is_text = isinstance(value, bytes) and value.startswith(b"TEXT")
+                    what = "CAST(? AS TEXT)" if is_text else "?"
+                    text = f'UPDATE entries SET "{column}" = {what} WHERE row_id = ?'  # noqa: S608  # our own names
                     ledger._store._synced.execute(text, (value, bad.entry_id))
                 except (sqlite3.IntegrityError, OverflowError):
                     return
@@ -309,6 +314,72 @@ def test_a_torn_file_is_said_to_be_damaged(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(LedgerUnusable, match="is damaged: keep a copy"), SqliteLedger(path) as ledger:
         ledger.entries()
+
+
+class Struck:
+    """A connection that hears of Ctrl-C when a statement is carried out."""
+
+    def __init__(self, connection: sqlite3.Connection, *statements: str) -> None:
+        self._connection = connection
+        self._left = list(statements)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, text: str, *values: Any) -> sqlite3.Cursor:
+        if text == "ROLLBACK" in self._left:
+            self._left.remove(text)
+            raise KeyboardInterrupt
+        cursor = self._connection.execute(text, *values)
+        if text in self._left:
+            self._left.remove(text)
+            raise KeyboardInterrupt
+        return cursor
+
+
+@pytest.mark.parametrize("more", [[], ["ROLLBACK"]])
+@pytest.mark.parametrize(("line", "begin"), [("_synced", "BEGIN IMMEDIATE"), ("_quick", "BEGIN")])
+def test_ctrl_c_at_a_transaction_s_begin_jams_nothing(tmp_path: Path, line: str, begin: str, more: list[str]) -> None:
+    """A transaction whose begin, or whose end after that, was interrupted keeps neither this process nor others out."""
+    path = tmp_path / "ledger.sqlite3"
+    with SqliteLedger(path) as ledger, SqliteLedger(path, busy_s=0.0) as other:
+        setattr(ledger._store, line, Struck(getattr(ledger._store, line), begin, *more))
+        with pytest.raises(KeyboardInterrupt):
+            begun(ledger) if line == "_synced" else ledger.entries()
+        if not more:
+            begun(other, "other's")
+        assert {entry.key for entry in ledger.entries()} == ({"other's"} if not more else set())
+        assert begun(ledger).key == "key"
+        assert begun(other, "another").key == "another"
+
+
+@pytest.mark.parametrize("is_replaced", [False, True])
+def test_a_file_that_is_not_there_any_more_gives_no_licence(tmp_path: Path, is_replaced: bool) -> None:
+    """Who has a ledger open whose file was removed or replaced writes nothing into the void, until it is put back."""
+    path, kept = tmp_path / "ledger.sqlite3", tmp_path / "kept"
+    kept.mkdir()
+    with SqliteLedger(path) as ledger, ledger.open_owner() as owner:
+        entry = begun(ledger)
+        sent = ledger.license(begun(ledger, "sent"), owner, now_wall_s=1.0)
+        assert sent is not None
+        files = [file for file in tmp_path.glob("ledger.sqlite3*") if file.is_file()]
+        for file in files:
+            file.rename(kept / file.name)
+        if is_replaced:
+            with SqliteLedger(path) as other:
+                assert begun(other).entry_id == entry.entry_id
+                for act in (ledger.entries, ledger._store.reclaim):
+                    with pytest.raises(LedgerUnusable, match="was removed, moved or replaced while it was open"):
+                        act()
+            path.unlink()
+        with pytest.raises(LedgerUnusable, match="was removed, moved or replaced while it was open"):
+            ledger.license(entry, owner, now_wall_s=2.0)
+        with pytest.raises(NotSaved, match="task-1"):
+            ledger.accept(sent, "task-1", now_wall_s=2.0)
+        for file in files:
+            (kept / file.name).rename(file)
+        assert ledger.accept(sent, "task-1", now_wall_s=3.0).task_id == "task-1"
+        assert ledger.license(entry, owner, now_wall_s=3.0) is not None
 
 
 MOUNTS = """\
