@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from resilient_poll.ledger.async_ledger import AsyncLedger
     from resilient_poll.ledger.bill import BillRow
-    from resilient_poll.ledger.entry import Charge, Entry, Listing, Namespace, SavedFile, Stray
+    from resilient_poll.ledger.entry import Charge, Entry, Listing, Namespace, Said, SavedFile, Stray
     from resilient_poll.ledger.errors import (
         ActRefused,
         EntryCorrupt,
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     )
     from resilient_poll.ledger.guards import Guards, SpendLimit
     from resilient_poll.ledger.memory import MemoryLedger
-    from resilient_poll.ledger.moves import Said
     from resilient_poll.ledger.places import default_path
     from resilient_poll.ledger.postgres import PostgresLedger
     from resilient_poll.ledger.protocol import Ledger
@@ -42,14 +41,13 @@ if TYPE_CHECKING:
 _NAMES_OF = {
     "async_ledger": ("AsyncLedger",),
     "bill": ("BillRow",),
-    "entry": ("Charge", "Entry", "Listing", "Namespace", "SavedFile", "Stray"),
+    "entry": ("Charge", "Entry", "Listing", "Namespace", "Said", "SavedFile", "Stray"),
     "errors": (
         *("ActRefused", "EntryCorrupt", "EntryInvalid", "GuardRefused", "IdempotencyConflict"),
         *("LedgerError", "LedgerForked", "LedgerUnavailable", "LedgerUnusable", "NotSaved"),
     ),
     "guards": ("Guards", "SpendLimit"),
     "memory": ("MemoryLedger",),
-    "moves": ("Said",),
     "places": ("default_path",),
     "postgres": ("PostgresLedger",),
     "protocol": ("Ledger",),

@@ -14,9 +14,8 @@ from typing import Protocol, Self, TypeVar
 import anyio
 import anyio.to_thread
 
-from resilient_poll.ledger.entry import Charge, Entry, Listing, Namespace, SavedFile, Stray
+from resilient_poll.ledger.entry import Charge, Entry, Listing, Namespace, Said, SavedFile, Stray
 from resilient_poll.ledger.guards import Guards
-from resilient_poll.ledger.moves import Said
 from resilient_poll.ledger.protocol import Ledger
 from resilient_poll.ledger.reading import Archived, Bill
 from resilient_poll.ledger.rows import Owner

@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
-from resilient_poll.ledger.entry import Charge, Entry, Namespace, SavedFile, Stray
+from resilient_poll.ledger.entry import LONGEST_ABOUT, Charge, Entry, Namespace, SavedFile, Stray
 from resilient_poll.ledger.errors import EntryCorrupt, EntryInvalid
 from resilient_poll.ledger.rows import ENTRY_COLUMNS, STRAY_COLUMNS, Column, Row, Value
 from resilient_poll.machine.lifecycle import ENDS, OPEN, Billing, Phase
 
 __all__ = [
-    "LONGEST_ABOUT",
     "changes_of",
     "charge_of",
     "entry_of",
@@ -30,8 +29,6 @@ _LARGEST_NUMBER = 1e15  # Seconds: thirty million years.
 _LARGEST_WHOLE_NUMBER = 2**63 - 1
 _MOST_AMOUNT = Decimal("1E15")
 _MOST_ABOUT = 32
-LONGEST_ABOUT = 1024
-"""Characters of each of the short texts about a request, its name included."""
 _TASK_ID = re.compile(r"[!-~\u00a1-\ud7ff\ue000-\ufffd]{1,1024}")
 """Visible characters, and at least one: what is stricter is for the client to say, who knows the service."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")

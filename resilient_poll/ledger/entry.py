@@ -16,7 +16,11 @@ from resilient_poll.machine.lifecycle import ENDS, Billing, Phase
 if TYPE_CHECKING:
     from resilient_poll.ledger.errors import EntryCorrupt
 
-__all__ = ["Charge", "Entry", "Listing", "Namespace", "SavedFile", "Stray"]
+__all__ = ["LONGEST_ABOUT", "Charge", "Entry", "Listing", "Namespace", "Said", "SavedFile", "Stray"]
+
+
+LONGEST_ABOUT = 1024
+"""Characters of each of the short texts about a request, its name included."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -148,6 +152,25 @@ class Entry:
     def __str__(self) -> str:
         held = f", task {self.task_id}" if self.task_id else ""
         return f"entry {self.entry_id} (key {self.key!r}, attempt {self.attempt}{held}, {self.phase})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What the service said beside the main thing; what it did not say stays as it was.
+
+    Attributes:
+        status: Its own word.
+        request_id: Its id of the request.
+        code: Its error code.
+        message: Its explanation.
+        snapshot: What the machine keeps of the task, as text.
+    """
+
+    status: str | None = None
+    request_id: str | None = None
+    code: str | None = None
+    message: str | None = None
+    snapshot: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

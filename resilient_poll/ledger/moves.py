@@ -7,10 +7,10 @@ to, or is recorded beside it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from resilient_poll.ledger.checks import fitting
-from resilient_poll.ledger.entry import Charge, Entry
+from resilient_poll.ledger.entry import Charge, Entry, Said
 from resilient_poll.ledger.rows import Row
 from resilient_poll.machine.lifecycle import ENDS, MOVES, Billing, Phase
 from resilient_poll.machine.task_record import join
@@ -46,34 +46,16 @@ LONGEST_LEASE_S = 3600.0
 _OUT = frozenset({Phase.SUBMITTING, Phase.IN_DOUBT})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """What the service said beside the main thing; what it did not say stays as it was.
-
-    Attributes:
-        status: Its own word.
-        request_id: Its id of the request.
-        code: Its error code.
-        message: Its explanation.
-        snapshot: What the machine keeps of the task, as text.
-    """
-
-    status: str | None = None
-    request_id: str | None = None
-    code: str | None = None
-    message: str | None = None
-    snapshot: str | None = None
-
-    def added_to(self, entry: Entry) -> Entry:
-        """Return an entry with what was said, cut to what can be kept."""
-        return replace(
-            entry,
-            status=entry.status if self.status is None else fitting(self.status, "status"),
-            request_id=entry.request_id if self.request_id is None else fitting(self.request_id, "request_id"),
-            code=entry.code if self.code is None else fitting(self.code, "code"),
-            message=entry.message if self.message is None else fitting(self.message, "message"),
-            snapshot=entry.snapshot if self.snapshot is None else self.snapshot,
-        )
+def with_said(entry: Entry, said: Said) -> Entry:
+    """Return an entry with what was said, cut to what can be kept."""
+    return replace(
+        entry,
+        status=entry.status if said.status is None else fitting(said.status, "status"),
+        request_id=entry.request_id if said.request_id is None else fitting(said.request_id, "request_id"),
+        code=entry.code if said.code is None else fitting(said.code, "code"),
+        message=entry.message if said.message is None else fitting(said.message, "message"),
+        snapshot=entry.snapshot if said.snapshot is None else said.snapshot,
+    )
 
 
 def licensed(entry: Entry, owner: str, now_wall_s: float) -> Entry | None:
@@ -115,21 +97,21 @@ def given_back(entry: Entry, licence: Entry, not_before_wall_s: float | None, sa
     until = not_before_wall_s
     if until is not None:
         until = max(0.0, min(until, now_wall_s + LONGEST_NOT_BEFORE_S))
-    return replace(said.added_to(entry), phase=Phase.NEW, billing=Billing.NONE, owner=None, not_before_wall_s=until)
+    return replace(with_said(entry, said), phase=Phase.NEW, billing=Billing.NONE, owner=None, not_before_wall_s=until)
 
 
 def refused(entry: Entry, licence: Entry, said: Said, now_wall_s: float) -> Entry:
     """Return the entry after a send that the service declined for good; unchanged if it moved on."""
     if not holds_licence(entry, licence):
         return entry
-    return replace(said.added_to(entry), phase=Phase.REFUSED, billing=Billing.NONE, ended_wall_s=now_wall_s)
+    return replace(with_said(entry, said), phase=Phase.REFUSED, billing=Billing.NONE, ended_wall_s=now_wall_s)
 
 
 def doubted(entry: Entry, licence: Entry, reason: str, said: Said) -> Entry:
     """Return the entry after a send whose answer is lost; unchanged if it moved on."""
     if not holds_licence(entry, licence):
         return entry
-    told = said.added_to(entry)
+    told = with_said(entry, said)
     return replace(told, phase=Phase.IN_DOUBT, owner=None, message=fitting(reason, "message"))
 
 
@@ -240,7 +222,7 @@ def observed(
     backwards = entry.phase is Phase.RUNNING and phase is Phase.QUEUED
     is_end = phase in ENDS
     return replace(
-        said.added_to(entry),
+        with_said(entry, said),
         phase=phase,
         billing=join(entry.billing, billing) if backwards else billing,
         code=fitting(said.code, "code"),

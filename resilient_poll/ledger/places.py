@@ -9,7 +9,7 @@ from pathlib import Path
 
 from resilient_poll.ledger.errors import LedgerUnusable
 
-__all__ = ["check_place", "default_path", "make_file", "network_file_system", "sync_folder"]
+__all__ = ["check_place", "default_path", "make_file", "network_file_system", "place_of_name", "sync_folder"]
 
 NETWORK_FILE_SYSTEMS = frozenset(
     {
@@ -36,16 +36,46 @@ def default_path(environment: Mapping[str, str] = os.environ) -> Path:
         LedgerUnusable: There is no such folder, and it cannot be made.
     """
     if chosen := environment.get("RESILIENT_POLL_LEDGER"):
-        return Path(chosen).expanduser()
+        return _of_user(chosen)
     state = environment.get("XDG_STATE_HOME", "")
     # The standard says that a path that is not absolute is to be ignored.
-    base = Path(state) if Path(state).is_absolute() else Path("~/.local/state").expanduser()
+    base = Path(state) if Path(state).is_absolute() else _of_user("~/.local/state")
     folder = base / "resilient-poll"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise LedgerUnusable(f"the folder {folder} for the ledger cannot be made: {error.strerror}") from error
     return folder / "ledger.sqlite3"
+
+
+def place_of_name(name: str | os.PathLike[str]) -> Path:
+    """Return the absolute path, without symbolic links, that a name of a ledger stands for.
+
+    Args:
+        name: As the caller wrote it.
+
+    Raises:
+        LedgerUnusable: It is no name that a file can have.
+    """
+    try:
+        return _of_user(name).resolve()
+    except (OSError, RuntimeError, TypeError, ValueError) as error:
+        raise LedgerUnusable(f"the ledger {str(name)!r:.200} is no place for a file ({error}): name another") from error
+
+
+def _of_user(name: str | os.PathLike[str]) -> Path:
+    """Return a path with a user's folder in the place of ``~``.
+
+    Raises:
+        LedgerUnusable: Nobody knows that user's folder, as where a container's user has no name.
+    """
+    try:
+        return Path(name).expanduser()
+    except RuntimeError as error:
+        raise LedgerUnusable(
+            f"the ledger {str(name)!r:.200} is in the folder of a user who has none: name a place that does not "
+            "begin with ~ (RESILIENT_POLL_LEDGER does it for the command line)"
+        ) from error
 
 
 def network_file_system(path: Path, mounts: str) -> str | None:
@@ -78,12 +108,18 @@ def check_place(path: Path, mounts: str | None) -> None:
     Raises:
         LedgerUnusable: It may not.
     """
-    if path.is_dir():
-        raise LedgerUnusable(f"the ledger {path} is a folder: name a file in it")
-    if not path.parent.is_dir():
-        raise LedgerUnusable(f"the folder {path.parent} of the ledger does not exist: make it first")
-    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
-        raise LedgerUnusable(f"the ledger {path} is no regular file: name another")
+    try:
+        if path.is_dir():
+            raise LedgerUnusable(f"the ledger {path} is a folder: name a file in it")
+        if not path.parent.is_dir():
+            raise LedgerUnusable(f"the folder {path.parent} of the ledger does not exist: make it first")
+        if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+            raise LedgerUnusable(f"the ledger {path} is no regular file: name another")
+    except OSError as error:
+        raise LedgerUnusable(
+            f"the ledger {str(path)!r:.200} cannot be looked at: {error.strerror}; make its folder usable for this "
+            "user, or name another place"
+        ) from error
     kind = None if mounts is None else network_file_system(path, mounts)
     if kind is not None:
         raise LedgerUnusable(
@@ -110,9 +146,19 @@ def make_file(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Bring the names in a folder to the disk, so that a new file is still there after a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    """Bring the names in a folder to the disk, so that a new file is still there after a power cut.
+
+    Raises:
+        LedgerUnusable: The system refuses that.
+    """
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise LedgerUnusable(
+            f"the folder {folder} of the ledger cannot be brought to the disk ({error.strerror}), so a power cut could "
+            "take the ledger away: make the folder readable for this user, or name another place"
+        ) from error

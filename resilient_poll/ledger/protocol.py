@@ -21,8 +21,7 @@ from collections.abc import Collection, Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
-from resilient_poll.ledger.entry import Charge, Entry, Listing, Namespace, SavedFile, Stray
-from resilient_poll.ledger.moves import Said
+from resilient_poll.ledger.entry import Charge, Entry, Listing, Namespace, Said, SavedFile, Stray
 from resilient_poll.ledger.protocol_submits import SubmitLedger
 from resilient_poll.ledger.reading import Archived, Bill
 from resilient_poll.machine.lifecycle import Billing, Phase

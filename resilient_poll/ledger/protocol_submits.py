@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from resilient_poll.ledger.entry import Charge, Entry, Namespace, Stray
+from resilient_poll.ledger.entry import Charge, Entry, Namespace, Said, Stray
 from resilient_poll.ledger.guards import Guards
-from resilient_poll.ledger.moves import Said
 from resilient_poll.ledger.rows import Owner
 from resilient_poll.machine.lifecycle import Billing, Phase
 

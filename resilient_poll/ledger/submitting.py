@@ -8,7 +8,7 @@ from dataclasses import replace
 from resilient_poll.ledger import moves
 from resilient_poll.ledger.checks import fitting, row_of
 from resilient_poll.ledger.core import LedgerCore, within
-from resilient_poll.ledger.entry import Charge, Entry, Namespace, Stray
+from resilient_poll.ledger.entry import Charge, Entry, Namespace, Said, Stray
 from resilient_poll.ledger.errors import (
     ActRefused,
     EntryCorrupt,
@@ -19,7 +19,6 @@ from resilient_poll.ledger.errors import (
     NotSaved,
 )
 from resilient_poll.ledger.guards import Guards
-from resilient_poll.ledger.moves import Said
 from resilient_poll.ledger.rows import ENTRIES, STRAYS, Durability, Owner, Rows, Where
 from resilient_poll.machine.lifecycle import ENDS, OPEN, Billing, Phase
 

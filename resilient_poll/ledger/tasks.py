@@ -6,9 +6,8 @@ from dataclasses import replace
 
 from resilient_poll.ledger import moves
 from resilient_poll.ledger.core import LedgerCore, listing_of, within
-from resilient_poll.ledger.entry import Charge, Entry, Listing, Namespace, SavedFile
+from resilient_poll.ledger.entry import Charge, Entry, Listing, Namespace, Said, SavedFile
 from resilient_poll.ledger.errors import ActRefused, EntryCorrupt, EntryInvalid
-from resilient_poll.ledger.moves import Said
 from resilient_poll.ledger.rows import ENTRIES, Durability, Rows, Where
 from resilient_poll.machine.lifecycle import ENDS, OPEN, Billing, Phase
 

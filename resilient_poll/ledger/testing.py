@@ -18,9 +18,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from resilient_poll.errors import ResilientPollError
-from resilient_poll.ledger.entry import Charge, SavedFile
+from resilient_poll.ledger.entry import Charge, Said, SavedFile
 from resilient_poll.ledger.errors import ActRefused, EntryInvalid, IdempotencyConflict, NotSaved
-from resilient_poll.ledger.moves import Said
 from resilient_poll.ledger.protocol import Ledger
 from resilient_poll.ledger.testing_money import MONEY_CHECKS
 from resilient_poll.ledger.testing_parts import (

@@ -382,6 +382,45 @@ def test_a_file_that_is_not_there_any_more_gives_no_licence(tmp_path: Path, is_r
         assert ledger.license(entry, owner, now_wall_s=3.0) is not None
 
 
+AWKWARD_PLACES = """
+import os, sys
+from resilient_poll.errors import ResilientPollError
+from resilient_poll.ledger.places import default_path
+from resilient_poll.ledger.sqlite import SqliteLedger
+if os.geteuid() == 0:  # root may look everywhere; the modules are read by now
+    os.setgid(65534)
+    os.setuid(65534)
+folder = sys.argv[1]
+for name in ("shut/l", "blind/l", "a" * 300, "x\\0y", "loop"):
+    try:
+        SqliteLedger(os.path.join(folder, name))
+    except ResilientPollError as error:
+        print(type(error).__name__)
+for act in (lambda: SqliteLedger("~nobody-of-that-name/l"), lambda: SqliteLedger(5),
+            lambda: default_path({"RESILIENT_POLL_LEDGER": "~nobody-of-that-name/l"})):
+    try:
+        act()
+    except ResilientPollError as error:
+        print(type(error).__name__)
+"""
+
+
+def test_an_awkward_place_is_an_error_of_ours() -> None:
+    """A folder that may not be entered or read, a name that no file can have and a user who has no folder are told."""
+    import tempfile  # noqa: PLC0415  # a folder that any user may reach
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        for inside, mode_then in (("shut", 0o666), ("blind", 0o333)):
+            (folder / inside).mkdir()
+            (folder / inside).chmod(mode_then)
+        (folder / "loop").symlink_to(folder / "loop")
+        command = [sys.executable, "-c", AWKWARD_PLACES, name]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603  # our own
+        assert done.stdout.split() == ["LedgerUnusable"] * 8
+
+
 MOUNTS = """\
 22 1 0:20 / / rw,relatime shared:1 - ext4 /dev/root rw
 30 22 0:50 / /home rw - nfs4 server:/home rw
