@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from resilient_poll.dashscope.checking import checked_seconds
 from resilient_poll.dashscope.creates_out import CreatesOut
@@ -36,9 +36,11 @@ from resilient_poll.drive.clocks import Clock, RealClock
 from resilient_poll.events import Event
 from resilient_poll.http.rate_limits import RateLimit
 from resilient_poll.ledger.guards import Guards
-from resilient_poll.ledger.protocol import Ledger
 from resilient_poll.machine.policy import OnTimeout, SubmitPolicy, WaitPolicy
 from resilient_poll.transports.exchange import Exchange
+
+if TYPE_CHECKING:
+    from resilient_poll.ledger.protocol import Ledger
 
 __all__ = ["DashScope"]
 

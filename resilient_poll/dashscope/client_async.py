@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mappi
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 import anyio.lowlevel
@@ -45,9 +45,11 @@ from resilient_poll.events import Event
 from resilient_poll.http.rate_limits import RateLimit
 from resilient_poll.ledger.async_ledger import RunBlocking
 from resilient_poll.ledger.guards import Guards
-from resilient_poll.ledger.protocol import Ledger
 from resilient_poll.machine.policy import OnTimeout, SubmitPolicy, WaitPolicy
 from resilient_poll.transports.exchange_async import AsyncExchange
+
+if TYPE_CHECKING:
+    from resilient_poll.ledger.protocol import Ledger
 
 __all__ = ["AsyncDashScope"]
 

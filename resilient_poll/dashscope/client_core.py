@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from resilient_poll.dashscope import direct
 from resilient_poll.dashscope.checking import checked_seconds
-from resilient_poll.dashscope.keeping.books import Books, warn_once
+from resilient_poll.dashscope.keeping.books import Books, books_in_memory, warn_once
 from resilient_poll.dashscope.keeping.departures import Departures
-from resilient_poll.dashscope.keeping.filing import Create, Filing, checked_key, doubt_about, namespace_of, restored
+from resilient_poll.dashscope.keeping.filing import Create, Filing, checked_key, doubt_about, restored
 from resilient_poll.dashscope.keeping.header import header_value
 from resilient_poll.dashscope.keeping.orphans import tell_of_break, tell_of_unsaved
 from resilient_poll.dashscope.keeping.retrying import entry_to_retry
@@ -41,7 +41,6 @@ from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.http.rate_limits import RateLimit, read_rate_limit
 from resilient_poll.ledger.entry import Entry
 from resilient_poll.ledger.errors import NotSaved
-from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.machine.commands import Done, DoneReason
 from resilient_poll.machine.floor import Floor, TaskFloors
 from resilient_poll.machine.instant import Instant
@@ -96,12 +95,10 @@ class ClientCore:
     books: Books | None = None
     _task_floors: TaskFloors = field(init=False)
     departures: Departures = field(default_factory=Departures)
-    _own_books: Books = field(init=False)
+    _own_books: dict[str, Books] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         guard = threading.RLock()
-        # Made before it is needed: two threads with one key must not get a ledger each.
-        self._own_books = Books(MemoryLedger(), namespace_of(self.settings, None), is_instant=True)
         self.account = account_of(self.limits, self.settings.dialect, guard)
         self.create_floor.guard = self.query_floor.guard = guard
         self._task_floors = TaskFloors(guard)
@@ -138,7 +135,8 @@ class ClientCore:
         if self.books is None and key is None:
             return Create(chosen, request)
         if self.books is None:
-            self.books = self._own_books  # Within this process a key holds without a ledger, too.
+            # Within this process a key holds without a ledger, too; two threads with one key get the same books.
+            self.books = self._own_books.setdefault("own", books_in_memory(self.settings))
         return Create(chosen, request, self.books.new_filing(key, chosen, request, model, parameters))
 
     def request_of(self, create: Create) -> HttpRequest:

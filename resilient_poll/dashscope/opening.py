@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from resilient_poll.dashscope.cancelling import checked_on_timeout
 from resilient_poll.dashscope.checking import checked_options
@@ -16,9 +17,10 @@ from resilient_poll.dashscope.limits import Limits
 from resilient_poll.dashscope.settings import Settings, resolve_settings
 from resilient_poll.events import Event
 from resilient_poll.ledger.guards import Guards
-from resilient_poll.ledger.memory import MemoryLedger
-from resilient_poll.ledger.protocol import Ledger
 from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
+
+if TYPE_CHECKING:
+    from resilient_poll.ledger.protocol import Ledger
 
 __all__ = ["open_core"]
 
@@ -95,6 +97,8 @@ def _books_for(
     namespace = namespace_of(settings, account)
     if ledger is None and guards is None and prices is None:
         return None
+    from resilient_poll.ledger.memory import MemoryLedger  # noqa: PLC0415  # who has no ledger needs none of it
+
     if ledger is None:
         warn_once()
     return Books(

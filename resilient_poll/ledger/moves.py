@@ -134,7 +134,7 @@ def takes_what_came(entry: Entry, licence: Entry) -> bool:
 def accepted(entry: Entry, licence: Entry, task_id: str, phase: Phase, billing: Billing, said: Said) -> Entry:
     """Return the entry with its task's id."""
     return replace(
-        said.added_to(without_doubt_of(entry, licence)),
+        with_said(without_doubt_of(entry, licence), said),
         task_id=task_id,
         phase=phase,
         billing=billing,
@@ -148,7 +148,7 @@ def accepted(entry: Entry, licence: Entry, task_id: str, phase: Phase, billing: 
 def answered(entry: Entry, licence: Entry, result: str, billing: Billing, said: Said, now_wall_s: float) -> Entry:
     """Return the entry of a send that was answered with the result itself."""
     return replace(
-        said.added_to(without_doubt_of(entry, licence)),
+        with_said(without_doubt_of(entry, licence), said),
         phase=Phase.SUCCEEDED,
         billing=billing,
         result=result,

@@ -17,6 +17,7 @@ from resilient_poll import (
     Billing,
     CancelRefused,
     DashScope,
+    DownloadFailed,
     ErrorKind,
     Phase,
     PollRefused,
@@ -344,7 +345,7 @@ def test_no_error_promises_more(
     cause = None if again is None else Cause(code="x", kind=ErrorKind.UPSTREAM, try_again=again)
     standing = Standing(task_id="t", phase=Phase.FAILED, status="FAILED", billing=billing)
     arguments = ("it ended", standing) if issubclass(error_kind, TaskError) else ("it ended",)
-    error = error_kind(*arguments, **({} if error_kind is ResultAtOnce else {"cause": cause}))
+    error = error_kind(*arguments, **({} if error_kind in {ResultAtOnce, DownloadFailed} else {"cause": cause}))
     if error_kind in {PollRefused, CancelRefused}:
         assert error.try_again is (TryAgain.UNKNOWN if again is None else again), "here it is about asking again"
     elif error.safe_to_submit_again is not SafeToSubmitAgain.YES:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from resilient_poll.dashscope.checking import checked_seconds
-from resilient_poll.dashscope.doubts import filed
-from resilient_poll.dashscope.doubts.searching import RECONCILE_S, Searching
-from resilient_poll.dashscope.doubts.settling import Settling
+from resilient_poll.dashscope.doubts.opening import listing_of, searching_of, settling_of
 from resilient_poll.dashscope.doubts.steps import Asked, Call, Question, Step, Steps
-from resilient_poll.dashscope.doubts.verdicts import Reconciled
+from resilient_poll.dashscope.doubts.verdicts import RECONCILE_S, Reconciled
 from resilient_poll.dashscope.keeping.filing import restored
 from resilient_poll.dashscope.parts import ClientPart
 from resilient_poll.dashscope.task import Task
@@ -39,8 +36,7 @@ class DoubtCalls(ClientPart):
             ConfigurationError: There is no ledger.
             LedgerError: It cannot be read.
         """
-        now, books = self._client._clock.now(), filed.books_of(self._client._core)
-        return filed.doubts_in(books, now)
+        return listing_of(self._client._core, self._client._clock.now())()
 
     def reconcile(self, idempotency_key: str | None = None, *, timeout: float = RECONCILE_S) -> tuple[Reconciled, ...]:
         """Look for the tasks of submits in doubt in the service's list, and adopt what is certain.
@@ -63,7 +59,7 @@ class DoubtCalls(ClientPart):
             ListingFailed: The list did not come; nothing was changed.
             LedgerError: The ledger cannot be used.
         """
-        searching = Searching(self._client._core, self._client._clock.now, checked_seconds("timeout", timeout))
+        searching = searching_of(self._client._core, self._client._clock.now, timeout)
         return _carried_out(self._client, searching.steps(idempotency_key))
 
     def adopt(self, idempotency_key: str, task_id: str) -> Task:
@@ -86,7 +82,7 @@ class DoubtCalls(ClientPart):
             LedgerError: The ledger cannot be used.
         """
         client = self._client
-        settling = Settling(client._core, client._clock.now)
+        settling = settling_of(client._core, client._clock.now)
         entry = _carried_out(client, settling.adopting(idempotency_key, task_id))
         return Task(client, restored(entry, client._clock.now()), entry=entry)
 
@@ -106,7 +102,7 @@ class DoubtCalls(ClientPart):
             ConfigurationError: It is not in doubt, or not known; nothing was changed.
             LedgerError: The ledger cannot be used.
         """
-        settling = Settling(self._client._core, self._client._clock.now)
+        settling = settling_of(self._client._core, self._client._clock.now)
         return _carried_out(self._client, settling.permitting(idempotency_key))
 
     def abandon(self, idempotency_key: str, reason: str = "") -> Entry:
@@ -123,7 +119,7 @@ class DoubtCalls(ClientPart):
             ConfigurationError: It is at its end, being sent, or not known; nothing was changed.
             LedgerError: The ledger cannot be used.
         """
-        settling = Settling(self._client._core, self._client._clock.now)
+        settling = settling_of(self._client._core, self._client._clock.now)
         return _carried_out(self._client, settling.abandoning(idempotency_key, reason))
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from resilient_poll.dashscope.checking import checked_seconds
-from resilient_poll.dashscope.doubts import filed
-from resilient_poll.dashscope.doubts.searching import RECONCILE_S, Searching
-from resilient_poll.dashscope.doubts.settling import Settling
+from resilient_poll.dashscope.doubts.opening import listing_of, searching_of, settling_of
 from resilient_poll.dashscope.doubts.steps import Asked, Call, Question, Step, Steps
-from resilient_poll.dashscope.doubts.verdicts import Reconciled
+from resilient_poll.dashscope.doubts.verdicts import RECONCILE_S, Reconciled
 from resilient_poll.dashscope.keeping.filing import restored
 from resilient_poll.dashscope.parts import AsyncClientPart
 from resilient_poll.dashscope.task_async import AsyncTask
@@ -32,8 +29,7 @@ class AsyncDoubtCalls(AsyncClientPart):
 
     async def doubts(self) -> tuple[Entry, ...]:
         """Return the submits of this account that are in doubt; see :meth:`.DashScope.doubts`."""
-        now, books = self._client._clock.now(), filed.books_of(self._client._core)
-        return await self._client._off_the_loop(lambda: filed.doubts_in(books, now))
+        return await self._client._off_the_loop(listing_of(self._client._core, self._client._clock.now()))
 
     async def reconcile(
         self,
@@ -42,24 +38,24 @@ class AsyncDoubtCalls(AsyncClientPart):
         timeout: float = RECONCILE_S,  # noqa: ASYNC109  # it bounds what starts, and what was found is written down
     ) -> tuple[Reconciled, ...]:
         """Look for the tasks of submits in doubt, and adopt what is certain; see :meth:`.DashScope.reconcile`."""
-        searching = Searching(self._client._core, self._client._clock.now, checked_seconds("timeout", timeout))
+        searching = searching_of(self._client._core, self._client._clock.now, timeout)
         return await _carried_out(self._client, searching.steps(idempotency_key))
 
     async def adopt(self, idempotency_key: str, task_id: str) -> AsyncTask:
         """Say which task a submit in doubt made; see :meth:`.DashScope.adopt`."""
         client = self._client
-        settling = Settling(client._core, client._clock.now)
+        settling = settling_of(client._core, client._clock.now)
         entry = await _carried_out(client, settling.adopting(idempotency_key, task_id))
         return AsyncTask(client, restored(entry, client._clock.now()), entry=entry)
 
     async def permit_resubmit(self, idempotency_key: str) -> Entry:
         """Let the next submit with this key send it again; see :meth:`.DashScope.permit_resubmit`."""
-        settling = Settling(self._client._core, self._client._clock.now)
+        settling = settling_of(self._client._core, self._client._clock.now)
         return await _carried_out(self._client, settling.permitting(idempotency_key))
 
     async def abandon(self, idempotency_key: str, reason: str = "") -> Entry:
         """Give a submit or its task up; see :meth:`.DashScope.abandon`."""
-        settling = Settling(self._client._core, self._client._clock.now)
+        settling = settling_of(self._client._core, self._client._clock.now)
         return await _carried_out(self._client, settling.abandoning(idempotency_key, reason))
 
 

@@ -15,9 +15,8 @@ from resilient_poll.dashscope.wire.listing import ListedTask
 from resilient_poll.dashscope.wire.results import is_readable
 from resilient_poll.drive.telling import logger
 from resilient_poll.errors import ConfigurationError
-from resilient_poll.ledger.entry import Entry, Listing, Namespace
+from resilient_poll.ledger.entry import Entry, Listing, Namespace, Said
 from resilient_poll.ledger.errors import ActRefused, EntryCorrupt, LedgerError
-from resilient_poll.ledger.moves import Said
 from resilient_poll.ledger.protocol import Ledger
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import ENDS, OPEN, Phase

@@ -29,11 +29,8 @@ from resilient_poll.machine.lifecycle import Phase
 from resilient_poll.machine.observations import Observation, Refused, StatusSeen
 from resilient_poll.machine.policy import SubmitPolicy
 
-__all__ = ["RECONCILE_S", "Searching"]
+__all__ = ["Searching"]
 
-RECONCILE_S = 300.0
-"""How long all of it may take: two readings of some thousand tasks at the account's 20 queries a second, and a
-look at those that may be it."""
 LOOK_S = 30.0
 """How long to go on asking for one task's answer: two attempts."""
 MOST_READINGS = 4

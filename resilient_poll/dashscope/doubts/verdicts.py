@@ -8,7 +8,11 @@ from enum import StrEnum
 from resilient_poll.dashscope.wire.listing import ListedTask
 from resilient_poll.ledger.entry import Entry
 
-__all__ = ["Reconciled", "Verdict"]
+__all__ = ["RECONCILE_S", "Reconciled", "Verdict"]
+
+RECONCILE_S = 300.0
+"""How long all of it may take: two readings of some thousand tasks at the account's 20 queries a second, and a
+look at those that may be it."""
 
 
 class Verdict(StrEnum):

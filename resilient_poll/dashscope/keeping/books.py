@@ -8,7 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resilient_poll.dashscope.doubts.marks import marks_of
 from resilient_poll.dashscope.keeping.errand import BROKEN_OFF, UNSENT, Errand
@@ -17,6 +17,7 @@ from resilient_poll.dashscope.keeping.filing import (
     digest_of,
     is_late,
     late_licence,
+    namespace_of,
     result_text,
     said_of,
     snapshot_text,
@@ -25,16 +26,15 @@ from resilient_poll.dashscope.keeping.filing import (
 )
 from resilient_poll.dashscope.keeping.saving_again import SavingAgain
 from resilient_poll.dashscope.keeping.shelf import Shelf
+from resilient_poll.dashscope.settings import Settings
 from resilient_poll.dashscope.wire.dialects import LIFECYCLE
 from resilient_poll.dashscope.wire.endpoints import Endpoint
 from resilient_poll.dashscope.wire.results import made_nothing
 from resilient_poll.drive.telling import logger
 from resilient_poll.errors import ResilientPollError
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
-from resilient_poll.ledger.checks import LONGEST_ABOUT
-from resilient_poll.ledger.entry import Entry
+from resilient_poll.ledger.entry import LONGEST_ABOUT, Entry
 from resilient_poll.ledger.errors import LedgerUnavailable, LedgerUnusable, NotSaved
-from resilient_poll.ledger.rows import Owner
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Billing, Phase
 from resilient_poll.machine.observations import (
@@ -48,7 +48,10 @@ from resilient_poll.machine.observations import (
 )
 from resilient_poll.machine.task_record import TaskRecord
 
-__all__ = ["BROKEN_OFF", "UNSENT", "Books", "Errand", "warn_once"]
+if TYPE_CHECKING:
+    from resilient_poll.ledger.rows import Owner
+
+__all__ = ["BROKEN_OFF", "UNSENT", "Books", "Errand", "books_in_memory", "warn_once"]
 
 _OURS = "ours"
 _WARNED: list[bool] = []
@@ -345,6 +348,13 @@ class Books(Shelf):
         if (owner := self._owners.setdefault(_OURS, opened)) is not opened:
             opened.close()
         return owner
+
+
+def books_in_memory(settings: Settings) -> Books:
+    """Return the books of a client that was given no ledger: they hold within this process."""
+    from resilient_poll.ledger.memory import MemoryLedger  # noqa: PLC0415  # who has a ledger needs no other
+
+    return Books(MemoryLedger(), namespace_of(settings, None), is_instant=True)
 
 
 def warn_once() -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resilient_poll.dashscope.keeping.filing import restored
 from resilient_poll.dashscope.keeping.retrying import bill_of, checked_consent, next_create
 from resilient_poll.dashscope.parts import ClientPart
 from resilient_poll.dashscope.task import Task
 from resilient_poll.dashscope.wire.endpoints import VIDEO, Endpoint
-from resilient_poll.ledger.reading import Bill
+
+if TYPE_CHECKING:
+    from resilient_poll.ledger.reading import Bill
 
 __all__ = ["KeyCalls"]
 

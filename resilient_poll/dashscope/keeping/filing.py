@@ -12,9 +12,8 @@ from resilient_poll.dashscope.settings import Settings, checked_label
 from resilient_poll.dashscope.wire.endpoints import Endpoint
 from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain, SubmitInDoubt
 from resilient_poll.http.messages import HttpRequest
-from resilient_poll.ledger.entry import Charge, Entry, Namespace
+from resilient_poll.ledger.entry import Charge, Entry, Namespace, Said
 from resilient_poll.ledger.errors import LedgerError, LedgerUnavailable, LedgerUnusable
-from resilient_poll.ledger.moves import Said
 from resilient_poll.machine import snapshot
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Phase

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from resilient_poll.dashscope.checking import checked_moment, shown
 from resilient_poll.dashscope.keeping.books import Books
@@ -12,8 +13,10 @@ from resilient_poll.dashscope.keeping.filing import Create, Filing, doubt_about
 from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain
 from resilient_poll.ledger.entry import Entry
 from resilient_poll.ledger.errors import IdempotencyConflict
-from resilient_poll.ledger.reading import Bill
 from resilient_poll.machine.lifecycle import Phase
+
+if TYPE_CHECKING:
+    from resilient_poll.ledger.reading import Bill
 
 __all__ = ["bill_of", "checked_consent", "entry_to_retry", "next_create"]
 

@@ -7,18 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from resilient_poll.dashscope.keeping.filing import checked_key, doubt_about, result_text, snapshot_text
 from resilient_poll.dashscope.keeping.prices import PriceTable
 from resilient_poll.drive.telling import logger
 from resilient_poll.errors import ConfigurationError, ResilientPollError
-from resilient_poll.ledger.entry import Charge, Entry, Namespace
+from resilient_poll.ledger.entry import Charge, Entry, Namespace, Said
 from resilient_poll.ledger.guards import Guards
-from resilient_poll.ledger.moves import Said
-from resilient_poll.ledger.protocol import Ledger
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Phase
 from resilient_poll.machine.task_record import TaskRecord
+
+if TYPE_CHECKING:
+    from resilient_poll.ledger.protocol import Ledger
 
 __all__ = ["Shelf"]
 

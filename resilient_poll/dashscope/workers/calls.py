@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from resilient_poll.dashscope.many_core import WORKERS
 from resilient_poll.dashscope.parts import ClientPart
-from resilient_poll.dashscope.task import Task
 from resilient_poll.dashscope.workers.bells import bells_of
-from resilient_poll.dashscope.workers.handed_over import HandedOver
-from resilient_poll.dashscope.workers.worker import Worker
-from resilient_poll.dashscope.workers.worker_core import HANDLER_S, HANDLERS
+from resilient_poll.dashscope.workers.limits import HANDLER_S, HANDLERS
+
+if TYPE_CHECKING:
+    from resilient_poll.dashscope.task import Task
+    from resilient_poll.dashscope.workers.handed_over import HandedOver
+    from resilient_poll.dashscope.workers.worker import Worker
 
 __all__ = ["WorkerCalls"]
 
@@ -47,6 +49,8 @@ class WorkerCalls(ClientPart):
         Raises:
             ConfigurationError: The client has no ledger, or the call makes no sense.
         """
+        from resilient_poll.dashscope.workers.worker import Worker  # noqa: PLC0415  # few who make a client make one
+
         return Worker(self._client, on_outcome, workers=workers, handlers=handlers, handler_time=handler_time)
 
     def wake(self, task_id: str) -> bool:

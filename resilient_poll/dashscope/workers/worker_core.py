@@ -23,13 +23,8 @@ from resilient_poll.ledger.entry import Entry
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.task_record import TaskRecord
 
-__all__ = ["HANDLERS", "HANDLERS_END_S", "HANDLER_S", "WorkerCore"]
+__all__ = ["HANDLERS_END_S", "WorkerCore"]
 
-HANDLERS = 8
-"""Handlers at work at once: each holds a connection to the application's database, say, of which there are ten."""
-HANDLER_S = 900.0
-"""How long a handler may take before another worker may call its own: what hangs for a quarter of an hour hangs for
-good; a download of a video takes seconds."""
 HANDLERS_END_S = 20.0
 """How long handlers that are at work are waited for at the end: supervisors kill after thirty seconds."""
 
