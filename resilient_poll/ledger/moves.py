@@ -40,6 +40,9 @@ __all__ = [
 
 LONGEST_NOT_BEFORE_S = 7 * 24 * 3600.0
 """Seconds. What lies further ahead than any hint that is honoured was written by another clock."""
+LONGEST_SKEW_S = 60.0
+"""Seconds by which the clocks of two machines may differ: a hint that lies further ahead than when it was written,
+and by more than that, was written before a clock was set back."""
 LONGEST_LEASE_S = 3600.0
 """Seconds. A lease only says who polls, so a lost poller should not keep others away for longer."""
 
@@ -62,8 +65,7 @@ def licensed(entry: Entry, owner: str, now_wall_s: float) -> Entry | None:
     """Return the entry with its licence given; None if there is none to give, or not yet."""
     if entry.phase is not Phase.NEW:
         return None
-    ahead_s = 0.0 if entry.not_before_wall_s is None else entry.not_before_wall_s - now_wall_s
-    if 0.0 < ahead_s <= LONGEST_NOT_BEFORE_S:
+    if _is_too_soon(entry, now_wall_s):
         return None
     return replace(
         entry,
@@ -74,6 +76,14 @@ def licensed(entry: Entry, owner: str, now_wall_s: float) -> Entry | None:
         not_before_wall_s=None,
         licensed_wall_s=now_wall_s,
     )
+
+
+def _is_too_soon(entry: Entry, now_wall_s: float) -> bool:
+    """Return whether the service asked to be left alone for longer, by a clock that can be believed."""
+    if entry.not_before_wall_s is None:
+        return False
+    ahead_s, asked_s = entry.not_before_wall_s - now_wall_s, entry.not_before_wall_s - entry.updated_wall_s
+    return 0.0 < ahead_s <= min(LONGEST_NOT_BEFORE_S, asked_s + LONGEST_SKEW_S)
 
 
 def holds_licence(entry: Entry, licence: Entry) -> bool:

@@ -371,6 +371,37 @@ def test_the_service_s_hint_outlives_the_client(colour: str) -> None:
     assert came_s[1] - came_s[0] >= 7.0
 
 
+class Stepping(VirtualClock):
+    """A clock whose date somebody sets while the first sleep goes on.
+
+    Args:
+        step_s: By how many seconds.
+    """
+
+    def __init__(self, step_s: float) -> None:
+        super().__init__()
+        self._step_s = step_s
+
+    def now(self) -> Instant:
+        """Return the time."""
+        now = super().now()
+        return Instant(now.monotonic_s, now.wall_s + (self._step_s if self.slept_s else 0.0))
+
+
+@in_each_colour
+@pytest.mark.parametrize("step_s", [-86_400.0, 86_400.0])
+def test_a_clock_that_is_set_holds_up_no_throttled_submit(colour: str, step_s: float) -> None:
+    """A hint that was written before the clock was set, back or forth, keeps no submit waiting for a day."""
+    service, ledger, clock = Service(BUSY), MemoryLedger(), Stepping(step_s)
+
+    async def main() -> None:
+        async with a_client(colour, "httpx", service, clock, ledger=ledger) as client:
+            assert (await got(client.submit(MODEL, INPUT, idempotency_key="k"))).id == "task-1"
+
+    run_in(colour, main)
+    assert clock.now().monotonic_s < 60.0
+
+
 @in_each_colour
 def test_another_s_submit_that_is_out_is_no_not_sent(colour: str) -> None:
     """Where another has the key's submit out until the time is up, the error is a doubt and nothing was sent."""
@@ -424,6 +455,24 @@ def test_what_is_no_key_is_refused(key: Any) -> None:
 
     run_in("sync", main)
     assert service.creates == 0
+
+
+@in_each_colour
+@pytest.mark.parametrize("key", [KEY, f"order-{KEY}-17"])
+@pytest.mark.parametrize("is_model", [False, True])
+def test_no_name_holds_the_api_key(colour: str, key: str, is_model: bool) -> None:
+    """What is kept as it is written, an idempotency key or a model's name, is refused if it holds the API key."""
+    service, ledger = Service(), MemoryLedger()
+
+    async def main() -> None:
+        async with a_client(colour, "httpx", service, ledger=ledger) as client:
+            model, name = (key, "k") if is_model else (MODEL, key)
+            with pytest.raises(ConfigurationError, match=r"may hold the API key.*nothing was sent") as caught:
+                await got(client.submit(model, INPUT, idempotency_key=name))
+            assert KEY not in str(caught.value)
+
+    run_in(colour, main)
+    assert service.creates == len(ledger.entries().entries) == 0
 
 
 @in_each_colour
@@ -504,18 +553,26 @@ class Stopping(VirtualClock):
         meanwhile: What another process does with the entry.
     """
 
+    is_suspended = False
+    """Whether the whole machine is, so that its monotonic clock stands still as well."""
+
     def __init__(self, ledger: MemoryLedger, stop_s: float, meanwhile: Callable[[Entry], object]) -> None:
         super().__init__()
         self._ledger, self._stop_s, self._meanwhile = ledger, stop_s, meanwhile
+        self._drift_s = 0.0
 
     def now(self) -> Instant:
         """Return the time; the licence is noticed when it is asked for next."""
         out = [entry for entry in self._ledger.entries() if entry.phase is Phase.SUBMITTING]
         if out and self._stop_s:
-            self.advance(self._stop_s)
+            if self.is_suspended:
+                self._drift_s = self._stop_s
+            else:
+                self.advance(self._stop_s)
             self._stop_s = 0.0
             self._meanwhile(out[0])
-        return super().now()
+        now = super().now()
+        return Instant(now.monotonic_s, now.wall_s + self._drift_s)
 
 
 def stopped_submit(colour: str, stop_s: float, meanwhile: Callable[[Entry], object], ledger: MemoryLedger) -> Service:
@@ -548,8 +605,12 @@ def test_who_is_stopped_past_the_submits_time_sends_nothing(colour: str) -> None
 
 
 @in_each_colour
-def test_who_is_stopped_until_others_took_its_licence_away_sends_nothing(colour: str) -> None:
-    """A process that wakes up to find its licence overruled sends nothing by it."""
+@pytest.mark.parametrize("is_suspended", [False, True])
+def test_who_is_stopped_until_others_took_its_licence_away_sends_nothing(
+    colour: str, is_suspended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process, or a whole machine, that wakes up to find its licence overruled sends nothing by it."""
+    monkeypatch.setattr(Stopping, "is_suspended", is_suspended)
     ledger = MemoryLedger()
     with pytest.raises(SubmitInDoubt):
         stopped_submit(colour, 60.0, lambda entry: ledger.doubt(entry, "its owner was lost", now_wall_s=1.0), ledger)

@@ -263,6 +263,31 @@ def test_what_could_not_be_written_is_written_at_the_end(colour: str, is_closed_
 
 
 @in_each_colour
+def test_the_next_submit_writes_what_could_not_be_written(colour: str) -> None:
+    """An id that could not be written is written before another key is sent, not only when the client is closed."""
+    service, ledger = Service(), Watched(MemoryLedger())
+
+    def fail() -> None:
+        entry = next(entry for entry in ledger.entries() if entry.phase is Phase.SUBMITTING)
+        raise NotSaved(entry, task_id="task-1", result=None, why="the disk is full")
+
+    ledger.before["accept"] = fail
+
+    async def main() -> None:
+        async with a_client(colour, "httpx", service, ledger=ledger) as client:
+            with pytest.raises(NotSaved):
+                await got(client.submit(MODEL, INPUT, idempotency_key="k"))
+            with pytest.raises(NotSaved):
+                await got(client.submit(MODEL, INPUT, idempotency_key="k2"))
+            ledger.before.clear()
+            await got(client.submit(MODEL, INPUT, idempotency_key="k3"))
+            found = {entry.key: entry.task_id for entry in ledger.entries()}
+            assert found == {"k": "task-1", "k2": "task-2", "k3": "task-3"}
+
+    run_in(colour, main)
+
+
+@in_each_colour
 @pytest.mark.parametrize(
     ("answer", "name", "error"),
     [(LOST, "doubt", SubmitInDoubt), (REFUSED, "refuse", SubmitRefused), (BUSY, "give_back", LedgerUnavailable)],

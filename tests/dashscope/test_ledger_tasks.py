@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,30 @@ def test_ends_are_restored_without_a_request(colour: str) -> None:
             assert answers.queries == before
 
     run_in(colour, main)
+
+
+@pytest.mark.parametrize(("levels", "is_kept"), [(60, True), (150, False), (800, False)])
+def test_an_answer_that_is_nested_deeply_is_asked_for_again(levels: int, is_kept: bool) -> None:
+    """An answer that could be read only near a program's bottom is not kept, so resuming deep inside one works."""
+    odd: list[Any] = []
+    for _ in range(levels):
+        odd = [odd]
+    service, ledger = Service(steps=({**MADE, "odd": odd},)), MemoryLedger()
+
+    def deeper(frames: int, act: Any) -> Any:
+        return deeper(frames - 1, act) if frames else act()
+
+    async def main() -> None:
+        async with a_client("sync", "httpx", service, ledger=ledger) as client:
+            client.submit(MODEL, INPUT, idempotency_key="k").wait()
+        assert (only_entry(ledger).result is not None) is is_kept
+        before = service.queries
+        async with a_client("sync", "httpx", service, ledger=ledger) as client:
+            task = deeper(750 - len(inspect.stack()), lambda: client.resume("k"))
+            assert task.wait().video_url == URL
+        assert service.queries == before + (not is_kept)
+
+    run_in("sync", main)
 
 
 @in_each_colour

@@ -31,7 +31,7 @@ from resilient_poll.dashscope.wire.dialects import LIFECYCLE
 from resilient_poll.dashscope.wire.endpoints import Endpoint
 from resilient_poll.dashscope.wire.results import made_nothing
 from resilient_poll.drive.telling import logger
-from resilient_poll.errors import ResilientPollError
+from resilient_poll.errors import ConfigurationError, ResilientPollError, SafeToSubmitAgain
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.ledger.entry import LONGEST_ABOUT, Entry
 from resilient_poll.ledger.errors import LedgerUnavailable, LedgerUnusable, NotSaved
@@ -56,6 +56,8 @@ __all__ = ["BROKEN_OFF", "UNSENT", "Books", "Errand", "books_in_memory", "warn_o
 _OURS = "ours"
 _WARNED: list[bool] = []
 _ONE = "the client"
+_SHORTEST_SECRET = 12
+"""Characters. A shorter API key is a word for a fake service, and may stand in an order's name."""
 
 
 @dataclass(slots=True)
@@ -82,7 +84,11 @@ class Books(Shelf):
             request: What is sent; only its digest is kept.
             model: The model's name.
             parameters: How it is made, for its price.
+
+        Raises:
+            ConfigurationError: The key or the model holds the API key; nothing was sent.
         """
+        _check_for_secrets((key or "", model), request)
         if key is None:
             key = f"made-up-{secrets.token_hex(12)}"
             logger.info("this submit is called %s in the ledger, as it has no idempotency key", key)
@@ -172,6 +178,7 @@ class Books(Shelf):
             raise surely(error, "nothing was sent") from error
 
     def _licensed(self, filing: Filing, now_s: float) -> Observation | None:
+        self._write_what_is_left()
         entry = filing.entry = self._begin(filing, now_s)
         if (write := self._unwritten.get(entry.entry_id)) is not None:
             write()  # What became of an earlier send is known here, and could not be written then.
@@ -191,6 +198,14 @@ class Books(Shelf):
             entry = filing.entry = self.ledger.get(entry.entry_id)
         filing.is_found = entry.task_id is not None
         return what_it_came_to(entry, now_s)
+
+    def _write_what_is_left(self) -> None:
+        """Write what could not be written before, of other submits too: a kill would make doubts of what is known."""
+        for write in list(self._unwritten.values()):
+            try:
+                write()
+            except ResilientPollError:
+                return  # It was told of, and is tried again the next time; so are the others.
 
     def is_held(self, filing: Filing) -> bool:
         """Tell whether a licence still stands as it was given.
@@ -249,7 +264,7 @@ class Books(Shelf):
             return
 
         def write() -> None:
-            filing.entry = self._written(filing, licence, came, now, seed)
+            filing.entry = self._written(licence, came, now, seed)
             self._unwritten.pop(licence.entry_id, None)
 
         try:
@@ -285,7 +300,7 @@ class Books(Shelf):
         if entry is not None and self._asking.get(entry.entry_id) is filing:
             del self._asking[entry.entry_id]
 
-    def _written(self, filing: Filing, licence: Entry, came: Observation, now: Instant, seed: str) -> Entry:
+    def _written(self, licence: Entry, came: Observation, now: Instant, seed: str) -> Entry:
         said, at_s, ledger = said_of(came), now.wall_s, self.ledger
         match came:
             case Accepted():
@@ -295,7 +310,7 @@ class Books(Shelf):
                 return ledger.accept(licence, came.task_id, phase=held[0], billing=held[1], said=said, now_wall_s=at_s)
             case AnsweredAtOnce():
                 billing = Billing.NONE if made_nothing(came.result) else Billing.BILLED
-                charge = self._charged(filing.about, came.result)
+                charge = self._charged(licence, came.result)
                 text = result_text(came.result) or "{}"
                 return ledger.answered(licence, text, billing=billing, charge=charge, said=said, now_wall_s=at_s)
             case Refused():
@@ -348,6 +363,21 @@ class Books(Shelf):
         if (owner := self._owners.setdefault(_OURS, opened)) is not opened:
             opened.close()
         return owner
+
+
+def _check_for_secrets(texts: tuple[str, ...], request: HttpRequest) -> None:
+    """Do nothing if what is kept in a ledger as it is holds no credentials of the request's own.
+
+    Raises:
+        ConfigurationError: It does.
+    """
+    secret = dict(request.headers).get("authorization", "").removeprefix("Bearer ")
+    if len(secret) >= _SHORTEST_SECRET and any(secret in text for text in texts):
+        raise ConfigurationError(
+            "neither the idempotency key nor the model's name may hold the API key: they are kept in the ledger and "
+            "logged; nothing was sent",
+            safe_to_submit_again=SafeToSubmitAgain.YES,
+        )
 
 
 def books_in_memory(settings: Settings) -> Books:

@@ -51,6 +51,9 @@ LONGEST_KEY = 200
 LONGEST_PAUSE_S = 5.0
 """After longer than this between the wish and the licence, it is looked up whether the licence still stands, and
 the submit's time counts: this process may have been stopped meanwhile. A slow disk is no reason to begin anew."""
+_DEEPEST = 100
+"""Levels of an answer that is kept: the service's have six. What could just be read by who waited could not be read
+again by who resumes from deeper in a program."""
 _FINGERPRINT = b"resilient-poll account"
 _PROMPTS = frozenset({"orig_prompt", "actual_prompt"})
 """What answers repeat of the caller's words. Who restores a result has the request, and a ledger need not hold them."""
@@ -243,14 +246,16 @@ def result_text(result: object) -> str | None:
     try:
         return json.dumps(_without_prompts(result))
     except (RecursionError, TypeError, ValueError):
-        return None  # Nested as deeply as could just be read.
+        return None  # Nested too deeply.
 
 
-def _without_prompts(value: Any) -> Any:
+def _without_prompts(value: Any, level: int = 0) -> Any:
+    if level > _DEEPEST:
+        raise RecursionError
     if isinstance(value, dict):
-        return {name: _without_prompts(inside) for name, inside in value.items() if name not in _PROMPTS}
+        return {name: _without_prompts(inside, level + 1) for name, inside in value.items() if name not in _PROMPTS}
     if isinstance(value, list):
-        return [_without_prompts(inside) for inside in value]
+        return [_without_prompts(inside, level + 1) for inside in value]
     return value
 
 
@@ -269,7 +274,8 @@ def surely(error: LedgerError, what: str) -> LedgerError:
 
 def is_late(asked: Instant, now: Instant) -> bool:
     """Tell whether a licence took so long to come that it must be looked at again before it is used."""
-    return now.monotonic_s - asked.monotonic_s > LONGEST_PAUSE_S
+    # While a machine is suspended, one of its clocks may stand still.
+    return max(now.monotonic_s - asked.monotonic_s, now.wall_s - asked.wall_s) > LONGEST_PAUSE_S
 
 
 def late_licence(submission: Submission, now: Instant) -> Unreachable:
