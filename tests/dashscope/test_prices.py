@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from decimal import ROUND_FLOOR, Context, Decimal, localcontext
 from pathlib import Path
 from typing import Any
@@ -268,30 +269,33 @@ SCENARIO = "version: 1\nsummary: Made at once.\ntasks: [SUCCEEDED]\nexpect: {out
 UNIT = {"video": "second", "images": "image", "3D model": "task"}
 
 
-def never_too_low(name: str, model: str, number: int | None, duration: int | None, price: Decimal) -> None:
-    """Compare the estimate, the charge and the fake's own bill for one request."""
+def never_too_low(
+    name: str, model: str, number: int | None, duration: int | None, price: Decimal, waits_with: Decimal | None
+) -> None:
+    """Compare the estimate, the charge and the fake's own bill for one request; another client may wait for it."""
     endpoint, clock = ENDPOINTS[name], VirtualClock()
     parameters = {key: value for key, value in (("n", number), ("duration", duration)) if value is not None}
     start = clock.now()
     engine = Engine(read(SCENARIO), world="w1", seed=0, started=Moment(start.monotonic_s, start.wall_s))
     transport = engine_transport(httpx, lambda request, body: answer_from(engine, clock, request, body))
     table = PriceTable.of({"currency": "USD", "models": {model: {UNIT[endpoint.makes]: price}}})
-    with DashScope(
-        dialect="dashscope",
-        api_key="sk-generated",
-        base_url=f"{ORIGIN}/api/v1",
-        http_client=httpx.Client(transport=transport),
-        clock=clock,
-        ledger=MemoryLedger(),
-        prices=table,
-    ) as client:
+    options: dict[str, Any] = {
+        "dialect": "dashscope",
+        "api_key": "sk-generated",
+        "base_url": f"{ORIGIN}/api/v1",
+        "http_client": httpx.Client(transport=transport),
+        "clock": clock,
+        "ledger": MemoryLedger(),
+    }
+    others = None if waits_with is None else replace(table, prices=(replace(table.prices[0], amount=waits_with),))
+    with DashScope(**options, prices=table) as client, DashScope(**options, prices=others) as other:
         asked = table.expected(model, endpoint, parameters)
         made = client.generate if endpoint.is_synchronous else client.submit
-        result = made(model, input_of(endpoint), parameters, endpoint=endpoint)
+        made(model, input_of(endpoint), parameters, endpoint=endpoint, idempotency_key="k")
         books = client._core.books
         assert books is not None
         if not endpoint.is_synchronous:
-            result.wait()
+            other.resume("k").wait()
         (entry,) = books.ledger.entries()
     now = clock.now()
     (row,) = engine.bill(Moment(now.monotonic_s, now.wall_s)).tasks
@@ -316,11 +320,12 @@ NEVER_TOO_LOW = Property(
     number=st.none() | st.integers(1, 12),
     duration=st.none() | st.integers(1, 30),
     price=st.decimals("0.001", 100, places=4),
+    waits_with=st.none() | st.decimals("0.001", 100, places=4),
 )
 
 
 def test_an_estimate_is_never_below_the_bill() -> None:
-    """For an honest service the estimate is never below the charge, and the charge is what the service bills."""
+    """The estimate is never below the charge, and the charge is the bill at the submit's price, whoever waits."""
     NEVER_TOO_LOW.holds()
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from resilient_poll.errors import ConfigurationError
 from resilient_poll.ledger.amounts import EXACT
 from resilient_poll.ledger.entry import Charge
 
-__all__ = ["Price", "PriceTable", "load_price_table"]
+__all__ = ["Price", "PriceTable", "load_price_table", "prices_of"]
 
 UNITS = ("second", "image", "task")
 DEFAULT_SECONDS = Decimal(15)
@@ -159,6 +159,21 @@ class PriceTable:
         amount = EXACT.multiply(price.amount, counted)
         rounded = amount.quantize(_SMALLEST, context=EXACT) if _is_fine(amount) else amount
         return Charge(rounded, self.currency, price.unit, counted)
+
+
+def prices_of(model: str, charge: Charge) -> PriceTable | None:
+    """Return the prices that a charge was made by; None where they do not show.
+
+    Args:
+        model: Of what.
+        charge: What was expected of it when it was submitted.
+    """
+    if charge.unit not in UNITS or charge.units <= 0:
+        return None
+    # A table's prices have nine decimals at most, so this is the very price, though the amount was rounded upwards.
+    amount = EXACT.divide(charge.amount, charge.units).quantize(_SMALLEST, ROUND_HALF_EVEN, context=EXACT)
+    as_written = amount.quantize(charge.amount, context=EXACT)  # 0.10, not 0.100000000
+    return PriceTable(charge.currency, (Price(model, charge.unit, as_written if as_written == amount else amount),))
 
 
 class _Wrong(ConfigurationError):

@@ -5,12 +5,11 @@ Everything here blocks. Code that awaits has it run elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from resilient_poll.dashscope.keeping.filing import checked_key, doubt_about, result_text, snapshot_text
-from resilient_poll.dashscope.keeping.prices import PriceTable
+from resilient_poll.dashscope.keeping.prices import PriceTable, prices_of
 from resilient_poll.drive.telling import logger
 from resilient_poll.errors import ConfigurationError, ResilientPollError
 from resilient_poll.ledger.entry import Charge, Entry, Namespace, Said
@@ -62,7 +61,7 @@ class Shelf:
                 snapshot=snapshot_text(record, now),
             ),
             result=result_text(record.result) if is_made else None,
-            charge=self._charged(entry.about, record.result) if is_made else None,
+            charge=self._charged(entry, record.result) if is_made else None,
             now_wall_s=now.wall_s,
         )
 
@@ -97,5 +96,8 @@ class Shelf:
             )
         return entry
 
-    def _charged(self, about: Mapping[str, str], result: object) -> Charge | None:
-        return None if self.prices is None else self.prices.charged(about.get("model", ""), result)
+    def _charged(self, entry: Entry, result: object) -> Charge | None:
+        """Return what an answer costs at the price of its submit, whatever prices this client has."""
+        model = entry.about.get("model", "")
+        prices = self.prices if entry.charge is None else prices_of(model, entry.charge)
+        return None if prices is None else prices.charged(model, result)
