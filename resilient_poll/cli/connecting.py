@@ -9,8 +9,10 @@ from resilient_poll.cli.interrupts import Interrupts
 from resilient_poll.cli.plan import Plan
 from resilient_poll.cli.progress import Progress
 from resilient_poll.cli.watched_client import WatchedClient
+from resilient_poll.dashscope.keeping.prices import PriceTable
 from resilient_poll.dashscope.settings import resolve_settings
 from resilient_poll.drive.clocks import Clock, RealClock
+from resilient_poll.errors import ConfigurationError
 from resilient_poll.events import Event
 from resilient_poll.ledger.errors import LedgerError
 from resilient_poll.ledger.protocol import Ledger
@@ -38,6 +40,8 @@ def connect(plan: Plan, clock: Clock, on_event: Callable[[Event], None], tell: C
     prices = plan.ledger.price_table() if plan.creates else None
     ledger = _ledger_for(plan, tell)
     try:
+        if ledger is not None and not plan.creates:
+            prices = _prices_for(plan, tell)
         return WatchedClient(
             dialect=plan.dialect,
             base_url=plan.base_url,
@@ -52,6 +56,15 @@ def connect(plan: Plan, clock: Clock, on_event: Callable[[Event], None], tell: C
         if ledger is not None:
             ledger.close()
         raise
+
+
+def _prices_for(plan: Plan, tell: Callable[[str], None]) -> PriceTable | None:
+    """Return the prices for who only waits: what is made costs less than the most that was reckoned with, or has none."""
+    try:
+        return plan.ledger.price_table()
+    except ConfigurationError as error:
+        tell(f"! {error}; this goes on without it")  # What is paid can be fetched all the same.
+        return None
 
 
 def _ledger_for(plan: Plan, tell: Callable[[str], None]) -> Ledger | None:

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sqlite3
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,32 @@ def test_all_that_goes_on_is_resumed(account: Account, capfd: Capture) -> None:
     assert len(list(Path("clips").iterdir())) == 4
     again = here(capfd, "resume", "--all", *SOON, "-o", "clips/")
     assert (again.code, again.stdout, again.stderr) == (0, "", "there is nothing to go on with\n")
+
+
+@pytest.mark.parametrize("end", [("resume", "order-17", *SOON), ("wait", "TASK", *SOON), ("status", "TASK"), WORK])
+def test_the_bill_holds_what_was_made_and_not_what_was_feared(
+    account: Account, capfd: Capture, end: tuple[str, ...]
+) -> None:
+    """Whoever sees the end of a task that was priced at the most it may cost puts its real price on the bill."""
+    prices = '{"currency": "USD", "models": {"wan2.6-*": {"second": "0.10"}}}'
+    Path("prices.json").write_text(prices)
+    account.open("at-once", RESILIENT_POLL_PRICES="prices.json")
+    task_id = submitted(capfd, "order-17")
+    (feared,) = objects(here(capfd, "bill", "--json"))[0]["totals"]
+    assert (Decimal(feared["may_yet_be_billed"]), Decimal(feared["billed"])) == (Decimal("1.5"), 0)
+    here(capfd, *(task_id if word == "TASK" else word for word in end))
+    (made,) = objects(here(capfd, "bill", "--json"))[0]["totals"]
+    assert (Decimal(made["may_yet_be_billed"]), Decimal(made["billed"])) == (0, Decimal("0.5"))
+
+
+def test_a_price_table_that_cannot_be_read_keeps_nobody_from_what_is_paid(account: Account, capfd: Capture) -> None:
+    """With a broken price table resume goes on and says so; a submit, which has to be priced, is refused."""
+    account.open("at-once")
+    submitted(capfd, "order-17")
+    account.open("at-once", RESILIENT_POLL_PRICES="no-such.json")
+    ended = here(capfd, "resume", "order-17", *SOON, "-o", "clips/")
+    assert (ended.code, "'no-such.json' cannot be read" in ended.stderr) == (0, True), ended
+    assert here(capfd, "submit", *MAKE).code == 2
 
 
 def test_a_damaged_row_holds_up_nobody(account: Account, capfd: Capture) -> None:

@@ -122,7 +122,8 @@ def _say_what_to_do(shown: list[Entry]) -> None:
     unsaved = sum(entry.is_paid_and_not_saved and entry.archived_wall_s is None for entry in shown)
     doubts = sum(entry.phase is Phase.IN_DOUBT for entry in shown)
     if unsaved:
-        are = "paid result is" if unsaved == 1 else "paid results are"
-        note(f"! {unsaved} {are} not on disk; fetch it with\n  $ resilient-poll resume --all")
+        are, it = ("paid result is", "it") if unsaved == 1 else ("paid results are", "them")
+        note(f"! {unsaved} {are} not on disk; fetch {it} with\n  $ resilient-poll resume --all")
     if doubts:
-        note(f"! {doubts} {'is' if doubts == 1 else 'are'} in doubt; settle it with\n  $ resilient-poll reconcile")
+        are, it = ("is", "it") if doubts == 1 else ("are", "them")
+        note(f"! {doubts} {are} in doubt; settle {it} with\n  $ resilient-poll reconcile")

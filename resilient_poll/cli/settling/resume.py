@@ -177,7 +177,10 @@ class _Resuming:
         """Return what to say at the end."""
         lines = [f"{count} result{'' if count == 1 else 's'}"] if count else ["there is nothing to go on with"]
         if self._doubts:
-            lines += [f"! {self._doubts} more in doubt; settle it with", "  $ resilient-poll reconcile"]
+            lines += [
+                f"! {self._doubts} more in doubt; settle {'it' if self._doubts == 1 else 'them'} with",
+                "  $ resilient-poll reconcile",
+            ]
         if self._expired:
             lines.append(f"! {self._expired} more paid and not on disk, whose URLs have expired: see list")
         return tuple(lines)
