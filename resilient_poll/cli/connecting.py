@@ -59,7 +59,7 @@ def connect(plan: Plan, clock: Clock, on_event: Callable[[Event], None], tell: C
 
 
 def _prices_for(plan: Plan, tell: Callable[[str], None]) -> PriceTable | None:
-    """Return the prices for who only waits: what is made costs less than the most that was reckoned with, or has none."""
+    """Return the prices for who only waits: what was submitted without any is priced when it is made."""
     try:
         return plan.ledger.price_table()
     except ConfigurationError as error:
