@@ -14,9 +14,10 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
-from typing import Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from resilient_poll.ledger.errors import LedgerError, LedgerForked, LedgerUnavailable, LedgerUnusable
 from resilient_poll.ledger.logic import LedgerLogic
@@ -32,6 +33,14 @@ STOPPED_WRITER_S = 60.0
 """Seconds after which the server breaks off a writer that was stopped in the middle: a write takes milliseconds."""
 CONNECT_S = 10
 """Seconds to wait for a connection."""
+_PATIENCE = {"keepalives": 1, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+_UNHEARD_MS = 25_000
+"""After how long a server of which nothing is heard, not even by its kernel, counts as gone: 25 s in either case, what
+is sent and what is waited for. By themselves they would be a quarter of an hour and two hours, in which an id that
+cannot be written down would not be told of. Source: PostgreSQL documentation, *Database Connection Control Functions*.
+"""
+_TELLS_UNHEARD = 120_000
+"""The libpq that knows ``tcp_user_timeout`` first."""
 _WRITERS = (0x52505331, 1)
 """The advisory lock that one writer holds ("RPS1")."""
 _PREFIX = WORDS_POSTGRES["prefix"]
@@ -198,7 +207,8 @@ class _Line:
         if self._is_closed:
             raise LedgerUnavailable("this ledger is closed: open it again")
         if self._open is None:
-            self._open = cast("Connection", psycopg.connect(self._conninfo, autocommit=True, connect_timeout=CONNECT_S))
+            options = {**_patience(self._conninfo), "connect_timeout": CONNECT_S}
+            self._open = cast("Connection", psycopg.connect(self._conninfo, autocommit=True, **options))
             for name, value in self._settings.items():
                 self._open.execute("SELECT set_config(%s, %s, false)", (name, value))
         return self._open
@@ -303,6 +313,15 @@ class _SessionOwner:
     ) -> None:
         """Close it."""
         self.close()
+
+
+def _patience(conninfo: str) -> dict[str, Any]:
+    """Return how long a server may be unheard of, as far as the caller does not say it."""
+    options: dict[str, Any] = dict(_PATIENCE)
+    if psycopg.pq.version() >= _TELLS_UNHEARD:
+        options["tcp_user_timeout"] = _UNHEARD_MS
+    said = conninfo_to_dict(conninfo)
+    return {name: value for name, value in options.items() if name not in said}
 
 
 def _lock_of(name: str) -> int:

@@ -173,6 +173,18 @@ def test_ctrl_c_at_a_transaction_s_begin_leaves_none_open(
     assert ledger.get(entry.entry_id) == entry
 
 
+def test_a_server_that_is_not_heard_of_is_given_up(conninfo: str) -> None:
+    """A connection to a machine that fell silent breaks within half a minute, unless the caller says otherwise."""
+    with PostgresLedger(conninfo) as usual, PostgresLedger(f"{conninfo} keepalives_idle=60") as own:
+        found = [ledger._store._lines["synced"]._open.info.get_parameters() for ledger in (usual, own)]
+        with usual.open_owner() as owner:
+            found.append(owner._session.info.get_parameters())
+    assert [one["keepalives_idle"] for one in found] == ["10", "60", "10"]
+    idle_s, interval_s, count = (int(found[0][f"keepalives_{name}"]) for name in ("idle", "interval", "count"))
+    assert idle_s + interval_s * count <= 30
+    assert all(int(one["tcp_user_timeout"]) <= 30_000 for one in found)
+
+
 def test_a_server_that_is_not_there_is_said(tmp_path: object) -> None:
     """A server that cannot be reached is one sentence, without the password."""
     with pytest.raises(LedgerUnavailable, match="cannot be reached") as caught:
