@@ -84,12 +84,16 @@ class SqliteStore:
         self._path = path
         self._busy_s = busy_s
         self._process = os.getpid()
+        self._is_closed = False
         make_file(path)
         with _one_at_a_time(folder, busy_s):
             self._synced = self._connect("FULL")
             try:
+                self._log = Path(f"{path}-wal")
                 self._place = _place_of(path)
                 self._prepare(steps)
+                # From the first reading on its log is there, and stays as long as anybody has the ledger open.
+                self._place_of_log = _place_of(self._log)
                 self._quick = self._connect("NORMAL")
             except BaseException:
                 self._synced.close()
@@ -116,6 +120,7 @@ class SqliteStore:
         """See :class:`.RowStore`."""
         if os.getpid() != self._process:
             return  # They are the parent's.
+        self._is_closed = True
         for durability, connection in ((Durability.SYNCED, self._synced), (Durability.QUICK, self._quick)):
             with self._locks[durability]:
                 connection.close()
@@ -147,10 +152,19 @@ class SqliteStore:
         In a file that was removed or replaced a licence would be given that nobody else knows of. SQLite looks
         for that too (SQLITE_READONLY_DBMOVED), but not in WAL mode.
         """
+        if self._is_closed:
+            return  # SQLite says so, and what it removed at the end is nobody's loss.
         if _place_of(self._path) != self._place:
             raise LedgerUnusable(
                 f"the ledger {self._path} was removed, moved or replaced while it was open, and what is written to it "
                 "now nobody would find: put it back, or end this process and open the ledger that is to count"
+            )
+        self._place_of_log = self._place_of_log or _place_of(self._log)
+        if _place_of(self._log) != self._place_of_log:
+            raise LedgerUnusable(
+                f"the log {self._log} of a ledger was removed or replaced while it was open, and what is written to it "
+                "now nobody would find: put it back, or end all processes that have the ledger open, look at the "
+                "service for what is missing, and open it anew"
             )
 
     def _connect(self, synchronous: str) -> sqlite3.Connection:

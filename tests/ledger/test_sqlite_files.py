@@ -382,6 +382,24 @@ def test_a_file_that_is_not_there_any_more_gives_no_licence(tmp_path: Path, is_r
         assert ledger.license(entry, owner, now_wall_s=3.0) is not None
 
 
+def test_without_its_log_a_ledger_gives_no_licence(tmp_path: Path) -> None:
+    """Who has a ledger open whose log was removed does not go on in one that no other process can see."""
+    path = tmp_path / "ledger.sqlite3"
+    with SqliteLedger(path) as ledger, ledger.open_owner() as owner, SqliteLedger(path) as other:
+        entry = begun(ledger)
+        log = tmp_path / "ledger.sqlite3-wal"
+        log.rename(tmp_path / "kept")
+        for act in (lambda: ledger.license(entry, owner, now_wall_s=2.0), other.entries):
+            with pytest.raises(LedgerUnusable, match=r"the log .* of a ledger was removed or replaced"):
+                act()
+        (tmp_path / "kept").rename(log)
+        ledger._store.reclaim()
+        other.close()
+        with SqliteLedger(path) as another:
+            another.vacuum(0.0)
+        assert ledger.license(entry, owner, now_wall_s=2.0) is not None
+
+
 AWKWARD_PLACES = """
 import os, sys
 from resilient_poll.errors import ResilientPollError
