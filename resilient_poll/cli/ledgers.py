@@ -48,8 +48,8 @@ class LedgerWish:
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The options, as they are typed."""
-        named = (("--ledger", self.path), ("--account", self.account), ("--prices", self.prices))
+        """The options, as they are typed for who goes on: the price of what was submitted is in the ledger."""
+        named = (("--ledger", self.path), ("--account", self.account))
         typed = [word for name, value in named if value is not None for word in (name, value)]
         return (*typed, *(["--no-ledger"] if self.is_off else []))
 

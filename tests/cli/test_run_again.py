@@ -75,6 +75,17 @@ def test_a_run_killed_while_its_create_was_out_sends_nothing(
     assert Path("cat.mp4").is_file()
 
 
+def test_what_is_to_be_typed_next_can_be_typed(account: Account, capfd: Capture) -> None:
+    """The command that goes on with a priced run that ran out of time is one that is understood."""
+    account.open("some-time")
+    Path("prices.json").write_text('{"currency": "USD", "models": {"wan2.6-*": {"second": "0.10"}}}')
+    said = here(capfd, *RUN, "--prices", "prices.json", "--timeout", "0.3", "--json").object
+    assert said["outcome"] == "still_going"
+    program, *words = said["error"]["next_command"].split()
+    assert (program, here(capfd, *words, *SOON).code) == ("resilient-poll", 0)
+    assert Path("cat.mp4").is_file()
+
+
 def test_a_run_that_is_done_pays_nothing(account: Account, capfd: Capture, fake: FakeProcess) -> None:
     """Run again, what is on disk is named and nothing is asked; gone from disk it is fetched; other words are new."""
     key = account.open("at-once")
