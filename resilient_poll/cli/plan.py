@@ -65,9 +65,9 @@ class Plan:
             words += ["-o", self.target, *(["--overwrite"] if self.overwrite else [])]
         return self._at_this_service(words)
 
-    def reconcile_command(self, key: str) -> str:
-        """Return what to type to see, and settle, the doubt about a key."""
-        return self._at_this_service([PROGRAM, "reconcile", key])
+    def reconcile_command(self, key: str | None = None) -> str:
+        """Return what to type to see, and settle, the doubt about a key, or all doubts."""
+        return self._at_this_service([PROGRAM, "reconcile", *([] if key is None else [key])])
 
     def list_command(self, since: datetime) -> str:
         """Return what to type to see the tasks that were created since a moment."""

@@ -137,6 +137,9 @@ def test_a_doubt_is_sent_again_only_by_a_human(account: Account, capfd: Capture,
         (one,) = lines_of(ended).values()
         assert (one["outcome"], one["billing"], one["safe_to_submit_again"]) == ("in_doubt", "UNDETERMINED", "unknown")
         assert "--resubmit-doubtful" in one["error"]["text"]
+        settle = one["error"]["next_command"]
+        assert settle == f"resilient-poll reconcile {one['idempotency_key']}"
+        assert ended.stderr.endswith("! 1 is in doubt; settle it with\n  $ resilient-poll reconcile\n")
     assert made(fake, key) == {0: 1}
     assert here(capfd, *BATCH, "--resubmit-doubtful").code == 0
     assert made(fake, key) == {0: 2}

@@ -37,6 +37,7 @@ from resilient_poll.cli.options import (
     submit_timeout_option,
     wait_options,
 )
+from resilient_poll.cli.plan import Plan
 from resilient_poll.cli.report import Report
 from resilient_poll.cli.saving import check_free, check_writable, is_folder
 from resilient_poll.cli.session import PROGRAM
@@ -179,12 +180,15 @@ class _Run:
                 state.targets = {line.key: line.target for line in jobs.lines}
                 if wishes.resubmit_doubtful:
                     _permit_resubmits(client, fates, keys)
-                work = BatchWork(jobs, fates, state.entries, client, view, times, may_replace, keys)
+                work = BatchWork(jobs, fates, state.entries, client, view, times, may_replace, keys, Plan.of(options))
                 self.has_begun = True
                 with view:
                     signal_name = work.carry_out(interrupts)
                 interrupts.finish()
-                return _ended(view, len(jobs.lines), _left(state, jobs, view), signal_name, client.recorder.trouble)
+                code = _ended(view, len(jobs.lines), _left(state, jobs, view), signal_name, client.recorder.trouble)
+                if keys and (doubts := view.codes.get(ExitCode.IN_DOUBT, 0)):
+                    _say_how_to_settle(doubts, Plan.of(options))
+                return code
 
     def _connect(self) -> RecordingClient:
         options = self._options
@@ -265,6 +269,12 @@ def _ended(view: BatchView, total: int, left: str, signal_name: str | None, trou
         say(console, "  What is paid is in the state file. Go on with")
         say(console, f"  $ {_again()}")
     return int(code)
+
+
+def _say_how_to_settle(doubts: int, plan: Plan) -> None:
+    console = PatientConsole(stderr=True)
+    say(console, f"! {doubts} {'is' if doubts == 1 else 'are'} in doubt; settle {'it' if doubts == 1 else 'them'} with")
+    say(console, f"  $ {plan.reconcile_command()}")
 
 
 def _left(state: StateFile, jobs: JobFile, view: BatchView) -> str:

@@ -19,6 +19,7 @@ from resilient_poll.cli.batch.view import BatchView
 from resilient_poll.cli.error_reports import report_of_error
 from resilient_poll.cli.exit_codes import ExitCode
 from resilient_poll.cli.interrupts import Interrupted, Interrupts
+from resilient_poll.cli.plan import Plan
 from resilient_poll.cli.report import Report, error_words, report_of_direct, report_of_standing
 from resilient_poll.cli.saving import IfThere, save_direct, save_task
 from resilient_poll.dashscope.many_core import Finished, Job
@@ -71,6 +72,7 @@ class BatchWork:
         times: How long things may take.
         may_replace: The keys of the jobs whose files may be replaced.
         keys: What the ledger calls the jobs, by their keys.
+        plan: What the options say, for what is to be typed next.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class BatchWork:
         times: Times,
         may_replace: Collection[str],
         keys: Mapping[str, str],
+        plan: Plan,
     ) -> None:
         self._jobs = jobs
         self._fates = fates
@@ -93,6 +96,7 @@ class BatchWork:
         self._times = times
         self._may_replace = may_replace
         self._keys = keys
+        self._plan = plan
         self._lines = {line.key: line for line in jobs.lines}
         self._savers = _Savers(self._finish)
         self._unreadable: list[tuple[Line, ConfigurationError]] = []
@@ -130,7 +134,7 @@ class BatchWork:
                 case Fate.REPEAT:
                     self._repeat(line)
                 case Fate.DOUBT:
-                    self._over(line, _report_of_doubt(line, self._before[line.key]), was_saving=False)
+                    self._over(line, self._report_of_doubt(line), was_saving=False)
                 case Fate.SAVE:
                     self._begin_saving(line, self._direct(line))
                 case _:
@@ -184,7 +188,7 @@ class BatchWork:
         try:
             report = self._saved(line, made)
         except ResilientPollError as error:
-            report = self._report_of_error(error, made)
+            report = self._report_of_error(line, error, made)
         except Exception as error:  # noqa: BLE001  # the last one who knows which job it was
             report = _report_of_surprise(error, made)
         if self._fates[line.key] is Fate.FETCH and not report.files:
@@ -201,14 +205,30 @@ class BatchWork:
         assert made.task is not None  # noqa: S101  # it succeeded
         return report_of_standing(made.task.standing, files=save_task(made.task, line.target, if_there))
 
-    def _report_of_error(self, error: ResilientPollError, made: Finished[Task] | DirectOutcome) -> Report:
+    def _report_of_error(self, line: Line, error: ResilientPollError, made: Finished[Task] | DirectOutcome) -> Report:
         if isinstance(made, Finished) and isinstance(made.error, ResultAtOnce):
             made = made.error.outcome
         if isinstance(made, DirectOutcome):
             return report_of_direct(made, problem=f"the result is paid and not on disk: {error.__cause__ or error}")
-        return report_of_error(error, task_id=None, creates=True, next_command=None)
+        return report_of_error(error, task_id=None, creates=True, next_command=self._settle(line, error))
+
+    def _report_of_doubt(self, line: Line) -> Report:
+        at, key = self._before[line.key].at, self._keys.get(line.key)
+        look = "look for it at the service (resilient-poll list --remote, where the dialect can)"
+        way = look if key is None else "settle it with reconcile"
+        error = SubmitInDoubt(
+            f"the submit of {line.label} was, or may have been, sent at {at}, and its answer is not known; there may "
+            f"be a task that will be billed. It is not sent again: {way}, and give --resubmit-doubtful if there is none"
+        )
+        return report_of_error(error, task_id=None, creates=True, next_command=self._settle(line, error))
+
+    def _settle(self, line: Line, error: Exception) -> str | None:
+        """Return what to type about a job that is in doubt."""
+        key = self._keys.get(line.key)
+        return self._plan.reconcile_command(key) if isinstance(error, SubmitInDoubt) and key is not None else None
 
     def _over(self, line: Line, report: Report, *, was_saving: bool = True) -> None:
+        report = replace(report, key=report.key or self._keys.get(line.key))
         if report.exit_code in _ENDS:
             self._client.recorder.ended(line.key, report.values(), int(report.exit_code))
         if not self._times.keep_going and report.exit_code not in _GOOD_ENDS:
@@ -245,15 +265,6 @@ class _Savers:
     def _work(self) -> None:
         while (order := self._orders.get()) is not None and not self._is_left:
             self._save(*order)
-
-
-def _report_of_doubt(line: Line, entry: Entry) -> Report:
-    error = SubmitInDoubt(
-        f"the submit of {line.label} was, or may have been, sent at {entry.at}, and its answer is not known; there "
-        "may be a task that will be billed. It is not sent again: look for it at the service (resilient-poll list "
-        "--remote, where the dialect can), and give --resubmit-doubtful if there is none"
-    )
-    return report_of_error(error, task_id=None, creates=True, next_command=None)
 
 
 def _report_of_surprise(error: Exception, made: Finished[Task] | DirectOutcome) -> Report:
