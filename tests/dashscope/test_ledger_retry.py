@@ -24,7 +24,7 @@ from resilient_poll.errors import ResultAtOnce, RetryRefused
 from resilient_poll.ledger.errors import ActRefused, IdempotencyConflict
 from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.ledger.sqlite import SqliteLedger
-from tests.dashscope.ledger_clients import BUSY, FAILED, LOST, MADE, REFUSED, URL, Service
+from tests.dashscope.ledger_clients import BUSY, FAILED, LOST, MADE, REFUSED, URL, Service, only_entry
 from tests.dashscope.scripted import Reply, a_client
 from tests.support.colours import COLOURS, INPUT, MODEL, got, run_in
 
@@ -59,6 +59,25 @@ def test_a_key_is_tried_again_after_a_restart(colour: str, tmp_path: Path) -> No
     run_in(colour, main)
     assert service.creates == 3
     assert service.bodies[0] == service.bodies[1] == service.bodies[2]
+
+
+@in_each_colour
+def test_an_attempt_that_was_begun_and_not_sent_is_gone_on_with(colour: str) -> None:
+    """Who tries a key again after a process that was killed while it did so goes on with that attempt."""
+    service, ledger = Service(steps=(FAILED,)), MemoryLedger()
+
+    async def main() -> None:
+        async with a_client(colour, "httpx", service, ledger=ledger) as client:
+            task = await got(client.submit(MODEL, INPUT, idempotency_key="k"))
+            with pytest.raises(TaskFailed):
+                await got(task.wait())
+            ended = only_entry(ledger)
+            assert ledger.begin_attempt(ended, now_wall_s=2e9).phase is Phase.NEW
+        async with a_client(colour, "httpx", service, ledger=ledger) as client:
+            assert (await got(client.retry("k", MODEL, INPUT))).id == "task-2"
+
+    run_in(colour, main)
+    assert sorted((entry.attempt, entry.task_id) for entry in ledger.entries()) == [(1, "task-1"), (2, "task-2")]
 
 
 @in_each_colour

@@ -54,7 +54,7 @@ def entry_to_retry(books: Books, filing: Filing) -> Entry:
         raise IdempotencyConflict(entry)
     if (doubt := doubt_about(entry)) is not None:
         raise doubt
-    if entry.phase is Phase.NEW:
+    if entry.phase is Phase.NEW and entry.attempt == 1:
         raise ConfigurationError(
             f"nothing of the idempotency key {filing.key!r:.80} was accepted or refused so far, so there is nothing to "
             "try again: submit() it; nothing was sent",
@@ -65,9 +65,12 @@ def entry_to_retry(books: Books, filing: Filing) -> Entry:
 
 
 def next_create(create: Create, ended: Entry, accept_second_charge: bool) -> Create:
-    """Return what the attempt after one without a task is called."""
+    """Return what the attempt after one without a task is called; or that one itself, if it was not sent yet."""
     if create.filing is None:
         return create
+    if ended.phase is Phase.NEW:
+        # Somebody tried the key again, and is about to send it or was killed before: there is one attempt of both.
+        return replace(create, filing=replace(create.filing, entry=None))
     filing = replace(create.filing, entry=None, after=ended, accept_second_charge=accept_second_charge)
     return replace(create, filing=filing)
 
