@@ -85,14 +85,20 @@ class Making:
         """Whether something was accepted already, so that nothing is sent."""
         return self._take is not None and self._take.goes_on
 
-    def report_of_what_is_there(self) -> Report | None:
-        """Return the report of a result that is on disk where it is wanted; None if there is something to do."""
+    def report_of_what_is_there(self, *, overwrite: bool = False) -> Report | None:
+        """Return the report of a result that is on disk where it is wanted; None if there is something to do.
+
+        Args:
+            overwrite: Whether it is wanted under the very name, and not beside a file that has it.
+        """
         entry = None if self._take is None else self._take.entry
         if entry is None or entry.phase is not Phase.SUCCEEDED or self._output is None:
             return None
         files = files_there(entry)
         # Of a derived key, where it goes is a part.
         if files is None or not (self._is_derived or all(_is_wanted_there(file, self._output) for file in files)):
+            return None
+        if overwrite and any(_is_beside(file, self._output, entry.task_id) for file in files):
             return None
         if entry.task_id is None:
             return report_of_direct(outcome_of_entry(entry), files=files)
@@ -149,6 +155,11 @@ class Making:
 
 def _outcome_of(made: Task | DirectOutcome) -> GenerationOutcome | DirectOutcome | None:
     return made if isinstance(made, DirectOutcome) else made.outcome
+
+
+def _is_beside(file: Path, output: str, task_id: str | None) -> bool:
+    """Tell whether a file got the task's name because another had the name that was wanted."""
+    return task_id is not None and task_id in file.name and not is_folder(output) and "{task_id}" not in output
 
 
 def _is_wanted_there(file: Path, output: str) -> bool:

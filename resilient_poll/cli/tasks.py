@@ -76,7 +76,7 @@ def run(interrupts: Interrupts, /, output: str, timeout: float, as_json: bool, *
             making.check_without_ledger(key=options["key"])
         else:
             making.look_up(key=options["key"], output=output, is_new=options["is_new"])
-        if (there := making.report_of_what_is_there()) is not None:
+        if (there := making.report_of_what_is_there(overwrite=plan.overwrite)) is not None:
             return there
         if not plan.overwrite and not making.goes_on:
             check_free(output)

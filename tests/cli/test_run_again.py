@@ -75,6 +75,20 @@ def test_a_run_killed_while_its_create_was_out_sends_nothing(
     assert Path("cat.mp4").is_file()
 
 
+def test_what_stands_beside_comes_to_its_name(account: Account, capfd: Capture, fake: FakeProcess) -> None:
+    """A result that was saved beside somebody's file takes its name with --overwrite, unpaid, and stays where it is."""
+    key = account.open("at-once")
+    assert here(capfd, *RUN).code == 0
+    Path("cat.mp4").write_text("somebody's")
+    (beside,) = here(capfd, *RUN, "--json").object["files"]
+    assert (Path("cat.mp4").read_text(), Path(beside).stat().st_size > 1000) == ("somebody's", True)
+    for _ in range(2):
+        (there,) = here(capfd, *RUN, "--overwrite", "--json").object["files"]
+        assert Path(there).name == "cat.mp4"
+        assert Path("cat.mp4").read_bytes() == Path(beside).read_bytes()
+    assert tasks_of(fake, key) == 1
+
+
 def test_what_is_to_be_typed_next_can_be_typed(account: Account, capfd: Capture) -> None:
     """The command that goes on with a priced run that ran out of time is one that is understood."""
     account.open("some-time")
