@@ -55,8 +55,9 @@ def bill(
     """Show what is billed, what may yet be billed, and what is in doubt, for what was sent from here.
 
     Prices are those at the time of the submit, if it was given a table; what has none is
-    priced by --prices now, as far as its answer says how much it was. Days are in UTC. TIME
-    is a date, ISO 8601 with a time zone, or how long ago: 30m, 6h, 1d.
+    priced by --prices now, as far as its answer says how much it was. What is not over is
+    reckoned at the most that it may cost: 15 s where no duration was asked for. Days are in
+    UTC. TIME is a date, ISO 8601 with a time zone, or how long ago: 30m, 6h, 1d.
 
     \b
     FILE holds prices by model, for a second of video, an image or a task:
