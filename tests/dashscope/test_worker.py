@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
@@ -678,6 +679,30 @@ def test_a_handler_runs_where_it_belongs(colour: str) -> None:
                 await submitted(client, "k")
                 await client.worker(handler).run_until_idle()
             assert where == ({"plain": False} if handler is plain else {"awaiting": True})
+
+    run_in(colour, main)
+
+
+@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+def test_handlers_leave_room_for_the_ledger(colour: str) -> None:
+    """Handlers that fill their threads and wait for what needs the ledger do not keep the ledger from its own."""
+    at_work, may_end = threading.Semaphore(0), threading.Event()
+
+    def handler(_: HandedOver[Any]) -> None:
+        at_work.release()
+        assert may_end.wait(20)
+
+    async def main() -> None:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = 2
+        options: dict[str, Any] = {"ledger": Watched(MemoryLedger()), "wait_policy": QUICK, "clock": real_clock(colour)}
+        async with a_client(colour, "httpx", Service(steps=(MADE,)), **options) as client:
+            await submitted(client, "a", "b")
+            async with client.worker(handler, handlers=2):
+                with anyio.fail_after(20):
+                    while at_work._value < 2:  # noqa: ASYNC110  # threads tell it, which set no event of the loop's
+                        await anyio.lowlevel.checkpoint()
+                    await client.bill()
+                may_end.set()
 
     run_in(colour, main)
 

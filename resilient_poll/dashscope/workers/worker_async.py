@@ -63,6 +63,8 @@ class AsyncWorker:
             make_task=lambda record, entry: AsyncTask(client, record, entry=entry),
         )
         self._handler = on_outcome
+        self._handlers = handlers
+        self._places: anyio.CapacityLimiter | None = None
         self._awaits = inspect.iscoroutinefunction(on_outcome) or inspect.iscoroutinefunction(type(on_outcome).__call__)
         self._news: deque[News] = deque()
         self._has_news = anyio.Event()
@@ -131,6 +133,7 @@ class AsyncWorker:
         now = self._clock.now()
         shift = self._work.new_shift(now, until_idle=until_idle, timeout_s=timeout_s, at_once=self._is_real)
         self._news.clear()
+        self._places = anyio.CapacityLimiter(self._handlers)
         self._soon = in_the_loop()
         return shift
 
@@ -253,7 +256,8 @@ class AsyncWorker:
             return [self._handler(handed)]  # In a list, as trio takes what awaits for a mistake.
 
         if self._client._run_blocking is anyio.to_thread.run_sync:  # noqa: SLF001  # a worker is a part of its client
-            (came,) = await anyio.to_thread.run_sync(call, abandon_on_cancel=True)
+            # Places of their own: handlers that fill the ones that the ledger's calls need would wait for each other.
+            (came,) = await anyio.to_thread.run_sync(call, abandon_on_cancel=True, limiter=self._places)
         else:
             (came,) = await self._client._run_blocking(call)  # noqa: SLF001  # as above
         if inspect.isawaitable(came):
