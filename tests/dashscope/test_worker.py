@@ -699,7 +699,7 @@ def test_handlers_leave_room_for_the_ledger(colour: str) -> None:
             await submitted(client, "a", "b")
             async with client.worker(handler, handlers=2):
                 with anyio.fail_after(20):
-                    while at_work._value < 2:  # noqa: ASYNC110  # threads tell it, which set no event of the loop's
+                    while at_work._value < 2:  # threads tell it, which set no event of the loop's
                         await anyio.lowlevel.checkpoint()
                     await client.bill()
                 may_end.set()
