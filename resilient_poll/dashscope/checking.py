@@ -12,7 +12,7 @@ from resilient_poll.drive.clocks import RealClock, VirtualClock
 from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain
 from resilient_poll.machine.policy import LONGEST_S, SubmitPolicy, WaitPolicy
 
-__all__ = ["checked_moment", "checked_options", "checked_seconds", "refused", "shown"]
+__all__ = ["checked_consent", "checked_moment", "checked_options", "checked_seconds", "refused", "shown"]
 
 LONGEST_SHOWN = 80
 """A value is quoted so that it can be recognised, and may be megabytes."""
@@ -117,3 +117,17 @@ def checked_options(
 
 def _awaits(clock: Any) -> bool:
     return inspect.iscoroutinefunction(clock.sleep)
+
+
+def checked_consent(accept_second_charge: bool) -> bool:
+    """Return a consent to pay twice, or none.
+
+    Raises:
+        ConfigurationError: It is no plain yes or no.
+    """
+    if accept_second_charge is not True and accept_second_charge is not False:
+        # The text "false" is true in an if, and would pay.
+        raise ConfigurationError(
+            f"accept_second_charge must be True or False, not {shown(accept_second_charge)}; nothing was sent"
+        )
+    return accept_second_charge

@@ -19,7 +19,7 @@ from resilient_poll.dashscope.cancelling import (
     answer_to_cancel,
     checked_on_timeout,
 )
-from resilient_poll.dashscope.checking import checked_moment, checked_seconds, shown
+from resilient_poll.dashscope.checking import checked_consent, checked_moment, checked_seconds
 from resilient_poll.dashscope.client_core import ClientCore, Create
 from resilient_poll.dashscope.keeping.task_file import TaskFile
 from resilient_poll.dashscope.outcome import GenerationOutcome
@@ -343,11 +343,7 @@ class TaskCore:
             TaskError: The task is not at an end, was or may have been charged, or was created once more already.
         """
         record = self._poller.record
-        if accept_second_charge is not True and accept_second_charge is not False:
-            # The text "false" is true in an if, and would pay.
-            raise ConfigurationError(
-                f"accept_second_charge must be True or False, not {shown(accept_second_charge)}; nothing was sent"
-            )
+        checked_consent(accept_second_charge)
         if self._create is None:
             raise ConfigurationError(
                 f"the request of task {record.task_id} is not known here, only its id: submit() it anew; "

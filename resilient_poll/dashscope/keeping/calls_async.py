@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from resilient_poll.dashscope.checking import checked_consent
 from resilient_poll.dashscope.keeping.filing import restored
-from resilient_poll.dashscope.keeping.retrying import bill_of, checked_consent, next_create
+from resilient_poll.dashscope.keeping.retrying import bill_of, next_create
 from resilient_poll.dashscope.parts import AsyncClientPart
 from resilient_poll.dashscope.task_async import AsyncTask
 from resilient_poll.dashscope.wire.endpoints import VIDEO, Endpoint

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from resilient_poll.dashscope.checking import checked_moment, shown
+from resilient_poll.dashscope.checking import checked_moment
 from resilient_poll.dashscope.keeping.books import Books
 from resilient_poll.dashscope.keeping.filing import Create, Filing, doubt_about
 from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain
@@ -18,21 +18,7 @@ from resilient_poll.machine.lifecycle import Phase
 if TYPE_CHECKING:
     from resilient_poll.ledger.reading import Bill
 
-__all__ = ["bill_of", "checked_consent", "entry_to_retry", "next_create"]
-
-
-def checked_consent(accept_second_charge: bool) -> bool:
-    """Return a consent to pay twice, or none.
-
-    Raises:
-        ConfigurationError: It is no plain yes or no.
-    """
-    if accept_second_charge is not True and accept_second_charge is not False:
-        # The text "false" is true in an if, and would pay.
-        raise ConfigurationError(
-            f"accept_second_charge must be True or False, not {shown(accept_second_charge)}; nothing was sent"
-        )
-    return accept_second_charge
+__all__ = ["bill_of", "entry_to_retry", "next_create"]
 
 
 def entry_to_retry(books: Books, filing: Filing) -> Entry:
