@@ -41,12 +41,62 @@ class Request(NamedTuple):
         return None
 
 
+WireFaultKind = Literal[
+    "reset",
+    "close",
+    "stall",
+    "drip",
+    "short_body",
+    "missing_last_chunk",
+    "bad_chunk",
+    "garbage_status_line",
+    "two_lengths",
+    "huge_header",
+    "bad_gzip",
+    "invalid_utf8",
+    "extra_bytes",
+    "continue_storm",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class WireFault:
+    """How the bytes of an answer are spoilt on their way; only whoever holds the socket can do it.
+
+    Args:
+        kind: What happens. `reset` is a true TCP reset and `close` an orderly end, both after what `after_bytes`
+            lets through; `stall` sends that much and then nothing for `for_s`, and goes on; `drip` sends a byte each
+            `every_s`; the others are what their names say.
+        after_bytes: How many bytes of the answer, head included, go out before a reset, a close or a stall; None for
+            the whole head and half of the body.
+        every_s: Seconds between two bytes of a drip.
+        for_s: How long a stall lasts, in seconds of the world's clock; None: until the client gives up.
+        count: How many interim answers a `continue_storm` sends before the real one.
+    """
+
+    kind: WireFaultKind
+    after_bytes: int | None = None
+    every_s: float = 0.02
+    for_s: float | None = None
+    count: int = 100
+
+
 class Reply(NamedTuple):
-    """One HTTP answer, complete."""
+    """One HTTP answer, complete.
+
+    Args:
+        status: The HTTP status.
+        headers: Names in small letters, and values.
+        body: The body, packed if `content-encoding` says so.
+        delay_s: How long it is held back, by the world's clock; what was asked for has been done by then.
+        wire: How it is spoilt on its way.
+    """
 
     status: int
     headers: tuple[tuple[str, str], ...]
     body: bytes
+    delay_s: float = 0.0
+    wire: WireFault | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +107,9 @@ class Drop:
         when: Whether the engine had already done what was asked (`after_commit`) or not. The engine has
             acted on it; whoever holds the socket only cuts the wire.
         how: `reset` is a true TCP reset, `close` an orderly end without an answer.
+        delay_s: How long the connection stays open before, by the world's clock.
     """
 
     when: DropWhen
     how: DropHow
+    delay_s: float = 0.0
