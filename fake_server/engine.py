@@ -357,7 +357,7 @@ class Engine:
     def _remembers(self, task: Task, call: Call) -> bool:
         """Whether the service that is asked knows a task: the gateway and the vendor are two."""
         age_s = call.now.monotonic_s - task.submitted.monotonic_s
-        return task.dialect == call.dialect and age_s < self.scenario.retention_s
+        return task.dialect == call.dialect and task.expired_s is None and age_s < self.scenario.retention_s
 
     def _is_full(self, call: Call, asked: Submission) -> Answer | None:
         if len(self._tasks) + len(self._made_at_once) >= MOST_TASKS:

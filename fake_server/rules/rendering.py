@@ -111,4 +111,6 @@ def asset_of(task: Task, item: int | None, extension: str) -> Asset | None:
 
 def url_lifetime_s(task: Task, scripted_s: float) -> float:
     """How long after its end a task's assets are served."""
+    if task.urls_expired_s is not None:
+        return 0.0
     return min(scripted_s, MODEL_URL_LIFETIME_S) if task.endpoint.form == "model" else scripted_s

@@ -50,6 +50,8 @@ class Task:
         polls: Per step that is counted in polls, the instants of polls answered with it; None before the first.
         end_told: Whether a status query was answered with its end.
         was_fetched: Whether its asset was served.
+        expired_s: When it was made to be forgotten (monotonic seconds), or None.
+        urls_expired_s: When its assets were made to expire, or None.
     """
 
     ordinal: int
@@ -66,6 +68,8 @@ class Task:
     polls: dict[int, list[float]] | None = None
     end_told: bool = False
     was_fetched: bool = False
+    expired_s: float | None = None
+    urls_expired_s: float | None = None
 
     def _entries(self) -> list[float]:
         started_s = self.submitted.monotonic_s if self.started_s is None else self.started_s

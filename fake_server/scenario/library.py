@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from fake_server.scenario.model import Scenario
 from fake_server.scenario.reader import read_scenario
-from fake_server.scenario.yaml_nodes import Notes, Problem, ScenarioErrors, compose
+from fake_server.scenario.yaml_nodes import Notes, Problem, ScenarioErrors, compose, compose_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["find_scenarios", "load_scenario", "merged", "shipped_folder", "shipped_scenarios"]
+    from ruamel.yaml.nodes import Node
+
+__all__ = ["find_scenarios", "load_scenario", "load_scenario_text", "merged", "shipped_folder", "shipped_scenarios"]
 
 # Names travel in API keys and URLs, so they stay within what both carry unescaped. No dot: it ends a name.
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -36,8 +38,25 @@ def load_scenario(path: Path) -> Scenario:
     Raises:
         ScenarioErrors: With every complaint about the file.
     """
+    return _load(compose(path), path)
+
+
+def load_scenario_text(name: str, raw: bytes) -> Scenario:
+    """Read a scenario that lies in no file.
+
+    Args:
+        name: What it is to be called; complaints call it so too.
+        raw: Its text, YAML or JSON.
+
+    Raises:
+        ScenarioErrors: With every complaint about it.
+    """
+    path = Path(f"{name}.yaml")
+    return _load(compose_bytes(raw, path), path)
+
+
+def _load(root: Node, path: Path) -> Scenario:
     notes = Notes()
-    root = compose(path)
     if not _NAME.fullmatch(path.stem):
         expected = "expected small letters, digits, - and _ (the name is used in keys and URLs)"
         notes.problems.append(Problem(1, 1, f"found the file name {path.stem!r}, {expected}"))

@@ -201,6 +201,19 @@ def compose(path: Path) -> Node:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no usable path"
         raise ScenarioErrors(path, [Problem(1, 1, f"found no readable file ({reason}), expected one")]) from None
+    return compose_bytes(raw, path)
+
+
+def compose_bytes(raw: bytes, path: Path) -> Node:
+    """The root node of a file's content.
+
+    Args:
+        raw: The content; JSON is YAML too.
+        path: What complaints call it.
+
+    Raises:
+        ScenarioErrors: As :func:`compose` does.
+    """
     if len(raw) > LARGEST_FILE_BYTES:
         text = f"found more than {LARGEST_FILE_BYTES} bytes, expected a scenario of a page or two"
         raise ScenarioErrors(path, [Problem(1, 1, text)])
