@@ -5,7 +5,8 @@ Only counters and the bill are read, never the journal: it forgets its oldest li
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -29,12 +30,14 @@ class Judgement:
         expected: What the scenario says.
         actual: What was seen.
         verdict: NOT_EXERCISED where nothing was seen that could have failed.
+        lines: The first lines of the journal that prove it, by their numbers.
     """
 
     name: str
     expected: str
     actual: str
     verdict: Verdict
+    lines: tuple[int, ...] = ()
 
 
 def judge(
@@ -44,6 +47,7 @@ def judge(
     outcomes: Sequence[str],
     *,
     scripted: int,
+    evidence: Mapping[str, Sequence[int]] = MappingProxyType({}),
 ) -> list[Judgement]:
     """Judge a world.
 
@@ -54,6 +58,7 @@ def judge(
         unfired: Descriptions of scripted faults that never fired.
         outcomes: What the client reported, one word per task; empty if it reported nothing.
         scripted: How many faults the scenario scripts.
+        evidence: Lines of the journal behind a counter.
 
     Returns:
         One row per expectation, outcome first, `faults_consumed` last.
@@ -61,7 +66,8 @@ def judge(
     rows = [_judge_outcomes(expect, outcomes)]
     asked = counters.get("create_requests", 0) > 0
     for name, expected in expect.counts.items():
-        rows.append(_judge_count(name, expected, counters, asked=asked))
+        row = _judge_count(name, expected, counters, asked=asked)
+        rows.append(replace(row, lines=tuple(evidence.get(name, ()))) if row.verdict == "FAIL" else row)
     fired = f"{scripted - len(unfired)} of {scripted}"
     actual_faults = fired if not unfired else f"{fired}; never fired: {', '.join(unfired)}"
     rows.append(

@@ -1,0 +1,200 @@
+"""What every client owes, whatever the scenario: seen as requests come, judged from running notes.
+
+A scenario's `expect` says what a good client ends with. These rules say how it behaves on the way; a client that
+was never put to a rule's test is NOT_EXERCISED by it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from fake_server.rules.expectations import Judgement, Verdict
+from fake_server.rules.manners import MOST_LINES_OF_EVIDENCE
+from fake_server.wire import bodies
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from fake_server.rules.answers import Answer, Call
+    from fake_server.rules.journal import Entry
+    from fake_server.rules.manners import Manners
+    from fake_server.scenario.model import Scenario
+
+Value = TypeVar("Value")
+
+# What each rule asks for, in the order of a report. The sources stand in README's page on drivers.
+RULES: Final[dict[str, str]] = {
+    "async_header": "X-DashScope-Async on creates of asynchronous endpoints, and nowhere else",
+    "create_once": "no create again after one that was carried out and whose answer was lost",
+    "retry_after": "nothing before the Retry-After that it was told has passed",
+    "poll_rate": "no task asked for more often than twice a second",
+    "quiet_after_end": "no poll of a task whose end was told",
+    "persistence": "a poll that was spoilt, refused for now or cut is followed by another",
+    "unknown": "the first UNKNOWN is not taken for the end",
+    "download_in_time": "results are fetched before their address expires",
+    "key_stays_home": "no credentials go to the host of results",
+}
+# Tasks and creates whose story is still open; who leaves more behind is told so by other rules.
+MOST_REMEMBERED = 10_000
+ASYNC_HEADER = "x-dashscope-async"
+
+
+class Conduct:
+    """Watches one world's client.
+
+    Args:
+        manners: Has judged who came too early.
+        counters: Where breaches are counted, by the names of :data:`RULES`.
+        scenario: Says how many equal creates are wanted.
+    """
+
+    def __init__(self, manners: Manners, counters: Counter[str], scenario: Scenario) -> None:
+        self._manners = manners
+        self._counters = counters
+        self._wanted = scenario.client.tasks
+        self._seen: Counter[str] = type(counters)()
+        self._lines: dict[str, list[int]] = {}
+        # By a create's mark: how many were carried out, and whether the answer of one was lost.
+        self._made: OrderedDict[str, tuple[int, bool]] = OrderedDict()
+        # By task: the line of the last answer that calls for another question.
+        self._failed_polls: OrderedDict[str, int] = OrderedDict()
+        self._unknowns: OrderedDict[str, int] = OrderedDict()
+        self._known_again: OrderedDict[str, None] = OrderedDict()
+
+    def saw(self, call: Call, answer: Answer, entry: Entry) -> None:
+        """Take note of a request and its answer; `entry` is its line of the journal."""
+        kind = call.route.kind
+        if kind == "query":
+            self._saw_query(answer, entry)
+        elif kind == "create":
+            self._saw_create(call, answer, entry)
+        elif kind == "asset":
+            self._saw_asset(entry)
+        elif ASYNC_HEADER in entry.header_names and kind != "unmatched":
+            self._breach("async_header", entry.ordinal)
+
+    def judge(self, *, gave_up: bool = False) -> list[Judgement]:
+        """Judge the client by each of :data:`RULES`.
+
+        Args:
+            gave_up: Whether it says that its own time was up; then it need not have asked again.
+        """
+        return [getattr(self, f"_judge_{name}")(gave_up) for name in RULES]
+
+    def _saw_create(self, call: Call, answer: Answer, entry: Entry) -> None:
+        is_asynchronous = not call.route.endpoint.synchronous
+        self._seen["async_header"] += 1
+        if (ASYNC_HEADER in entry.header_names) is not is_asynchronous:
+            self._breach("async_header", entry.ordinal)
+        mark = hashlib.sha256(call.request.body).hexdigest()
+        made, is_lost = self._made.pop(mark, (0, False))
+        if is_lost and made >= self._wanted:
+            self._breach("create_once", entry.ordinal)
+        if answer.committed:
+            made, is_lost = made + 1, is_lost or answer.told is None
+            self._seen["create_once"] += is_lost
+        if made:
+            _remember(self._made, mark, (made, is_lost))
+
+    def _saw_query(self, answer: Answer, entry: Entry) -> None:
+        if ASYNC_HEADER in entry.header_names:
+            self._breach("async_header", entry.ordinal)
+        task_id = entry.task_id or ""
+        self._failed_polls.pop(task_id, None)
+        if task_id in self._unknowns:
+            self._unknowns.pop(task_id)
+            _remember(self._known_again, task_id, None)
+        if answer.told is None and answer.fault is not None and _passes(entry.status):
+            self._seen["persistence"] += 1
+            _remember(self._failed_polls, task_id, entry.ordinal)
+        elif answer.told == bodies.UNKNOWN:
+            self._seen["unknown"] += 1
+            if task_id not in self._known_again:
+                _remember(self._unknowns, task_id, entry.ordinal)
+        elif answer.told in bodies.ENDS:
+            self._seen["quiet_after_end"] += 1
+
+    def _saw_asset(self, entry: Entry) -> None:
+        self._seen["key_stays_home"] += 1
+        self._seen["download_in_time"] += 1
+        if entry.carried_secret:
+            self._breach("key_stays_home", entry.ordinal)
+        if entry.status == 403:
+            self._breach("download_in_time", entry.ordinal)
+
+    def _breach(self, rule: str, line: int) -> None:
+        self._counters[f"breaches_of_{rule}"] += 1
+        lines = self._lines.setdefault(rule, [])
+        if len(lines) < MOST_LINES_OF_EVIDENCE:
+            lines.append(line)
+
+    def _judge_async_header(self, _: bool) -> Judgement:
+        return self._judge_breaches("async_header", f"{self._seen['async_header']} creates")
+
+    def _judge_create_once(self, _: bool) -> Judgement:
+        return self._judge_breaches("create_once", f"{self._seen['create_once']} lost answers")
+
+    def _judge_key_stays_home(self, _: bool) -> Judgement:
+        return self._judge_breaches("key_stays_home", f"{self._seen['key_stays_home']} downloads")
+
+    def _judge_download_in_time(self, _: bool) -> Judgement:
+        return self._judge_breaches("download_in_time", f"{self._seen['download_in_time']} downloads")
+
+    def _judge_breaches(self, rule: str, seen: str) -> Judgement:
+        breaches = self._counters[f"breaches_of_{rule}"]
+        verdict: Verdict = "FAIL" if breaches else "PASS" if self._seen[rule] else "NOT_EXERCISED"
+        return Judgement(rule, RULES[rule], f"{breaches} breaches in {seen}", verdict, self._evidence(rule))
+
+    def _judge_retry_after(self, _: bool) -> Judgement:
+        margin_s = self._manners.least_margin_s
+        names = ("early_creates", "polls_before_retry_after", "early_requests")
+        lines = tuple(sorted(line for name in names for line in self._manners.evidence.get(name, ())))
+        if margin_s is None:
+            return Judgement("retry_after", RULES["retry_after"], "nobody was told to wait", "NOT_EXERCISED")
+        when = f"{abs(margin_s) * 1000:.0f} ms {'too early' if margin_s < 0 else 'after it'}, at the closest"
+        verdict: Verdict = "FAIL" if any(self._counters[name] for name in names) else "PASS"
+        return Judgement("retry_after", RULES["retry_after"], when, verdict, lines)
+
+    def _judge_poll_rate(self, _: bool) -> Judgement:
+        gap_s = self._manners.least_poll_gap_s
+        if gap_s is None:
+            return Judgement("poll_rate", RULES["poll_rate"], "no task was asked for twice", "NOT_EXERCISED")
+        verdict: Verdict = "FAIL" if self._counters["hasty_polls"] else "PASS"
+        lines = tuple(self._manners.evidence.get("hasty_polls", ()))
+        return Judgement("poll_rate", RULES["poll_rate"], f"{gap_s * 1000:.0f} ms apart at least", verdict, lines)
+
+    def _judge_quiet_after_end(self, _: bool) -> Judgement:
+        polls = self._counters["polls_after_end"]
+        verdict: Verdict = "FAIL" if polls else "PASS" if self._seen["quiet_after_end"] else "NOT_EXERCISED"
+        lines = tuple(self._manners.evidence.get("polls_after_end", ()))
+        return Judgement("quiet_after_end", RULES["quiet_after_end"], f"{polls} polls after an end", verdict, lines)
+
+    def _judge_persistence(self, gave_up: bool) -> Judgement:
+        left = [] if gave_up else list(self._failed_polls.values())
+        actual = f"{self._seen['persistence']} polls failed, {len(left)} tasks were given up after one"
+        verdict: Verdict = "FAIL" if left else "PASS" if self._seen["persistence"] else "NOT_EXERCISED"
+        return Judgement("persistence", RULES["persistence"], actual, verdict, tuple(left[:MOST_LINES_OF_EVIDENCE]))
+
+    def _judge_unknown(self, gave_up: bool) -> Judgement:
+        left = [] if gave_up else list(self._unknowns.values())
+        actual = f"{self._seen['unknown']} answers were UNKNOWN, {len(left)} tasks were given up after the first"
+        verdict: Verdict = "FAIL" if left else "PASS" if self._seen["unknown"] else "NOT_EXERCISED"
+        return Judgement("unknown", RULES["unknown"], actual, verdict, tuple(left[:MOST_LINES_OF_EVIDENCE]))
+
+    def _evidence(self, rule: str) -> tuple[int, ...]:
+        return tuple(self._lines.get(rule, ()))
+
+
+def _passes(status: int) -> bool:
+    """Whether an answer of this status, or a cut (0), may be different next time; other 4xx say "never"."""
+    return not 400 <= status < 500 or status in (408, 425, 429)
+
+
+def _remember(memory: OrderedDict[str, Value], key: str, value: Value) -> None:
+    """Note a value, and forget the oldest beyond the bound."""
+    memory[key] = value
+    memory.move_to_end(key)
+    if len(memory) > MOST_REMEMBERED:
+        memory.popitem(last=False)
