@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from resilient_poll.dashscope.workers.worker import Worker
     from resilient_poll.dashscope.workers.worker_async import AsyncWorker
     from resilient_poll.drive.outcome import Outcome
+    from resilient_poll.embedding import polled
     from resilient_poll.errors import (
         CancelRefused,
         ConfigurationError,
@@ -201,6 +202,7 @@ _HOME = {
         "RequestEvent",
         "Retrying",
     ),
+    "resilient_poll.embedding": ("polled",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -303,6 +305,7 @@ __all__ = [
     "WorkerCounts",
     "poll",
     "poll_async",
+    "polled",
 ]
 
 

@@ -6,9 +6,9 @@ Nothing third-party is imported here; :func:`poll_async` needs anyio when it is 
 from __future__ import annotations
 
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from resilient_poll.drive import async_driver, sync_driver
 from resilient_poll.drive.clocks import AsyncClock, Clock, RealAsyncClock, RealClock
@@ -36,8 +36,36 @@ _ABSORBED = (OSError, ValueError, LookupError, TypeError)
 """What reading an answer from outside raises: no connection, no JSON, no such field, another type.
 
 Anything else is taken for a fault of the program and ends the wait at once."""
+_MOST_CAUSES = 5
+"""How many causes of an error are looked at: an SDK wraps its library's once or twice, and a chain may be a ring."""
+
+Result = TypeVar("Result")
 
 
+@overload
+def poll(
+    query: Callable[[], tuple[str, Result]],
+    *,
+    lifecycle: Lifecycle,
+    timeout: float | None = None,
+    schedule: Schedule | None = None,
+    policy: WaitPolicy | None = None,
+    task_id: str = "(unnamed)",
+    clock: Clock | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Outcome[Result]: ...
+@overload
+def poll(
+    query: Callable[[], Heard],
+    *,
+    lifecycle: Lifecycle,
+    timeout: float | None = None,
+    schedule: Schedule | None = None,
+    policy: WaitPolicy | None = None,
+    task_id: str = "(unnamed)",
+    clock: Clock | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Outcome: ...
 def poll(
     query: Callable[[], Heard],
     *,
@@ -57,8 +85,8 @@ def poll(
     Args:
         query: Asks once. It returns the status, or the status and the answer. What it
             raises about the network or the answer is a failed poll, not a failed task; an
-            error with an HTTP response (``raise_for_status()``) is read: a 4xx other than
-            408, 425 and 429 ends the wait, ``Retry-After`` is honoured.
+            error with an HTTP response (``raise_for_status()``, an SDK's) is read: a 4xx other
+            than 408, 425 and 429 ends the wait, ``Retry-After`` is honoured.
         lifecycle: Which words mean what.
         timeout: How many seconds to wait; 300 by default.
         schedule: When to ask; every 3 s by default.
@@ -98,6 +126,30 @@ def poll(
     return waiting.conclude(done)
 
 
+@overload
+async def poll_async(
+    query: Callable[[], Awaitable[tuple[str, Result]]],
+    *,
+    lifecycle: Lifecycle,
+    timeout: float | None = None,  # noqa: ASYNC109  # as below
+    schedule: Schedule | None = None,
+    policy: WaitPolicy | None = None,
+    task_id: str = "(unnamed)",
+    clock: AsyncClock | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Outcome[Result]: ...
+@overload
+async def poll_async(
+    query: Callable[[], Awaitable[Heard]],
+    *,
+    lifecycle: Lifecycle,
+    timeout: float | None = None,  # noqa: ASYNC109  # as below
+    schedule: Schedule | None = None,
+    policy: WaitPolicy | None = None,
+    task_id: str = "(unnamed)",
+    clock: AsyncClock | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Outcome: ...
 async def poll_async(
     query: Callable[[], Awaitable[Heard]],
     *,
@@ -197,16 +249,9 @@ class _Waiting:
     def understand(self, error: Exception) -> Observation | None:
         """Return what an error of a query means, or None if it is the program's own fault."""
         self._last_trouble = describe(error)
-        response = getattr(error, "response", None)
-        status = getattr(response, "status_code", None)
-        if type(error).__module__ == "urllib.error":
-            # Its HTTPError is the response itself. By name, so that urllib is not imported to ask.
-            response, status = error, getattr(error, "code", None)
-            if hasattr(error, "close"):
-                error.close()  # It holds the connection, and nobody else will close it.
-        if isinstance(status, int):
-            return self._refusal(status, response)
-        if isinstance(error, ConfigurationError) or not (isinstance(error, _ABSORBED) or is_library_error(error)):
+        if (said := _answer_in(error)) is not None:
+            return self._refusal(*said)
+        if isinstance(error, ConfigurationError) or not any(map(_is_absorbed, _with_causes(error))):
             return None
         return Unreachable(reason=self._last_trouble)
 
@@ -241,6 +286,38 @@ class _Waiting:
             request_id=record.request_id,
             result=record.result,
         )
+
+
+def _is_absorbed(error: BaseException) -> bool:
+    return isinstance(error, _ABSORBED) or is_library_error(error)
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it was raised from: SDKs wrap their HTTP library's errors in their own."""
+    cause: BaseException | None = error
+    for _ in range(_MOST_CAUSES):
+        if cause is None:
+            return
+        yield cause
+        cause = cause.__cause__
+
+
+def _answer_in(error: Exception) -> tuple[int, Any] | None:
+    """Return the HTTP status that an error tells of, and what has the headers, or None if it tells of no answer."""
+    if type(error).__module__ == "urllib.error":
+        # Its HTTPError is the response itself. By name, so that urllib is not imported to ask.
+        status = getattr(error, "code", None)
+        if hasattr(error, "close"):
+            error.close()  # It holds the connection, and nobody else will close it.
+        return (status, error) if isinstance(status, int) else None
+    for one in _with_causes(error):
+        response = getattr(one, "response", None)
+        # Some libraries put the status on the error itself: aiohttp with the headers, others without.
+        for holder, name in ((response, "status_code"), (one, "status_code"), (one, "status")):
+            status = getattr(holder, name, None)
+            if isinstance(status, int) and 400 <= status < 600:
+                return status, one if response is None else response
+    return None
 
 
 def _values(response: Any, name: str) -> Sequence[str]:

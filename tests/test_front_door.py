@@ -110,6 +110,7 @@ NAMES = [
     "WorkerCounts",
     "poll",
     "poll_async",
+    "polled",
 ]
 
 

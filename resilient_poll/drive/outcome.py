@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic
 
 from resilient_poll.error_kinds import Cause, Classify, ErrorKind, SafeToSubmitAgain, TryAgain, within
 from resilient_poll.errors import (
@@ -34,12 +34,21 @@ from resilient_poll.machine.observations import LostAnswer, Refused, Throttled, 
 from resilient_poll.machine.submission import Submission
 from resilient_poll.machine.task_record import TaskRecord
 
+if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
+    Result_co = TypeVar("Result_co", covariant=True, default=Any)
+else:  # A type variable with a default needs Python 3.13; to run, it needs none.
+    from typing import TypeVar
+
+    Result_co = TypeVar("Result_co", covariant=True)
+
 __all__ = ["Outcome", "cause_of", "standing_of", "submit_error", "task_error"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """A task that succeeded.
+class Outcome(Generic[Result_co]):
+    """A task that succeeded. ``Outcome[Result]`` says to a type checker what ``result`` is.
 
     Attributes:
         task_id: The service's id.
@@ -57,7 +66,7 @@ class Outcome:
     polls: int
     time_per_phase: Mapping[Phase, float]
     request_id: str | None
-    result: Any = field(repr=False)
+    result: Result_co = field(repr=False)
 
 
 def standing_of(
