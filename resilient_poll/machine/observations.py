@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from resilient_poll.machine.lifecycle import Billing
+
 __all__ = [
     "Accepted",
     "AnsweredAtOnce",
@@ -76,6 +78,11 @@ class StatusSeen(Observation):
             success must have; the machine then asks again, a few times.
         made_nothing: Whether the answer itself says that a success made nothing, so that
             nothing is charged for it.
+        ended_ago_s: How many seconds before this answer the task ended, if the service says when. It may be
+            anything: its clock may be wrong.
+        billing: What this word says of the bill, where it says something else than its phase.
+        retry_after_s: How long the service asks to be left alone, though it answered.
+        retry_after_ignored: Why a ``Retry-After`` that was there is not in ``retry_after_s``.
     """
 
     status: str
@@ -84,6 +91,10 @@ class StatusSeen(Observation):
     result: Any = None
     result_readable: bool = True
     made_nothing: bool = False
+    ended_ago_s: float | None = None
+    billing: Billing | None = None
+    retry_after_s: float | None = None
+    retry_after_ignored: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import NamedTuple
 
-from resilient_poll.events import AttemptFailed, Event, HintIgnored
+from resilient_poll.events import AttemptFailed, EndSeen, Event, HintIgnored, Polled
 from resilient_poll.events import Throttled as ThrottledEvent
 from resilient_poll.machine.commands import Command, Done, DoneReason, Query, SleepReason, SleepUntil
 from resilient_poll.machine.floor import Floor
@@ -30,6 +30,9 @@ from resilient_poll.machine.task_record import TaskRecord, after_expiry, after_s
 __all__ = ["Poller"]
 
 _SINCE_EVER = float("-inf")
+_CLOCKS_DIFFER_S = 1.0
+"""How much a service's own time of an end may contradict what is known here: its dates are whole seconds."""
+_BROUGHT = {StatusSeen: "status", Throttled: "throttled", Unreachable: "unreachable", Unreadable: "unreadable"}
 
 
 class _Wait(NamedTuple):
@@ -57,6 +60,9 @@ class Poller:
         now: When that wait begins.
         floor: The earliest next query of the account; shared by its tasks.
         task_floor: The earliest next query of this task; shared by all who poll it.
+
+    Attributes:
+        is_heard: Whether somebody hears of each poll: otherwise no events are made of those that change nothing.
     """
 
     def __init__(
@@ -71,6 +77,8 @@ class Poller:
     ) -> None:
         self.record = record
         self.lifecycle = lifecycle
+        self.is_heard = False
+        self._went_on_s = record.accepted_at.monotonic_s if record.accepted_at and not record.polls else None
         self._floor = Floor() if floor is None else floor
         self._task_floor = Floor() if task_floor is None else task_floor
         if record.not_before is not None:
@@ -156,6 +164,32 @@ class Poller:
             TypeError: The observation belongs to a submit.
         """
         self._task_floor.raise_to(now.monotonic_s + self._policy.minimum_interval_s)
+        if not self.is_heard:
+            return self._received(observation, now)
+        was_ended, task_id, at_s = self.record.is_ended, self.record.task_id, now.monotonic_s
+        events = self._received(observation, now)
+        status = observation.status if isinstance(observation, StatusSeen) else None
+        polled = Polled(task_id, at_s, self.record.polls, _BROUGHT.get(type(observation), "refused"), status)
+        if isinstance(observation, StatusSeen):
+            if self.record.is_ended and not was_ended:
+                events = (*events, self._end_seen(observation, at_s))
+            self._went_on_s = at_s
+        return (polled, *events)
+
+    def _end_seen(self, seen: StatusSeen, at_s: float) -> Event:
+        record, delay_s = self.record, seen.ended_ago_s
+        most_s = None if self._went_on_s is None else max(0.0, at_s - self._went_on_s)
+        # What cannot be true (a clock that is wrong, another time zone) is not believed.
+        is_exact = delay_s is not None and -_CLOCKS_DIFFER_S <= delay_s
+        if delay_s is not None and most_s is not None:
+            is_exact = is_exact and delay_s <= most_s + _CLOCKS_DIFFER_S
+            delay_s = min(delay_s, most_s)
+        late_s = max(0.0, delay_s) if is_exact and delay_s is not None else most_s
+        return EndSeen(
+            record.task_id, at_s, record.phase, record.status, record.billing, record.polls, late_s, is_exact
+        )
+
+    def _received(self, observation: Observation, now: Instant) -> tuple[Event, ...]:
         match observation:
             case StatusSeen():
                 return self._on_status(observation, now)
@@ -172,6 +206,11 @@ class Poller:
         if self.record.phase is Phase.UNRECOGNIZED and self._patience_is_over(now):
             self.record, more = after_expiry(self.record, self.lifecycle, now)
             events = (*events, *more)
+        if seen.retry_after_ignored is not None:
+            events = (*events, HintIgnored(self.record.task_id, now.monotonic_s, seen.retry_after_ignored))
+        if seen.retry_after_s is not None:
+            self._floor.raise_to(now.monotonic_s + seen.retry_after_s)
+            self.record = replace(self.record, not_before=now.later(seen.retry_after_s))
         wait = self._wait
         # Setbacks, failures and the wish to look start anew.
         self._wait = _Wait(

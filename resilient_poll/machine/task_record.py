@@ -202,6 +202,8 @@ def _believed_bill(record: TaskRecord, seen: StatusSeen, phase: Phase, lifecycle
     bill = lifecycle.billing_of(phase)
     if phase is Phase.SUCCEEDED and seen.made_nothing:
         return Billing.NONE  # Charged by what is made, and of nothing there is none.
+    if seen.billing is not None:
+        bill = seen.billing
     if phase is Phase.QUEUED and record.has_run:
         # It ran, so it may have cost something, whatever it says now.
         return join(bill, lifecycle.billing_of(Phase.RUNNING))

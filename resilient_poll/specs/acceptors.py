@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from resilient_poll.errors import ConfigurationError
+from resilient_poll.specs.expressions import compiled
 
 __all__ = ["Acceptor", "Matcher", "Reply", "State", "first_match", "is_whole"]
 
@@ -49,12 +50,20 @@ class Reply:
         http_status: Its HTTP status, if it has one.
         error_code: The service's error code; None where it is no error.
         message: The explanation of an error.
+        headers: Names in lower case and values, in order.
+        is_readable: False where the body is no JSON, and so was not read.
     """
 
     body: Any = None
     http_status: int | None = None
     error_code: str | None = None
     message: str | None = None
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    is_readable: bool = True
+
+    def header(self, name: str) -> tuple[str, ...]:
+        """Return all values of a header, in order; the name in lower case."""
+        return tuple(value for key, value in self.headers if key == name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,7 @@ class Acceptor:
             raise ConfigurationError(f"{self}: an HTTP status is a whole number")
         if self.matcher is Matcher.ERROR and not isinstance(self.expected, str | bool):
             raise ConfigurationError(f"{self}: an error is a code, true for any, or false for none")
-        object.__setattr__(self, "_search", _compiled(self.argument, self) if self.argument is not None else _nothing)
+        object.__setattr__(self, "_search", compiled(self.argument, self) if self.argument is not None else _nothing)
 
     @classmethod
     def of(cls, row: Mapping[str, Any]) -> Acceptor:
@@ -155,27 +164,3 @@ def is_whole(value: object) -> bool:
 
 def _nothing(body: Any) -> None:
     del body
-
-
-def _compiled(argument: object, where: object) -> Callable[[Any], Any]:
-    try:
-        import jmespath  # noqa: PLC0415  # an extra: who polls by statuses does without it
-        from jmespath.exceptions import JMESPathError  # noqa: PLC0415  # as above
-    except ImportError as error:
-        raise ConfigurationError(
-            "acceptors with a path need the package jmespath: pip install 'resilient-poll[specs]'"
-        ) from error
-    if not isinstance(argument, str):
-        raise ConfigurationError(f"{where}: the argument is a JMESPath expression, not {argument!r:.80}")
-    try:
-        expression = jmespath.compile(argument)
-    except (JMESPathError, RecursionError) as error:
-        raise ConfigurationError(f"{where}: the argument is no JMESPath expression: {error}") from error
-
-    def search(body: Any) -> Any:
-        try:
-            return expression.search(body)
-        except (JMESPathError, RecursionError) as error:
-            raise ValueError(f"{argument!r} cannot be applied to the answer: {error}") from error
-
-    return search
