@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
-import struct
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -13,23 +11,23 @@ from fake_server.admin import ROOT, admin_routes
 from fake_server.engine import Engine
 from fake_server.scenario.lifecycles import Lifecycle, Step
 from fake_server.scenario.model import OUTCOMES, Expect, Scenario
-from fake_server.wire.messages import Drop, Reply, Request
+from fake_server.wire.messages import Request
+from fake_server.wire_shell import carry_out, is_plain
 from fake_server.worlds import Refusal, World, Worlds
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
-# The server puts the connection's transport into the scope under this name, for cutting it.
-TRANSPORT = "fake_server.transport"
-# And under this one a function that sends a whole answer at once, if it can.
+    from fake_server.clock import Clock
+    from fake_server.wire.messages import Drop, Reply
+
+# The server puts into the scope under this name a function that sends a whole answer at once, if it can.
 SEND_WHOLE = "fake_server.send_whole"
 # A create carries a prompt and at most a few images in base64.
 LARGEST_BODY_BYTES = 10_000_000
 # All bodies that are still on their way: twenty of the largest at once, and thousands of usual ones.
 MOST_BYTES_ON_THEIR_WAY = 200_000_000
 _HOST = re.compile(r"[A-Za-z0-9._\-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
-# SO_LINGER on, zero seconds: closing then sends a reset. abort() alone sends an orderly end.
-_LINGER_RESET = struct.pack("ii", 1, 0)
 
 
 class _ClientLeftError(Exception):
@@ -61,9 +59,9 @@ class Api:
             return  # What never came whole was never asked: no line, no task, no scripted answer used up.
         refusal = body if isinstance(body, Refusal) else None
         request = _to_request(scope, b"" if isinstance(body, Refusal) else body, self._public_url)
-        reply = self._refuse(request, refusal) if refusal else self._answer(request)
-        if isinstance(reply, Drop):
-            await _cut(scope, receive, reply)
+        answer, clock = (self._refuse(request, refusal), self._lobby.clock) if refusal else self._answer(request)
+        reply = answer if is_plain(answer) else await carry_out(answer, clock, scope, receive)
+        if reply is None:
             return
         send_whole: Any = scope.get("extensions", {}).get(SEND_WHOLE)
         if send_whole is not None and not refusal and send_whole(reply):
@@ -94,11 +92,12 @@ class Api:
         finally:
             self._bytes_on_their_way -= len(body)
 
-    def _answer(self, request: Request) -> Reply | Drop:
+    def _answer(self, request: Request) -> tuple[Reply | Drop, Clock]:
+        """What the request's world says, and the clock by which it is held back."""
         world = self._find_world(request)
         if isinstance(world, Refusal):
-            return self._refuse(request, world)
-        return world.engine.handle(request, world.now())
+            return self._refuse(request, world), self._lobby.clock
+        return world.engine.handle(request, world.now()), world.clock
 
     def _find_world(self, request: Request) -> World | Refusal:
         if request.path.startswith("/w/"):
@@ -160,19 +159,3 @@ def _origin(scope: Scope, headers: tuple[tuple[str, str], ...]) -> str:
         server = scope.get("server") or ("127.0.0.1", 80)
         host = f"{server[0]}:{server[1]}"
     return f"{scope['scheme']}://{host}"
-
-
-async def _cut(scope: Scope, receive: Receive, drop: Drop) -> None:
-    """End the connection without an answer, and wait until it is gone."""
-    transport: Any = scope.get("extensions", {}).get(TRANSPORT)
-    if transport is None:
-        raise RuntimeError(f"cutting a connection ({drop.how}) needs the fake's own server, not another one")
-    if drop.how == "reset":
-        connection = transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
-        transport.abort()
-    else:
-        transport.close()
-    # Returning earlier would make the server write a 500 for the answer that never came.
-    while (await receive())["type"] != "http.disconnect":
-        pass

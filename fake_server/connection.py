@@ -1,19 +1,22 @@
 """One connection: uvicorn's HTTP protocol, made fit for clients of every kind.
 
-It differs in four ways: a request carries its transport, so that it can be cut; what is neither a body nor a head
-of bearable size ends the connection; an offer of another protocol is passed over; and an answer may go out in one
-piece. These classes of uvicorn are not public API, so its range is held and tests watch each of the four.
+It differs in four ways: a request carries its connection, so that it can be cut and spoilt; what is neither a body nor
+a head of bearable size ends the connection; an offer of another protocol is passed over; and an answer may go out in
+one piece. These classes of uvicorn are not public API, so its range is held and tests watch each of the four.
 """
 
 from __future__ import annotations
 
+import socket
+import struct
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from fake_server.app import SEND_WHOLE, TRANSPORT
+from fake_server.app import SEND_WHOLE
+from fake_server.wire_shell import WIRE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +24,12 @@ if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
     from fake_server.wire.messages import Reply
+    from fake_server.wire.spoiling import Ending
 
 # Heads and trailers beyond this are an attack or a bug; browsers and proxies stop far below.
 LARGEST_HEAD_BYTES = 65_536
+# SO_LINGER on, zero seconds: closing then sends a reset. abort() alone sends an orderly end.
+_LINGER_RESET = struct.pack("ii", 1, 0)
 
 
 class PatientParser:
@@ -93,6 +99,7 @@ class Connection(HttpToolsProtocol):
     _in_head = True
     _framing_of_skipped_body = b""
     _replays_head = False
+    is_held = False
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -105,13 +112,18 @@ class Connection(HttpToolsProtocol):
         if self._framing_bytes > LARGEST_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("Request head too large.")
 
+    def shutdown(self) -> None:
+        """The server ends. An answer that is held up or spoilt is not waited for: nobody may ever advance its clock."""
+        super().shutdown()
+        if self.is_held:
+            self.transport.abort()
+
     def on_message_begin(self) -> None:
         """A request begins."""
         if self._replays_head:
             return
         self._in_head = True
         super().on_message_begin()
-        self.scope["extensions"] = {TRANSPORT: self.transport}  # type: ignore[dict-item]  # ours, not ASGI's
 
     def on_url(self, url: bytes) -> None:
         """A piece of the target."""
@@ -130,7 +142,8 @@ class Connection(HttpToolsProtocol):
             return
         self._in_head, self._framing_bytes = False, 0
         super().on_headers_complete()
-        self.scope["extensions"][SEND_WHOLE] = partial(send_whole, self.cycle)  # type: ignore[assignment]  # ours, not ASGI's
+        ours: Any = {WIRE: CycleWire(self, self.cycle), SEND_WHOLE: partial(send_whole, self.cycle)}
+        self.scope["extensions"] = ours
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -157,6 +170,70 @@ class Connection(HttpToolsProtocol):
         return framing
 
 
+class CycleWire:
+    """One answer's hold on its connection, for :mod:`fake_server.wire_shell`.
+
+    Args:
+        connection: The connection.
+        cycle: The request that is answered on it.
+    """
+
+    __slots__ = ("_connection", "_cycle")
+
+    def __init__(self, connection: Connection, cycle: RequestResponseCycle) -> None:
+        self._connection = connection
+        self._cycle = cycle
+
+    @property
+    def keeps_alive(self) -> bool:
+        """Whether the connection may be used again after this answer."""
+        return self._cycle.keep_alive
+
+    def hold(self) -> None:
+        """The answer is held up from now on; what is written is waited for to the last byte."""
+        self._connection.is_held = True
+        if not self._cycle.transport.is_closing():
+            self._cycle.transport.set_write_buffer_limits(high=0)
+
+    def release(self) -> None:
+        """It no longer is."""
+        self._connection.is_held = False
+        if not self._cycle.transport.is_closing():
+            self._cycle.transport.set_write_buffer_limits()
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes as they are, and wait until the kernel has them or the client has gone."""
+        self._cycle.response_started = True
+        self._cycle.waiting_for_100_continue = False
+        if not self._cycle.disconnected:
+            self._cycle.transport.write(data)
+            await self._cycle.flow.drain()
+
+    def end(self, how: Ending) -> None:
+        """The answer is over, and perhaps the connection with it."""
+        transport = self._cycle.transport
+        if how == "reset" and not transport.is_closing():
+            connection = transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
+            transport.abort()
+        complete(self._cycle, keep=how == "keep")
+
+
+def complete(cycle: RequestResponseCycle, *, keep: bool) -> None:
+    """Tell uvicorn that an answer went out, which it has not seen.
+
+    Args:
+        cycle: The request that was answered.
+        keep: Whether the connection may be used again.
+    """
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.message_event.set()
+    if not keep:
+        cycle.transport.close()
+    cycle.on_response()
+
+
 def send_whole(cycle: RequestResponseCycle, reply: Reply) -> bool:
     """Send an answer in one piece and return True, or leave one that is out of the ordinary to uvicorn.
 
@@ -179,10 +256,5 @@ def send_whole(cycle: RequestResponseCycle, reply: Reply) -> bool:
         return False
     lines.append("\r\n" if cycle.keep_alive else "connection: close\r\n\r\n")
     cycle.transport.write(STATUS_LINE[reply.status] + "".join(lines).encode("latin-1") + reply.body)
-    cycle.response_started = cycle.response_complete = True
-    cycle.waiting_for_100_continue = False
-    cycle.message_event.set()
-    if not cycle.keep_alive:
-        cycle.transport.close()
-    cycle.on_response()
+    complete(cycle, keep=cycle.keep_alive)
     return True
