@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 
+from fake_server.addressing import read_target
 from fake_server.admin import ROOT, admin_routes
-from fake_server.engine import Engine
-from fake_server.scenario.lifecycles import Lifecycle, Step
-from fake_server.scenario.model import OUTCOMES, Expect, Scenario
+from fake_server.names import Refusal
 from fake_server.wire.messages import Request
 from fake_server.wire_shell import carry_out, is_plain
-from fake_server.worlds import Refusal, World, Worlds
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
     from fake_server.clock import Clock
     from fake_server.wire.messages import Drop, Reply
+    from fake_server.worlds import Worlds
 
 # The server puts into the scope under this name a function that sends a whole answer at once, if it can.
 SEND_WHOLE = "fake_server.send_whole"
@@ -46,10 +45,7 @@ class Api:
         self._worlds = worlds
         self._public_url = public_url.rstrip("/") if public_url else None
         self._bytes_on_their_way = 0
-        # Requests that belong to no world (no key, a refused key, an unknown path) are answered here.
-        nothing = Scenario("lobby", "", (Lifecycle((Step("UNKNOWN"),)),), Expect(OUTCOMES[:1]))
-        clock = worlds.new_clock()
-        self._lobby = World("lobby", Engine(nothing, world="lobby", started=clock.now()), clock)
+        self._lobby = worlds.lobby
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -59,7 +55,7 @@ class Api:
             return  # What never came whole was never asked: no line, no task, no scripted answer used up.
         refusal = body if isinstance(body, Refusal) else None
         request = _to_request(scope, b"" if isinstance(body, Refusal) else body, self._public_url)
-        answer, clock = (self._refuse(request, refusal), self._lobby.clock) if refusal else self._answer(request)
+        answer, clock = self._answer(request, refusal)
         reply = answer if is_plain(answer) else await carry_out(answer, clock, scope, receive)
         if reply is None:
             return
@@ -92,20 +88,13 @@ class Api:
         finally:
             self._bytes_on_their_way -= len(body)
 
-    def _answer(self, request: Request) -> tuple[Reply | Drop, Clock]:
+    def _answer(self, request: Request, refusal: Refusal | None) -> tuple[Reply | Drop, Clock]:
         """What the request's world says, and the clock by which it is held back."""
-        world = self._find_world(request)
+        target = read_target(request)
+        world = refusal or self._worlds.for_target(target)
         if isinstance(world, Refusal):
-            return self._refuse(request, world), self._lobby.clock
-        return world.engine.handle(request, world.now()), world.clock
-
-    def _find_world(self, request: Request) -> World | Refusal:
-        if request.path.startswith("/w/"):
-            return self._worlds.named(request.path.split("/", 3)[2]) or self._lobby
-        scheme, _, key = (request.header("authorization") or "").partition(" ")
-        if not request.path.startswith(("/api/", "/apis/")) or scheme.lower() != "bearer" or not key.strip():
-            return self._lobby
-        return self._worlds.for_key(key.strip())
+            return self._refuse(target.request, world), self._lobby.clock
+        return world.engine.handle(target.request, world.now()), world.clock
 
     def _refuse(self, request: Request, refusal: Refusal) -> Reply:
         return self._lobby.engine.refuse(request, self._lobby.now(), refusal.status, refusal.message)
@@ -121,10 +110,13 @@ class Application(Starlette):
         worlds: The worlds it serves.
         public_url: What URLs in answers start with, instead of the request's own scheme and host.
         own_hosts: Host names beside the loopback's under which the admin pages may be asked for.
+        admin_token: What a request for an admin page must carry; None lets this machine in, and no other.
     """
 
-    def __init__(self, worlds: Worlds, public_url: str | None, own_hosts: frozenset[str]) -> None:
-        super().__init__(routes=admin_routes(worlds, own_hosts))
+    def __init__(
+        self, worlds: Worlds, public_url: str | None, own_hosts: frozenset[str], admin_token: str | None
+    ) -> None:
+        super().__init__(routes=admin_routes(worlds, own_hosts, admin_token))
         self._service = Api(worlds, public_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -135,9 +127,15 @@ class Application(Starlette):
             await super().__call__(scope, receive, send)
 
 
-def make_app(worlds: Worlds, *, public_url: str | None = None, own_hosts: frozenset[str] = frozenset()) -> Application:
+def make_app(
+    worlds: Worlds,
+    *,
+    public_url: str | None = None,
+    own_hosts: frozenset[str] = frozenset(),
+    admin_token: str | None = None,
+) -> Application:
     """The whole application; the arguments are those of :class:`Application`."""
-    return Application(worlds, public_url, own_hosts)
+    return Application(worlds, public_url, own_hosts, admin_token)
 
 
 def _to_request(scope: Scope, body: bytes, public_url: str | None) -> Request:

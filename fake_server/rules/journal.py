@@ -6,6 +6,7 @@ The lines are bounded and the oldest go first; the counters count for ever. Verd
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections import Counter, deque
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from fake_server.wire.messages import Request
 
 # Lines per world: a test's whole story, and with every world full still a bearable amount of memory.
@@ -52,6 +55,7 @@ class Entry:
         retry_after: The `Retry-After` sent.
         header_names: Names of the request's headers, in small letters, in order. Never a value.
         carried_secret: Whether the request carried a header that holds credentials.
+        sequence: Its number among the lines of all worlds that share a counter, from 1.
     """
 
     ordinal: int
@@ -66,6 +70,7 @@ class Entry:
     retry_after: str | None
     header_names: tuple[str, ...]
     carried_secret: bool
+    sequence: int = 0
 
 
 class Journal:
@@ -73,6 +78,11 @@ class Journal:
 
     Args:
         most_entries: How many lines are kept.
+
+    Attributes:
+        counters: What was counted, for ever.
+        sequence: Where lines get their numbers from; worlds of one server share it.
+        on_entry: Called with each line once it is written, or None.
     """
 
     def __init__(self, most_entries: int = MOST_ENTRIES) -> None:
@@ -80,6 +90,8 @@ class Journal:
         self._most_entries = most_entries
         self._characters = 0
         self.counters: Counter[str] = Counter()
+        self.sequence: Iterator[int] = itertools.count(1)
+        self.on_entry: Callable[[Entry], None] | None = None
 
     @property
     def entries(self) -> tuple[Entry, ...]:
@@ -119,11 +131,14 @@ class Journal:
             retry_after=retry_after,
             header_names=names,
             carried_secret=carried_secret,
+            sequence=next(self.sequence),
         )
         self._entries.append(entry)
         self._characters += _size(entry)
         while len(self._entries) > self._most_entries or self._characters > MOST_CHARACTERS:
             self._characters -= _size(self._entries.popleft())
+        if self.on_entry is not None:
+            self.on_entry(entry)
         return entry
 
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from fake_server.clock import LATEST_WALL_S, ManualClock, RealClock
 from fake_server.engine import Reply, Request
+from fake_server.names import Choice, Refusal, read_key
 from fake_server.scenario import shipped_scenarios
-from fake_server.worlds import Choice, Refusal, World, Worlds, read_key
+from fake_server.worlds import World, Worlds
 from tests.fake_server.driving import ASYNC, BODY, KEY, UNTIMED, VIDEO
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def test_keys_in_endless_number_cost_no_memory(monkeypatch: pytest.MonkeyPatch) 
 
 def test_keys_without_a_scenario_are_told_once_each_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each world of a `sk-` key that names no scenario is told once, up to a bound; no other key is told."""
-    monkeypatch.setattr("fake_server.worlds.MOST_TOLD_KEYS", 3)
+    monkeypatch.setattr("fake_server.worlds.MOST_TOLD", 3)
     told: list[str] = []
     worlds = Worlds(NAMES, "succeeds", manual=True, tell=told.append)
     for key in ("sk-succeeds.x", "sk-bad-gatway", "sk-invalid", "no-prefix", "sk-qqqq-1", "sk-qqqq-1"):

@@ -17,9 +17,9 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Mount, Route
 
 from fake_server.clock import ManualClock
+from fake_server.names import Refusal
 from fake_server.scenario.yaml_nodes import ScenarioErrors
 from fake_server.version import version
-from fake_server.worlds import Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -69,12 +69,13 @@ class _Entry(NamedTuple):
     what: str
 
 
-def admin_routes(worlds: Worlds, own_hosts: frozenset[str]) -> list[BaseRoute]:
+def admin_routes(worlds: Worlds, own_hosts: frozenset[str], admin_token: str | None = None) -> list[BaseRoute]:  # noqa: ARG001 - taken next
     """The routes at and below `/__admin`.
 
     Args:
         worlds: What they show.
         own_hosts: Host names beside the loopback's that are ours.
+        admin_token: What a request must carry, or None.
     """
     pages = _Pages(worlds)
     index = _guarded(pages.index, own_hosts)
