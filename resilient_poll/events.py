@@ -3,6 +3,12 @@
 ::
 
     Event
+    ├── SubmitBegun         something is to be made
+    ├── Submitted           the service accepted it: there is a task
+    ├── AnsweredFromLedger  its idempotency key stands for something already, nothing was sent
+    ├── SubmitEnded         a submit is over without a task to wait for
+    ├── WaitBegan           somebody waits for the task
+    ├── Polled              one poll was answered, or was not
     ├── PhaseChanged        the task stands elsewhere than before
     ├── BillingChanged      what may be owed changed
     ├── IllegalMove         the service said something its own table forbids
@@ -11,17 +17,19 @@
     ├── AttemptFailed       a request failed in a way that says nothing about the task
     ├── HintIgnored         a Retry-After that no one can honour
     ├── Waiting             nothing is sent until an instant, and why
+    ├── EndSeen             a poll saw that the task has ended, what is owed, and how long that took to see
     ├── WaitEnded           the wait is over, and why
     ├── JobAccepted         one of many jobs has its task
-    └── BatchProgress       where many jobs stand
+    ├── BatchProgress       where many jobs stand
+    └── RequestEvent        what happened to one request; see :mod:`resilient_poll.transports.middleware.notices`
 
-Events are made by the machine (``Waiting`` by its driver) and handed on in order, each when it happens. At run time
-this module depends on nothing else of the package.
+Events are made by the machine (``Waiting`` by its driver, those of submits by the client) and handed on in order, each
+when it happens. At run time this module depends on nothing else of the package.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,16 +37,23 @@ if TYPE_CHECKING:
     from resilient_poll.machine.lifecycle import Billing, Phase
 
 __all__ = [
+    "AnsweredFromLedger",
     "AttemptFailed",
     "BatchProgress",
     "BillingChanged",
+    "EndSeen",
     "Event",
     "HintIgnored",
     "IllegalMove",
     "JobAccepted",
     "PhaseChanged",
+    "Polled",
+    "SubmitBegun",
+    "SubmitEnded",
+    "Submitted",
     "Throttled",
     "UnlistedStatus",
+    "WaitBegan",
     "WaitEnded",
     "Waiting",
 ]
@@ -51,10 +66,13 @@ class Event:
     Attributes:
         task_id: The service's id, or None while there is none yet.
         at_s: When, in monotonic seconds of the clock that drives the machine.
+        submit_id: What tells one submit from another while there is no task: the same in all events of a submit,
+            the one with its task's id included; None in what belongs to no submit.
     """
 
     task_id: str | None
     at_s: float
+    submit_id: str | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     def __str__(self) -> str:
         who = "the submit" if self.task_id is None else f"task {self.task_id}"
@@ -62,6 +80,133 @@ class Event:
 
     def _said(self) -> str:
         return type(self).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitBegun(Event):
+    """Something is to be made; nothing was sent yet.
+
+    Attributes:
+        service: The service, in one word.
+        model: What is to make it.
+        endpoint: What kind of thing it is.
+    """
+
+    service: str
+    model: str
+    endpoint: str
+
+    def _said(self) -> str:
+        return f"{self.model} is asked for ({self.endpoint})"
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted(Event):
+    """The service accepted a submit: from here on its events carry the task's id.
+
+    Attributes:
+        status: The service's own first word, if it said one.
+        attempts: How often it was sent.
+    """
+
+    status: str | None
+    attempts: int
+
+    def _said(self) -> str:
+        return f"accepted ({self.status})"
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredFromLedger(Event):
+    """The idempotency key of a submit stands for a task or a result already: nothing was sent.
+
+    Attributes:
+        phase: Where that stands, as far as the ledger knows.
+    """
+
+    phase: Phase
+
+    def _said(self) -> str:
+        return f"is what the idempotency key stands for ({self.phase}), nothing was sent"
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitEnded(Event):
+    """A submit is over, and there is no task to wait for: it brought the result itself, or an error.
+
+    Attributes:
+        error: The name of the error that its caller gets; None where it brought the result itself.
+        attempts: How often it was sent.
+        billing: What may be owed for it.
+    """
+
+    error: str | None
+    attempts: int
+    billing: Billing
+
+    def _said(self) -> str:
+        return f"ended with {self.error or 'the result itself'}, bill {self.billing}"
+
+
+@dataclass(frozen=True, slots=True)
+class WaitBegan(Event):
+    """Somebody waits for the task.
+
+    Attributes:
+        phase: Where it stands, as far as it was heard.
+        polls: How often it was asked about before.
+    """
+
+    phase: Phase
+    polls: int
+
+    def _said(self) -> str:
+        return f"a wait begins, {self.phase} after {self.polls} polls"
+
+
+@dataclass(frozen=True, slots=True)
+class Polled(Event):
+    """One poll is over. It is told before what follows from it, and is no change of the task.
+
+    Attributes:
+        poll: Which, from 1.
+        brought: ``status``, ``throttled``, ``unreachable``, ``unreadable`` or ``refused``.
+        status: The service's own word, if it said one.
+    """
+
+    poll: int
+    brought: str
+    status: str | None
+
+    def _said(self) -> str:
+        return f"poll {self.poll} brought {self.status or self.brought}"
+
+
+@dataclass(frozen=True, slots=True)
+class EndSeen(Event):
+    """A poll saw that the task has ended.
+
+    Attributes:
+        phase: The end.
+        status: The service's own word for it.
+        billing: What is owed.
+        polls: How often it was asked about.
+        delay_s: For how many seconds it had ended when the poll was answered: from the service's own time of the
+            end if it gives one that can be true, otherwise the most that it can be, from the latest moment at which
+            it is known to have gone on; None if nothing is known of either.
+        is_exact: Whether ``delay_s`` comes from the service's own time.
+    """
+
+    phase: Phase
+    status: str | None
+    billing: Billing
+    polls: int
+    delay_s: float | None
+    is_exact: bool
+
+    def _said(self) -> str:
+        late = "" if self.delay_s is None else f", {'' if self.is_exact else 'at most '}{self.delay_s:.1f} s ago"
+        return f"ended {self.phase}{late}; bill {self.billing}, {self.polls} polls"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from resilient_poll.dashscope.limits import Limits
 from resilient_poll.dashscope.lists import listed
 from resilient_poll.dashscope.many import finish_many
 from resilient_poll.dashscope.many_core import WORKERS, Finished, Job, Waits
+from resilient_poll.dashscope.news import telling_exchange
 from resilient_poll.dashscope.opening import open_core
 from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.saving.download import DOWNLOAD_S, telling_of_failure
@@ -37,7 +38,6 @@ from resilient_poll.events import Event
 from resilient_poll.http.rate_limits import RateLimit
 from resilient_poll.ledger.guards import Guards
 from resilient_poll.machine.policy import OnTimeout, SubmitPolicy, WaitPolicy
-from resilient_poll.transports.exchange import Exchange
 
 if TYPE_CHECKING:
     from resilient_poll.ledger.protocol import Ledger
@@ -123,7 +123,7 @@ class DashScope(CreatingCalls, KeyCalls, DoubtCalls, WorkerCalls):
         )
         self._clock = clock or RealClock()
         rules = asset_rules(self._core.settings.base_url, largest_asset_bytes, insecure_asset_hosts)
-        self._exchange = Exchange(http_client)
+        self._exchange = telling_exchange(self._core, self._clock, http_client)
         self._creates_out = CreatesOut(self._core.submit_policy, ends=http_client is None)
         self._saver = Saver(self._exchange, self._clock, rules)
 
@@ -213,7 +213,7 @@ class DashScope(CreatingCalls, KeyCalls, DoubtCalls, WorkerCalls):
         create = self._core.new_create(
             endpoint, model, input, parameters, is_synchronous=True, idempotency_key=idempotency_key
         )
-        submission = self._core.new_submission(timeout, self._clock.now(), create.endpoint)
+        submission = self._core.new_submission(timeout, self._clock.now(), create)
         try:
             done = self._carry_out(submission, create)
             made = self._core.take_result(submission, done, self._clock.now(), create.endpoint, create.filing)

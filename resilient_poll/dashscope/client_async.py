@@ -28,6 +28,7 @@ from resilient_poll.dashscope.limits import Limits
 from resilient_poll.dashscope.lists_async import listed
 from resilient_poll.dashscope.many_async import finish_many
 from resilient_poll.dashscope.many_core import WORKERS, Finished, Job, Waits
+from resilient_poll.dashscope.news import telling_async_exchange
 from resilient_poll.dashscope.opening import open_core
 from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.saving.download import DOWNLOAD_S, telling_of_failure
@@ -46,7 +47,6 @@ from resilient_poll.http.rate_limits import RateLimit
 from resilient_poll.ledger.async_ledger import RunBlocking
 from resilient_poll.ledger.guards import Guards
 from resilient_poll.machine.policy import OnTimeout, SubmitPolicy, WaitPolicy
-from resilient_poll.transports.exchange_async import AsyncExchange
 
 if TYPE_CHECKING:
     from resilient_poll.ledger.protocol import Ledger
@@ -131,7 +131,7 @@ class AsyncDashScope(AsyncCreatingCalls, AsyncKeyCalls, AsyncDoubtCalls, AsyncWo
         self._clock = clock or RealAsyncClock()
         self._run_blocking = run_blocking or anyio.to_thread.run_sync
         rules = asset_rules(self._core.settings.base_url, largest_asset_bytes, insecure_asset_hosts)
-        self._exchange = AsyncExchange(http_client)
+        self._exchange = telling_async_exchange(self._core, self._clock, http_client)
         self._creates_out = AsyncCreatesOut(self._core.submit_policy, ends=http_client is None)
         self._saver = AsyncSaver(self._exchange, self._clock, rules, self._run_blocking, self._off_the_loop)
 
@@ -177,7 +177,7 @@ class AsyncDashScope(AsyncCreatingCalls, AsyncKeyCalls, AsyncDoubtCalls, AsyncWo
         create = self._core.new_create(
             endpoint, model, input, parameters, is_synchronous=True, idempotency_key=idempotency_key
         )
-        submission = self._core.new_submission(timeout, self._clock.now(), create.endpoint)
+        submission = self._core.new_submission(timeout, self._clock.now(), create)
         try:
             done = await self._carry_out(submission, create)
             made = self._core.take_result(submission, done, self._clock.now(), create.endpoint, create.filing)

@@ -18,6 +18,7 @@ from resilient_poll.dashscope.keeping.header import header_value
 from resilient_poll.dashscope.keeping.orphans import tell_of_break, tell_of_unsaved
 from resilient_poll.dashscope.keeping.retrying import entry_to_retry
 from resilient_poll.dashscope.limits import Limits, account_of
+from resilient_poll.dashscope.news import News
 from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.resume_token import PREFIX, read_token, write_token
 from resilient_poll.dashscope.settings import Settings
@@ -80,6 +81,7 @@ class ClientCore:
         account: What its tasks share, the two floors included.
         books: What is written into the ledger; None where there is none.
         departures: Which of its creates can have left.
+        news: What is told of its submits and waits, if anybody hears.
     """
 
     settings: Settings
@@ -95,9 +97,11 @@ class ClientCore:
     books: Books | None = None
     _task_floors: TaskFloors = field(init=False)
     departures: Departures = field(default_factory=Departures)
+    news: News = field(init=False)
     _own_books: dict[str, Books] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.news = News(self.publish, lambda: self.on_event is not None)
         guard = threading.RLock()
         self.account = account_of(self.limits, self.settings.dialect, guard)
         self.create_floor.guard = self.query_floor.guard = guard
@@ -133,14 +137,15 @@ class ClientCore:
         if self.books is None:
             warn_once()
         if self.books is None and key is None:
-            return Create(chosen, request)
+            return Create(chosen, request, model=model)
         if self.books is None:
             # Within this process a key holds without a ledger, too; two threads with one key get the same books.
             self.books = self._own_books.setdefault("own", books_in_memory(self.settings))
-        return Create(chosen, request, self.books.new_filing(key, chosen, request, model, parameters))
+        return Create(chosen, request, self.books.new_filing(key, chosen, request, model, parameters), model)
 
-    def request_of(self, create: Create) -> HttpRequest:
+    def request_of(self, create: Create, submission: Submission) -> HttpRequest:
         """Return the request of a create, under its name where the service honours one."""
+        create = self.news.marked(create, submission)
         entry = None if create.filing is None else create.filing.entry
         header = self.settings.idempotency_header
         if entry is None or not header.is_sent:
@@ -148,7 +153,7 @@ class ClientCore:
         return replace(create.request, headers=(*create.request.headers, (header.name, header_value(entry))))
 
     def new_submission(
-        self, timeout_s: float | None, now: Instant, endpoint: Endpoint = VIDEO, *, is_in_order: bool = False
+        self, timeout_s: float | None, now: Instant, create: Create, *, is_in_order: bool = False
     ) -> Submission:
         """Begin a submit; one of many is put in order by their batch."""
         policy = self.submit_policy
@@ -157,9 +162,10 @@ class ClientCore:
                 policy = replace(policy, timeout_s=checked_seconds("timeout", timeout_s))
             except ConfigurationError as error:
                 raise ConfigurationError(str(error), safe_to_submit_again=SafeToSubmitAgain.YES) from None
-        if endpoint.is_synchronous:
+        if create.endpoint.is_synchronous:
             policy = replace(policy, attempt_timeout_s=policy.synchronous_attempt_timeout_s)
-        return Submission(policy, now, seed=self.make_seed(), floor=self.create_floor, is_in_order=is_in_order)
+        submission = Submission(policy, now, seed=self.make_seed(), floor=self.create_floor, is_in_order=is_in_order)
+        return self.news.submit_begun(submission, create, self.settings.dialect.name, now)
 
     def submit_in_turn(self, submission: Submission) -> Submission | InTurn:
         """Return a submit that keeps to the account's limits on submits."""
@@ -230,9 +236,11 @@ class ClientCore:
                 )
             error = direct.result_at_once(submission, endpoint, filing) or self._why_not(submission, done, now, filing)
             logger.log(logging.ERROR if isinstance(error, SubmitInDoubt) else logging.INFO, "%s", error)
+            self.news.submit_ended(submission, error, now, filing)
             raise error
         if filing is not None and filing.is_found and filing.entry is not None:
             record = restored(filing.entry, now)
+            self.news.found(record.task_id, record.phase, submission, now)
             logger.info("task %s is what idempotency key %s stands for; nothing was sent", record.task_id, filing.key)
             return record
         record = TaskRecord.accepted(
@@ -243,6 +251,7 @@ class ClientCore:
             request_id=accepted.request_id,
             seed=submission.seed,
         )
+        self.news.submitted(record, submission, now)
         self.publish(PhaseChanged(record.task_id, now.monotonic_s, Phase.SUBMITTING, record.phase, record.status))
         token = write_token(record, self.settings, now)
         logger.info("task %s accepted (%s); resume token %s", record.task_id, accepted.status, token)
@@ -264,7 +273,9 @@ class ClientCore:
             StillGoing: The service made a task instead.
         """
         if submission.answered is not None:
-            return direct.outcome_of(submission, endpoint, filing)
+            made = direct.outcome_of(submission, endpoint, filing)
+            self.news.submit_ended(submission, None, now, filing, made.billing)
+            return made
         if submission.accepted is not None:
             record = self.accept(submission, done, now, endpoint, filing)
             raise direct.task_instead(record, now, write_token(record, self.settings, now))
@@ -334,6 +345,7 @@ class ClientCore:
     ) -> None:
         """Log what may be owed when a submit ends by neither an acceptance nor an error of ours."""
         tell_of_break(self.settings, submission, interruption, now, endpoint)
+        self.news.submit_ended(submission, interruption, now)
 
     def not_saved_yet(self, error: NotSaved, now: Instant) -> None:
         """Log an id that could not be written down at once, and is written again."""

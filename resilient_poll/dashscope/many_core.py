@@ -237,7 +237,7 @@ class ManyDesk(Generic[AnyTask]):
         except Exception as error:  # noqa: BLE001  # a mapping of the caller's own raises what it likes; nothing was sent
             self._failed += 1
             return self._over(Finished(self._batch.skip(), job.label, None, None, error))
-        submission = self._core.new_submission(self._submit_timeout_s, now, create.endpoint, is_in_order=True)
+        submission = self._core.new_submission(self._submit_timeout_s, now, create, is_in_order=True)
         self.live[self._batch.add(submission, now)] = Live(job.label, create, submission)
         return None
 

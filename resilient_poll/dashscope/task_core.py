@@ -42,7 +42,7 @@ from resilient_poll.errors import (
     StillGoing,
     TaskError,
 )
-from resilient_poll.events import Event, WaitEnded, Waiting
+from resilient_poll.events import EndSeen, Event, Polled, WaitEnded, Waiting
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.ledger.entry import Entry
 from resilient_poll.machine.commands import Done, DoneReason
@@ -80,6 +80,7 @@ class TaskCore:
             floor=core.query_floor,
             task_floor=core.floor_of(record.task_id),
         )
+        self._poller.is_heard = core.news.is_heard
         self._create = create
         # Of a task that is known by its id only, nobody knows what it makes.
         named = None if entry is None else ENDPOINTS.get(entry.about.get("endpoint", ""))
@@ -163,6 +164,8 @@ class TaskCore:
         self._began = now = self._now()
         self._last_trouble, self._refusal = None, None
         self._poller.begin_wait(policy, now, look=look)
+        if not look:
+            self._core.news.wait_begun(self._poller, now)
 
     @contextmanager
     def _looking_once(self) -> Generator[None, None, None]:
@@ -182,7 +185,7 @@ class TaskCore:
 
         def publish(event: Event) -> None:
             self._core.publish(event)
-            if not isinstance(event, Waiting):
+            if not isinstance(event, Waiting | Polled | EndSeen):
                 changes.append(event)
 
         return changes, publish

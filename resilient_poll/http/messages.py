@@ -21,12 +21,16 @@ class HttpRequest:
         url: The absolute URL.
         headers: Names and values, in order. Kept out of the repr: one is the key.
         body: The body, or None for none.
+        task_id: Which task it is about, if it is about one.
+        submit_id: Which submit it is of, if it is of one and somebody hears of it.
     """
 
     method: str
     url: str
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes | None = field(default=None, repr=False)
+    task_id: str | None = field(default=None, repr=False, compare=False)
+    submit_id: str | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,7 +180,7 @@ class Poller:
         record, delay_s = self.record, seen.ended_ago_s
         most_s = None if self._went_on_s is None else max(0.0, at_s - self._went_on_s)
         # What cannot be true (a clock that is wrong, another time zone) is not believed.
-        is_exact = delay_s is not None and -_CLOCKS_DIFFER_S <= delay_s
+        is_exact = delay_s is not None and delay_s >= -_CLOCKS_DIFFER_S
         if delay_s is not None and most_s is not None:
             is_exact = is_exact and delay_s <= most_s + _CLOCKS_DIFFER_S
             delay_s = min(delay_s, most_s)

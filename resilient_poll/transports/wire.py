@@ -18,7 +18,7 @@ from resilient_poll.http.messages import (
 from resilient_poll.http.sent import describe, is_library_error, surely_not_sent
 from resilient_poll.transports.library import HttpLibrary
 from resilient_poll.transports.once_body import OnceBytes
-from resilient_poll.transports.rules.marks import REPEAT, Repeat
+from resilient_poll.transports.rules.marks import REPEAT, SUBMIT_ID, TASK_ID, Repeat
 
 __all__ = [
     "AnswerReader",
@@ -70,6 +70,8 @@ def _build(request: HttpRequest, library: HttpLibrary, timeout_s: float) -> tupl
     headers.append(("content-length", str(len(request.body))))
     # Our own transports, should the caller's client have any, neither repeat it nor cut it while it is under way.
     extensions[REPEAT] = Repeat.NEVER
+    if request.submit_id is not None:
+        extensions[SUBMIT_ID] = request.submit_id
     built = library.request(request.method, request.url, headers=headers, stream=body, extensions=extensions)
     # The libraries add this one only to requests whose body they encode themselves.
     built.headers["host"] = built.url.netloc.decode("ascii")
@@ -107,6 +109,8 @@ class QueryBuilder:
         """
         url, headers = self._made_of(request)
         library, extensions = self._library, _timeouts(timeout_s)
+        if request.task_id is not None:
+            extensions[TASK_ID] = request.task_id  # Our own transports carry it in what they tell.
         # The libraries copy the headers, so a hook that adds some adds them to one request.
         built = library.request(request.method, url, headers=headers, stream=library.no_body, extensions=extensions)
         built.read()  # As they do for a request without a body, for hooks that look at it.

@@ -197,6 +197,7 @@ class Books(Shelf):
         if entry.phase is Phase.SUBMITTING and self.ledger.settle_the_dead(now_wall_s=now_s):
             entry = filing.entry = self.ledger.get(entry.entry_id)
         filing.is_found = entry.task_id is not None
+        filing.is_answered = filing.is_found or entry.phase is Phase.SUCCEEDED
         return what_it_came_to(entry, now_s)
 
     def _write_what_is_left(self) -> None:

@@ -20,7 +20,7 @@ class CreatingCalls(ClientPart):
 
     def _submit(self, create: Create, timeout_s: float | None) -> Task:
         client, core = self._client, self._client._core
-        submission = core.new_submission(timeout_s, client._clock.now(), create.endpoint)
+        submission = core.new_submission(timeout_s, client._clock.now(), create)
         try:
             done = self._carry_out(submission, create)
             record = core.accept(submission, done, client._clock.now(), create.endpoint, create.filing)
@@ -43,7 +43,7 @@ class CreatingCalls(ClientPart):
         def perform(command: Submit | Query) -> Observation:
             return self._send_create(submission, create, command)
 
-        return run(core.submit_in_turn(submission), perform, client._clock, core.publish)
+        return run(core.submit_in_turn(submission), perform, client._clock, core.news.publisher_of(submission))
 
     def _send_create(self, submission: Submission, create: Create, command: Submit | Query) -> Observation:
         client, core = self._client, self._client._core
@@ -51,7 +51,7 @@ class CreatingCalls(ClientPart):
 
         def exchange() -> Answer | ExchangeFailed:
             try:
-                return client._exchange.create(core.request_of(create), command.timeout_s, departure)
+                return client._exchange.create(core.request_of(create, submission), command.timeout_s, departure)
             except ExchangeFailed as failure:
                 return failure
 

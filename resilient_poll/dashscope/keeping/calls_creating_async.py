@@ -27,7 +27,7 @@ class AsyncCreatingCalls(AsyncClientPart):
 
     async def _submit(self, create: Create, timeout_s: float | None) -> AsyncTask:
         client, core = self._client, self._client._core
-        submission = core.new_submission(timeout_s, client._clock.now(), create.endpoint)
+        submission = core.new_submission(timeout_s, client._clock.now(), create)
         try:
             done = await self._carry_out(submission, create)
             record = core.accept(submission, done, client._clock.now(), create.endpoint, create.filing)
@@ -50,7 +50,7 @@ class AsyncCreatingCalls(AsyncClientPart):
         async def perform(command: Submit | Query) -> Observation:
             return await self._send_create(submission, create, command)
 
-        return await run(core.submit_in_turn(submission), perform, client._clock, core.publish)
+        return await run(core.submit_in_turn(submission), perform, client._clock, core.news.publisher_of(submission))
 
     async def _send_create(self, submission: Submission, create: Create, command: Submit | Query) -> Observation:
         client, filing = self._client, create.filing
@@ -131,7 +131,8 @@ class AsyncCreatingCalls(AsyncClientPart):
         what: Answer | ExchangeFailed
         try:
             with client._creates_out.one():
-                what = await client._exchange.create(core.request_of(create), command.timeout_s, orphaned, departure)
+                request = core.request_of(create, submission)
+                what = await client._exchange.create(request, command.timeout_s, orphaned, departure)
         except ExchangeFailed as failure:
             what = failure
         came.append(core.after_exchange(what, client._clock.now(), create.endpoint))

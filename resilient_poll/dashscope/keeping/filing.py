@@ -71,6 +71,7 @@ class Filing:
         entry: Where it stands, once the ledger was asked.
         licence: The licence that this submit holds at the moment, if it does.
         is_found: Whether the ledger had the task before this submit.
+        is_answered: Whether the ledger had the task or the result, and nothing was sent.
         after: The attempt that ended, for one that is tried again.
         accept_second_charge: Whether that attempt may have been charged.
         is_joined: Whether this submit has seen its attempt, and shares what comes of it, also a refusal.
@@ -83,6 +84,7 @@ class Filing:
     entry: Entry | None = None
     licence: Entry | None = None
     is_found: bool = False
+    is_answered: bool = False
     after: Entry | None = None
     accept_second_charge: bool = False
     is_joined: bool = False
@@ -96,11 +98,13 @@ class Create:
         endpoint: Where.
         request: How.
         filing: What it is called in the ledger, where there is one.
+        model: What is to make it.
     """
 
     endpoint: Endpoint
     request: HttpRequest
     filing: Filing | None = None
+    model: str = ""
 
 
 def checked_key(key: object) -> str:

@@ -72,7 +72,8 @@ def create_request(
 
 def query_request(settings: Settings, task_id: str) -> HttpRequest:
     """Build the request for a task's status."""
-    return HttpRequest("GET", settings.base_url + settings.dialect.status_path(task_id), _common(settings))
+    url = settings.base_url + settings.dialect.status_path(task_id)
+    return HttpRequest("GET", url, _common(settings), task_id=task_id)
 
 
 def list_request(settings: Settings, parameters: Mapping[str, str]) -> HttpRequest:
@@ -92,7 +93,8 @@ def cancel_request(settings: Settings, task_id: str) -> HttpRequest:
     Raises:
         ConfigurationError: The dialect cannot cancel.
     """
-    return HttpRequest("POST", settings.base_url + settings.dialect.cancel_path(task_id), _common(settings))
+    url = settings.base_url + settings.dialect.cancel_path(task_id)
+    return HttpRequest("POST", url, _common(settings), task_id=task_id)
 
 
 def asset_request(url: str) -> HttpRequest:

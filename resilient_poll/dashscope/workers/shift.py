@@ -16,7 +16,7 @@ from resilient_poll.dashscope.task_core import TaskCore
 from resilient_poll.dashscope.workers import duty
 from resilient_poll.dashscope.workers.duty import Found, Heard, Held, Parcel, Plan, Scan, Tell, WorkerCounts
 from resilient_poll.drive.telling import logger
-from resilient_poll.events import Event
+from resilient_poll.events import Event, WaitBegan, WaitEnded
 from resilient_poll.ledger.entry import Entry
 from resilient_poll.machine.batch import Batch
 from resilient_poll.machine.commands import Done, DoneReason, Settled, SleepReason, SleepUntil, Turn
@@ -345,6 +345,8 @@ class Shift(Generic[AnyTask]):
         if held is None:
             return
         held.ordinal = None
+        if (poller := held.task._poller).is_heard:  # noqa: SLF001  # a task is a part of its client
+            self.publish(WaitEnded(poller.task_id, now.monotonic_s, settled.done.reason, poller.phase))
         if held.is_ended:
             del self.held[held.task.id]
             self._add(Parcel(held.entry, held.task, settled.done), now)
@@ -358,7 +360,10 @@ class Shift(Generic[AnyTask]):
         self._rest(held, now)
 
     def _begin(self, held: Held[AnyTask], now: Instant) -> None:
-        held.task._poller.begin_wait(self.policy, now)  # noqa: SLF001  # a task is a part of its client
+        poller = held.task._poller  # noqa: SLF001  # a task is a part of its client
+        poller.begin_wait(self.policy, now)
+        if poller.is_heard:
+            self.publish(WaitBegan(poller.task_id, now.monotonic_s, poller.phase, poller.record.polls))
         self._put_in(held, now)
 
     def _put_in(self, held: Held[AnyTask], now: Instant) -> None:

@@ -22,9 +22,9 @@ from typing import Any
 
 from resilient_poll.events import Event
 from resilient_poll.transports.rules.breaker import BreakerState
-from resilient_poll.transports.rules.marks import Attempt
+from resilient_poll.transports.rules.marks import SUBMIT_ID, TASK_ID, TOLD, Attempt
 
-__all__ = ["AttemptEnded", "BreakerMoved", "GaveUp", "HeldBack", "RequestEvent", "Retrying", "Teller"]
+__all__ = ["AttemptEnded", "BreakerMoved", "GaveUp", "HeldBack", "RequestEvent", "Retrying", "Teller", "address_of"]
 
 logger = logging.getLogger("resilient_poll")
 
@@ -164,16 +164,21 @@ class Teller:
         listener = self._listener
         if listener is None and not logger.isEnabledFor(level):
             return
-        event = kind(None, at_s, request.method, _address(request.url), *details)
+        marks = request.extensions
+        submit_id = marks.get(SUBMIT_ID)
+        event = kind(marks.get(TASK_ID), at_s, request.method, address_of(request.url), *details, submit_id=submit_id)
         logger.log(level, "%s", event)
         if listener is None:
             return
+        if kind is AttemptEnded:
+            marks[TOLD] = True
         try:
             listener(event)
         except Exception:
             logger.exception("the listener for events failed on %s; the request goes on", event)
 
 
-def _address(url: Any) -> str:
+def address_of(url: Any) -> str:
+    """Return the address of a library's request without query and user, which may hold secrets."""
     port = "" if url.port is None else f":{url.port}"
     return f"{url.scheme}://{url.host}{port}{url.path}"

@@ -8,7 +8,20 @@ from typing import Any, Final
 
 from resilient_poll.errors import ConfigurationError
 
-__all__ = ["ATTEMPTS", "DEADLINE_S", "KEY", "REPEAT", "TIMEOUT_S", "Attempt", "Repeat", "repeat_mark", "timeout_mark"]
+__all__ = [
+    "ATTEMPTS",
+    "DEADLINE_S",
+    "KEY",
+    "REPEAT",
+    "SUBMIT_ID",
+    "TASK_ID",
+    "TIMEOUT_S",
+    "TOLD",
+    "Attempt",
+    "Repeat",
+    "repeat_mark",
+    "timeout_mark",
+]
 
 REPEAT: Final = "resilient_poll.repeat"
 """``"never"``: send this once, and do not cut it once it is under way. ``"allowed"``: the caller knows that twice does
@@ -19,6 +32,13 @@ KEY: Final = "resilient_poll.key"
 """A text that tells apart what shares an origin: an account, a tenant, a model."""
 ATTEMPTS: Final = "resilient_poll.attempts"
 """Set by a :class:`RetryTransport`: a list of :class:`Attempt`, one more after each attempt."""
+TASK_ID: Final = "resilient_poll.task_id"
+"""Which task a request is about: its events carry it."""
+SUBMIT_ID: Final = "resilient_poll.submit_id"
+"""Which submit a request is of, while there is no task: its events carry it."""
+TOLD: Final = "resilient_poll.told"
+"""Set by a :class:`RetryTransport` that told a listener of an attempt, so that no client beneath which it lies tells of
+the same one."""
 DEADLINE_S: Final = "resilient_poll.deadline_s"
 """Set between our own transports: the instant by which the caller wants to hear, in monotonic seconds."""
 
