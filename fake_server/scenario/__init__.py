@@ -1,5 +1,6 @@
 """Scenario files: finding them, reading them with every mistake placed, and what they say."""
 
+from fake_server.scenario.fault_reader import FaultErrors, PointedProblem, read_fault
 from fake_server.scenario.library import find_scenarios, load_scenario, merged, shipped_folder, shipped_scenarios
 from fake_server.scenario.model import ClientBrief, Expect, Quotas, Scenario, ScriptedAnswer, Service
 from fake_server.scenario.yaml_nodes import Problem, ScenarioErrors
@@ -7,6 +8,8 @@ from fake_server.scenario.yaml_nodes import Problem, ScenarioErrors
 __all__ = [
     "ClientBrief",
     "Expect",
+    "FaultErrors",
+    "PointedProblem",
     "Problem",
     "Quotas",
     "Scenario",
@@ -16,6 +19,7 @@ __all__ = [
     "find_scenarios",
     "load_scenario",
     "merged",
+    "read_fault",
     "shipped_folder",
     "shipped_scenarios",
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from fake_server.scenario.model import AnswerKind, RetryAfterForm, ScriptedAnswer
-from fake_server.scenario.yaml_nodes import Notes, did_you_mean
+from fake_server.scenario.yaml_nodes import Notes, did_you_mean, quote
 from fake_server.wire import bodies
 from fake_server.wire.errors import SHAPES, ErrorShape
 
@@ -69,7 +69,7 @@ def _read_answer(node: Node, notes: Notes, route: str) -> ScriptedAnswer | None:
         if key not in _SHARED[kind]:
             known = ", ".join(_SHARED[kind])
             hint = did_you_mean(key, _SHARED[kind])
-            notes.at(key_node, f"found the key {key}, expected one of {known} beside {kind}{hint}")
+            notes.at(key_node, f"found the key {quote(key)}, expected one of {known} beside {kind}{hint}")
     readers = {"pass": _read_pass, "throttle": _read_throttle, "status": _read_status, "drop": _read_drop}
     values = readers[kind](fields, notes)
     if route != "create" and "when" in fields:
@@ -107,9 +107,9 @@ def _read_status(fields: Fields, notes: Notes) -> dict[str, Any]:
     if "body" in fields:
         values.update(_read_body(fields["body"][1], notes))
     if "content_type" in fields:
-        values["content_type"] = _header_value(fields["content_type"][1], notes)
+        values["content_type"] = read_header_value(fields["content_type"][1], notes)
     if "headers" in fields:
-        values["headers"] = _read_headers(fields["headers"][1], notes)
+        values["headers"] = read_headers(fields["headers"][1], notes)
     return values
 
 
@@ -128,14 +128,14 @@ def _read_retry_after(fields: Fields, notes: Notes) -> dict[str, Any]:
     if "form" in fields:
         values["form"] = cast("RetryAfterForm", notes.as_choice(fields["form"][1], _FORMS))
     if "header" in fields:
-        values["retry_after_text"] = _header_value(fields["header"][1], notes)
+        values["retry_after_text"] = read_header_value(fields["header"][1], notes)
     return values
 
 
 def _read_error(fields: Fields, notes: Notes) -> dict[str, Any]:
     values: dict[str, Any] = {}
     if "code" in fields:
-        values["codes"] = _read_codes(fields["code"][1], notes)
+        values["codes"] = read_codes(fields["code"][1], notes)
     if "message" in fields:
         values["message"] = notes.as_text(fields["message"][1], "a sentence")
     if "shape" in fields:
@@ -143,7 +143,7 @@ def _read_error(fields: Fields, notes: Notes) -> dict[str, Any]:
     return values
 
 
-def _read_codes(node: Node, notes: Notes) -> Mapping[str, str]:
+def read_codes(node: Node, notes: Notes) -> Mapping[str, str]:
     """One code for both dialects, or one for each."""
     if not isinstance(node, MappingNode):
         code = notes.as_text(node, "an error code, or a mapping of them by dialect")
@@ -184,7 +184,8 @@ def plain_value(node: Node, notes: Notes) -> Any:
     return text
 
 
-def _read_headers(node: Node, notes: Notes) -> tuple[tuple[str, str], ...]:
+def read_headers(node: Node, notes: Notes) -> tuple[tuple[str, str], ...]:
+    """Headers by name; none that frames an answer."""
     fields = notes.as_mapping(node, "a mapping of headers", None) or {}
     headers: list[tuple[str, str]] = []
     for name, (key_node, value_node) in fields.items():
@@ -193,11 +194,12 @@ def _read_headers(node: Node, notes: Notes) -> tuple[tuple[str, str], ...]:
         elif name.lower() in ("content-length", "transfer-encoding"):
             notes.at(key_node, f"found the header {name}, expected none that frames the answer")
         else:
-            headers.append((name.lower(), _header_value(value_node, notes) or ""))
+            headers.append((name.lower(), read_header_value(value_node, notes) or ""))
     return tuple(headers)
 
 
-def _header_value(node: Node, notes: Notes) -> str | None:
+def read_header_value(node: Node, notes: Notes) -> str | None:
+    """The value of a header."""
     if isinstance(node, ScalarNode) and _HEADER_VALUE.fullmatch(str(node.value)):
         return str(node.value)
     notes.wrong(node, "a header value: printable ASCII on one line")

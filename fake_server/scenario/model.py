@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from decimal import Decimal
 
+    from fake_server.faults.model import Fault
     from fake_server.scenario.lifecycles import Lifecycle
     from fake_server.wire.endpoints import EndpointName
     from fake_server.wire.errors import ErrorShape
@@ -232,14 +233,23 @@ class Scenario:
     prices: Mapping[str, Decimal] = field(default_factory=dict)
     create: tuple[ScriptedAnswer, ...] = ()
     poll: tuple[ScriptedAnswer, ...] = ()
+    faults: tuple[Fault, ...] = ()
     retention_s: float = DAY_S
     url_lifetime_s: float = DAY_S
+    takes_s: float = 0.0  # how much of its own time a good client needs at least
     client: ClientBrief = field(default_factory=ClientBrief)
 
     @property
     def needs_socket(self) -> bool:
-        """Whether it cuts connections, which nothing without a socket can show faithfully."""
-        return any(answer.kind == "drop" for answer in (*self.create, *self.poll))
+        """Whether it cuts connections or spoils bytes, which nothing without a socket can show faithfully."""
+        return bool(self.socket_faults)
+
+    @property
+    def socket_faults(self) -> tuple[str, ...]:
+        """What needs a socket, in words that name it and its line."""
+        scripts = (("create", self.create), ("poll", self.poll))
+        drops = [answer.describe(route) for route, answers in scripts for answer in answers if answer.kind == "drop"]
+        return (*drops, *(fault.describe() for fault in self.faults if fault.needs_socket))
 
     def lifecycle_of(self, ordinal: int) -> Lifecycle:
         """The script of the task with this number (from 0); the last one serves all further tasks."""

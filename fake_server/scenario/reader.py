@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from fake_server.scenario.answer_reader import plain_value, read_answers
+from fake_server.scenario.fault_reader import read_faults
 from fake_server.scenario.lifecycle_reader import read_decimal, read_tasks
 from fake_server.scenario.model import (
     COUNTS,
@@ -43,8 +44,8 @@ LONGEST_SUMMARY = 300
 LARGEST_PRICE = Decimal(1_000_000)
 
 _KEYS = (
-    *("version", "summary", "dialects", "quotas", "service", "prices", "create", "tasks", "poll"),
-    *("retention", "url_lifetime", "client", "expect"),
+    *("version", "summary", "dialects", "quotas", "service", "prices", "create", "tasks", "poll", "faults"),
+    *("retention", "url_lifetime", "takes", "client", "expect"),
 )
 _REQUIRED = {
     "version": "version: 1",
@@ -97,7 +98,7 @@ def read_scenario(root: Node, name: str, notes: Notes) -> Scenario | None:
         _check_together(fields, values, values["client"], notes)
         if notes.problems:
             return None
-    for key in ("retention", "url_lifetime"):
+    for key in ("retention", "url_lifetime", "takes"):
         if key in values:
             values[f"{key}_s"] = values.pop(key)
     return Scenario(name=name, **values)
@@ -113,8 +114,10 @@ def _readers() -> dict[str, Callable[[Node, Notes], Any]]:
         "create": lambda node, notes: read_answers(node, notes, "create"),
         "tasks": read_tasks,
         "poll": lambda node, notes: read_answers(node, notes, "poll"),
+        "faults": read_faults,
         "retention": lambda node, notes: notes.as_duration(node),
         "url_lifetime": lambda node, notes: notes.as_duration(node),
+        "takes": lambda node, notes: notes.as_duration(node),
         "client": _read_client,
         "expect": _read_expect,
     }
