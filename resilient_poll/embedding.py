@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine
@@ -23,19 +24,50 @@ Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
 
 
+class _Call:
+    """How a decorated function is called, and what its waits are called."""
+
+    def __init__(self, query: Callable[..., Any], task_id_from: str | None) -> None:
+        self.name = str(getattr(query, "__qualname__", type(query).__qualname__))
+        self._parameter = task_id_from
+        self._signature: inspect.Signature | None = None
+        with contextlib.suppress(ValueError):  # Some functions that are written in C have none.
+            self._signature = inspect.signature(query)
+        parameters = self._signature.parameters if self._signature else {}
+        if task_id_from is not None and task_id_from not in parameters:
+            raise ConfigurationError(
+                f"{self.name} has no parameter {task_id_from!r:.80}, which task_id_from= names; "
+                f"it has {', '.join(parameters) or 'none that can be seen'}"
+            )
+
+    def task_id(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
+        """Return what errors call the task of one call.
+
+        Raises:
+            TypeError: The arguments do not fit, which within the wait would pass for an odd answer.
+        """
+        if self._signature is None:
+            return self.name
+        bound = self._signature.bind(*args, **kwargs)
+        if self._parameter is None:
+            return self.name
+        bound.apply_defaults()
+        return str(bound.arguments[self._parameter])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polled:
     """What :func:`polled` returns: it turns a function that asks once into one that waits.
 
     Attributes:
-        lifecycle, timeout, schedule, policy, task_id, clock, on_event: See :func:`polled`.
+        lifecycle, timeout, schedule, policy, task_id_from, clock, on_event: See :func:`polled`.
     """
 
     lifecycle: Lifecycle
     timeout: float | None
     schedule: Schedule | None
     policy: WaitPolicy | None
-    task_id: Callable[..., str] | None
+    task_id_from: str | None
     clock: Clock | AsyncClock | None
     on_event: Callable[[Event], None] | None
 
@@ -61,7 +93,8 @@ class Polled:
             A function with the same arguments that waits and returns the outcome.
 
         Raises:
-            ConfigurationError: It is no function, or the clock is for functions of the other colour.
+            ConfigurationError: It is no function, the clock is for functions of the other colour, or no parameter
+                has the name of ``task_id_from``.
         """
         if not callable(query):
             raise ConfigurationError(  # A staticmethod object can be called, a classmethod or a property cannot.
@@ -73,17 +106,20 @@ class Polled:
                 f"the clock of a function that is {'awaited' if is_awaited else 'not awaited'} sleeps as it does: "
                 f"{'VirtualClock().for_async()' if is_awaited else 'VirtualClock()'}, not {self.clock!r:.80}"
             )
-        return self._awaiting(query) if is_awaited else self._blocking(query)
+        call = _Call(query, self.task_id_from)
+        return self._awaiting(query, call) if is_awaited else self._blocking(query, call)
 
-    def _blocking(self, query: Callable[..., Any]) -> Callable[..., Outcome]:
+    def _blocking(self, query: Callable[..., Any], call: _Call) -> Callable[..., Outcome]:
         @functools.wraps(query)
         def wait(*args: Any, **kwargs: Any) -> Outcome:
+            task_id = call.task_id(args, kwargs)
+
             def ask() -> Heard:
                 said = query(*args, **kwargs)
                 if inspect.isawaitable(said):
                     _discard(said)
                     raise ConfigurationError(
-                        f"{_name_of(query)} returned something to be awaited: @polled(...) sees that only where the "
+                        f"{call.name} returned something to be awaited: @polled(...) sees that only where the "
                         "function is declared with 'async def'; wrap it in one"
                     )
                 return cast("Heard", said)
@@ -94,31 +130,29 @@ class Polled:
                 timeout=self.timeout,
                 schedule=self.schedule,
                 policy=self.policy,
-                task_id=self._called(query, args, kwargs),
+                task_id=task_id,
                 clock=cast("Clock | None", self.clock),
                 on_event=self.on_event,
             )
 
         return wait
 
-    def _awaiting(self, query: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Outcome]]:
+    def _awaiting(self, query: Callable[..., Any], call: _Call) -> Callable[..., Coroutine[Any, Any, Outcome]]:
         @functools.wraps(query)
         async def wait(*args: Any, **kwargs: Any) -> Outcome:
+            task_id = call.task_id(args, kwargs)
             return await poll_async(
                 lambda: query(*args, **kwargs),
                 lifecycle=self.lifecycle,
                 timeout=self.timeout,
                 schedule=self.schedule,
                 policy=self.policy,
-                task_id=self._called(query, args, kwargs),
+                task_id=task_id,
                 clock=cast("AsyncClock | None", self.clock),
                 on_event=self.on_event,
             )
 
         return wait
-
-    def _called(self, query: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> str:
-        return _name_of(query) if self.task_id is None else self.task_id(*args, **kwargs)
 
 
 def polled(
@@ -127,7 +161,7 @@ def polled(
     timeout: float | None = None,
     schedule: Schedule | None = None,
     policy: WaitPolicy | None = None,
-    task_id: Callable[..., str] | None = None,
+    task_id_from: str | None = None,
     clock: Clock | AsyncClock | None = None,
     on_event: Callable[[Event], None] | None = None,
 ) -> Polled:
@@ -135,7 +169,7 @@ def polled(
 
     ::
 
-        @polled(lifecycle=LIFECYCLE, timeout=120)
+        @polled(lifecycle=LIFECYCLE, timeout=120, task_id_from="job_id")
         def finished(job_id: str) -> tuple[str, Job]:
             job = service.job(job_id)
             return job.state, job
@@ -150,8 +184,8 @@ def polled(
         timeout: How many seconds to wait; 300 by default.
         schedule: When to ask; every 3 s by default.
         policy: All other limits.
-        task_id: Makes of the function's arguments what errors and log lines call the task; unless given, they
-            name the function. Arguments are not shown unasked: they may hold secrets.
+        task_id_from: The name of the function's parameter that holds the task's id, for errors and log lines;
+            unless given, they name the function. Arguments are not shown unasked: they may hold secrets.
         clock: What time it is, and how to sleep.
         on_event: Is told every event; its faults are logged and do not end the wait.
 
@@ -164,7 +198,7 @@ def polled(
         timeout=timeout,
         schedule=schedule,
         policy=policy,
-        task_id=task_id,
+        task_id_from=task_id_from,
         clock=clock,
         on_event=on_event,
     )
@@ -174,10 +208,6 @@ def _is_awaited(function: Callable[..., Any]) -> bool:
     while isinstance(function, functools.partial):
         function = function.func
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
-
-
-def _name_of(query: Callable[..., Any]) -> str:
-    return str(getattr(query, "__qualname__", type(query).__qualname__))
 
 
 def _discard(said: Awaitable[Any]) -> None:

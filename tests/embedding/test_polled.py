@@ -68,8 +68,8 @@ def test_each_call_is_a_wait_of_its_own(colour: str) -> None:
 @each_colour
 def test_errors_name_the_function_or_what_they_are_told_to_name(colour: str) -> None:
     """An error that ends the wait names the function, and shows an argument only if it was told to."""
-    for task_id, named in ((None, "still_at_it"), (lambda _secret, *, job_id: job_id, "job-9")):
-        made_by = decorator(colour, VirtualClock(), timeout=9, task_id=task_id)
+    for task_id_from, named in ((None, "still_at_it"), ("job_id", "job-9")):
+        made_by = decorator(colour, VirtualClock(), timeout=9, task_id_from=task_id_from)
 
         def still_at_it(secret: str, *, job_id: str) -> str:
             del secret, job_id
@@ -144,6 +144,21 @@ def test_what_is_no_function_is_refused_at_once(wrong: Any) -> None:
     """What cannot be called is refused where it is decorated, with what to do instead."""
     with pytest.raises(ConfigurationError, match="goes on a function"):
         decorator("sync", VirtualClock())(wrong)
+
+
+@each_colour
+def test_arguments_that_do_not_fit_are_told_at_once(colour: str) -> None:
+    """A call with other arguments than the function has is a TypeError before anything is asked or waited for."""
+    clock = VirtualClock()
+
+    def job(job_id: str) -> str:
+        return job_id
+
+    with pytest.raises(TypeError, match="job_id"):
+        waited(colour, decorator(colour, clock), job)
+    assert not clock.slept_s
+    with pytest.raises(ConfigurationError, match=r"'id'.*it has job_id"):
+        decorator("sync", clock, task_id_from="id")(job)
 
 
 def test_a_clock_of_the_other_colour_is_refused() -> None:

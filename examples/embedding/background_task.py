@@ -1,0 +1,43 @@
+"""In a background task of Starlette or FastAPI: answer at once, and wait behind the answer."""
+
+from __future__ import annotations
+
+import os
+
+import httpx
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from examples.embedding.task_group import finished
+from resilient_poll import TaskError
+
+HTTP = httpx.AsyncClient(base_url=os.environ.get("JOBS_URL", "https://api.example.com"))
+JOBS: dict[str, str] = {}
+
+
+# --- example ---
+async def watch(job_id: str) -> None:
+    try:
+        JOBS[job_id] = (await finished(HTTP, job_id)).result["url"]
+    except TaskError as error:  # failed, or still going when the time was up: its text says which, and what is owed
+        JOBS[job_id] = str(error)
+
+
+async def order(request: Request) -> JSONResponse:
+    job_id = str((await request.json())["job"])
+    JOBS[job_id] = "being made"
+    return JSONResponse({"job": job_id}, status_code=202, background=BackgroundTask(watch, job_id))
+
+
+# --- end ---
+
+
+async def state(request: Request) -> JSONResponse:
+    """Say how a job is doing."""
+    return JSONResponse({"job": JOBS.get(request.path_params["job"], "unknown")})
+
+
+app = Starlette(routes=[Route("/orders", order, methods=["POST"]), Route("/orders/{job}", state)])
