@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 
 import httpx
 from starlette.applications import Starlette
@@ -14,14 +16,13 @@ from starlette.routing import Route
 from examples.embedding.task_group import finished
 from resilient_poll import TaskError
 
-HTTP = httpx.AsyncClient(base_url=os.environ.get("JOBS_URL", "https://api.example.com"))
 JOBS: dict[str, str] = {}
 
 
 # --- example ---
-async def watch(job_id: str) -> None:
+async def watch(http: httpx.AsyncClient, job_id: str) -> None:
     try:
-        JOBS[job_id] = (await finished(HTTP, job_id)).result["url"]
+        JOBS[job_id] = (await finished(http, job_id)).result["url"]
     except TaskError as error:  # failed, or still going when the time was up: its text says which, and what is owed
         JOBS[job_id] = str(error)
 
@@ -29,10 +30,18 @@ async def watch(job_id: str) -> None:
 async def order(request: Request) -> JSONResponse:
     job_id = str((await request.json())["job"])
     JOBS[job_id] = "being made"
-    return JSONResponse({"job": job_id}, status_code=202, background=BackgroundTask(watch, job_id))
+    waiting = BackgroundTask(watch, request.state.http, job_id)  # in FastAPI: background_tasks.add_task(watch, …)
+    return JSONResponse({"job": job_id}, status_code=202, background=waiting)
 
 
 # --- end ---
+
+
+@asynccontextmanager
+async def lifespan(_: Starlette) -> AsyncGenerator[dict[str, httpx.AsyncClient], None]:
+    """Keep one client for all orders."""
+    async with httpx.AsyncClient(base_url=os.environ.get("JOBS_URL", "https://api.example.com")) as http:
+        yield {"http": http}
 
 
 async def state(request: Request) -> JSONResponse:
@@ -40,4 +49,4 @@ async def state(request: Request) -> JSONResponse:
     return JSONResponse({"job": JOBS.get(request.path_params["job"], "unknown")})
 
 
-app = Starlette(routes=[Route("/orders", order, methods=["POST"]), Route("/orders/{job}", state)])
+app = Starlette(lifespan=lifespan, routes=[Route("/orders", order, methods=["POST"]), Route("/orders/{job}", state)])
