@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+import runpy
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -17,9 +19,10 @@ from resilient_poll.dashscope.wire.error_catalogue import catalogue_rows
 from resilient_poll.error_kinds import TryAgain
 from resilient_poll.machine.lifecycle import BILLING_BY_PHASE, ENDS, MOVES, OPEN, Phase
 from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
+from resilient_poll.transports.middleware import notices
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs" / "api.md", ROOT / "docs" / "ledger.md", ROOT / "scenarios" / "README.md")
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "scenarios" / "README.md")
 _BLOCK = re.compile(r"(<!-- derived: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -168,6 +171,22 @@ def lost_answers() -> str:
     return (ROOT / "benchmarks" / "lost_answers.md").read_text().strip()
 
 
+def transport_events_table() -> str:
+    """List what the transports tell, with the first sentence of their docstrings and their fields."""
+    kinds = [kind for kind in vars(notices).values() if _is_event(kind) and kind is not notices.RequestEvent]
+    common = {field.name for field in fields(notices.RequestEvent)}
+    rows = []
+    for kind in kinds:
+        own = ", ".join(f"`{field.name}`" for field in fields(kind) if field.name not in common)
+        rows.append(f"| `{kind.__name__}` | {(kind.__doc__ or '').splitlines()[0]} | {own} |")
+    return "\n".join(["| event | when | besides `method` and `address` |", "|---|---|---|", *rows])
+
+
+def outage() -> str:
+    """Show what an outage is made of; ``python -m benchmarks.outage --write`` simulates it."""
+    return (ROOT / "benchmarks" / "outage.md").read_text().strip()
+
+
 def source_of(file: str, start: str, end: str) -> Callable[[], str]:
     """Return a function that shows the lines of a file between two marks."""
 
@@ -198,9 +217,11 @@ DERIVED: dict[str, Callable[[], str]] = {
     "events": events_table,
     "exit-codes": exit_codes_table,
     "lifecycle": lifecycle_diagram,
+    "outage": outage,
     "phases": phases_table,
     "policies": policies_table,
     "scenarios": scenarios_table,
+    "transport-events": transport_events_table,
     "try-again": try_again_table,
     "verdicts": verdicts_table,
 }
@@ -212,7 +233,16 @@ def rewritten(text: str) -> str:
     Raises:
         KeyError: A block has a name that nothing derives.
     """
-    return _BLOCK.sub(lambda block: f"{block[1]}{DERIVED[block['name']]()}\n{block[3]}", text)
+    return _BLOCK.sub(lambda block: f"{block[1]}{_all_blocks()[block['name']]()}\n{block[3]}", text)
+
+
+@functools.cache
+def _all_blocks() -> Mapping[str, Callable[[], str]]:
+    """The blocks of this module, and those of the modules beside it that are called `derive_…` and have `BLOCKS`."""
+    blocks = dict(DERIVED)
+    for path in sorted((ROOT / "docs").glob("derive_*.py")):
+        blocks.update(runpy.run_path(str(path))["BLOCKS"])
+    return blocks
 
 
 if __name__ == "__main__":
