@@ -22,6 +22,7 @@ from benchmarks import (
     lost_answers,
     machine_steps,
     many_waits,
+    outage,
     per_poll,
     soak,
 )
@@ -35,6 +36,7 @@ BENCHMARKS = {
     "ledger": ledger_costs.measure,
     "soak": soak.measure,
     "lost-answers": lost_answers.measure,
+    "outage": outage.measure,
     "fake": fake_throughput.measure,
     "fake-memory": fake_with_many_tasks.measure,
     "imports": imports.measure,

@@ -57,7 +57,8 @@ class RetryFace(_Face[Inner, ClockOf]):
     Args:
         inner: What is beneath; the library's own transport unless given. It is closed with this one.
         policy: What is repeated, how often, and with which pauses.
-        budget: Share one among all clients of a service, so that together they do not make an outage worse.
+        budget: How many retries there are; unless given, all clients of this process share one for each origin, so that
+            together they do not make an outage worse.
         on_event: Called with each event; they are logged in any case.
         clock: Passed in by tests.
         draw: Returns a number from 0 to 1.
@@ -73,7 +74,7 @@ class RetryFace(_Face[Inner, ClockOf]):
         clock: ClockOf | None = None,
         draw: Callable[[], float] = random.random,
     ) -> None:
-        layer = RetryLayer(policy or RetryPolicy(), budget or RetryBudget(), Teller(on_event), draw)
+        layer = RetryLayer(policy or RetryPolicy(), budget, Teller(on_event), draw)
         self._stack(inner, (layer,), clock)
 
 
@@ -212,7 +213,7 @@ class ResilientFace(_Face[Inner, ClockOf]):
         inner: What is beneath; the library's own transport unless given. It is closed with this one.
         total_s: The total time of a request in seconds, its answer's body included; None for none.
         retry: What is repeated; None repeats nothing.
-        budget: Share one among all clients of a service.
+        budget: How many retries there are; unless given, all clients of this process share one for each origin.
         breaker: When to stop asking; None never does.
         places: How many requests may be under way at the same time; None for any number.
         longest_line: How many may wait for a place.
@@ -252,7 +253,7 @@ class ResilientFace(_Face[Inner, ClockOf]):
         if total_s is not None:
             layers.append(TimeoutLayer(total_s))
         if retry is not None:
-            layers.append(RetryLayer(retry, budget or RetryBudget(), teller, draw))
+            layers.append(RetryLayer(retry, budget, teller, draw))
         if breaker is not None:
             layers.append(BreakerLayer(breaker, key, teller))
         if places is not None:

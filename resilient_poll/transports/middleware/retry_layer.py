@@ -11,6 +11,7 @@ from resilient_poll.errors import ConfigurationError
 from resilient_poll.http.retry_after import read_retry_after
 from resilient_poll.http.sent import describe, is_library_error, is_of_the_network, surely_not_sent
 from resilient_poll.transports.middleware.call import Call, clone
+from resilient_poll.transports.middleware.common_budget import common_budget
 from resilient_poll.transports.middleware.effects import Below, Discard, Flow, Gather, Sleep
 from resilient_poll.transports.middleware.notices import AttemptEnded, GaveUp, Retrying, Teller
 from resilient_poll.transports.middleware.problems import ComeBackLater, TransportProblem
@@ -109,14 +110,18 @@ class RetryLayer:
 
     Args:
         policy: The rules.
-        budget: Shared by all that may not make an outage worse together.
+        budget: Shared by all that may not make an outage worse together; None for the one that all clients of this
+            process share for an origin, or for one of its own where the clock was passed in.
         teller: Is told of it.
         draw: Returns a number from 0 to 1.
     """
 
-    def __init__(self, policy: RetryPolicy, budget: RetryBudget, teller: Teller, draw: Callable[[], float]) -> None:
+    def __init__(
+        self, policy: RetryPolicy, budget: RetryBudget | None, teller: Teller, draw: Callable[[], float]
+    ) -> None:
         self._policy = policy
         self._budget = budget
+        self._own_budget = RetryBudget()
         self._teller = teller
         self._draw = draw
 
@@ -127,7 +132,8 @@ class RetryLayer:
         request.extensions[ATTEMPTS] = attempts
         has_key = policy.idempotency_header in request.headers
         is_harmless = may_repeat(method=request.method, mark=call.mark, has_idempotency_key=has_key)
-        self._budget.note_first()
+        budget = self._budget_of(call)
+        budget.note_first()
         number, pause_s = 0, 0.0
         while True:
             number += 1
@@ -137,7 +143,7 @@ class RetryLayer:
             self._tell_of(call, attempts[-1])
             if not is_wrong:
                 return made.response
-            pause_s = yield from self._pause(call, made, is_harmless=is_harmless)
+            pause_s = yield from self._pause(call, made, budget, is_harmless=is_harmless)
             if math.isinf(pause_s):
                 return made.unwrapped()
             if made.response is not None:
@@ -179,7 +185,13 @@ class RetryLayer:
             body = b"" if raw is None else undone(response, raw, LONGEST_REFUSAL_BYTES)
         return read_refusal(response.status_code, body)
 
-    def _pause(self, call: Call, made: _Try, *, is_harmless: bool) -> Generator[Any, Any, float]:
+    def _budget_of(self, call: Call) -> RetryBudget:
+        if self._budget is not None:
+            return self._budget
+        timekeeper = call.watch.timekeeper()
+        return self._own_budget if timekeeper is None else common_budget(timekeeper, call.original.url)
+
+    def _pause(self, call: Call, made: _Try, budget: RetryBudget, *, is_harmless: bool) -> Generator[Any, Any, float]:
         """Return how long to wait for the next attempt; without end if there is none."""
         policy = self._policy
         body = call.request.stream
@@ -204,7 +216,7 @@ class RetryLayer:
         if pause_s >= left_s:
             self._give_up(call, made, f"a pause of {pause_s:.2f} s leaves nothing of the {left_s:.2f} s that are left")
             return math.inf
-        if not self._budget.take(now_s):
+        if not budget.take(now_s):
             self._give_up(call, made, "the budget of retries is used up")
             return math.inf
         self._teller.tell(Retrying, now_s, call.original, made.number + 1, pause_s, asked_s, made.why)

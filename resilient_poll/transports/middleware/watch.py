@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -9,6 +11,18 @@ from typing import Any, Protocol
 import anyio
 
 __all__ = ["AwaitingClock", "BlockingClock", "Moment", "Watch"]
+
+
+_ONE_CLOCK_S = 60.0
+"""Clocks that differ by less show the same time: an event loop may look at its clock once a turn, and a turn takes a
+while."""
+
+
+class _Machine:
+    """Stands for the machine's own monotonic clock."""
+
+
+_MACHINE = _Machine()
 
 
 class Moment(Protocol):
@@ -63,6 +77,8 @@ class Watch:
     """
 
     def __init__(self, clock: BlockingClock | AwaitingClock | None, *, is_awaiting: bool) -> None:
+        self._is_passed_in = clock is not None
+        self._is_awaiting = is_awaiting
         self.now_s: Callable[[], float]
         self.wall_s: Callable[[], float]
         self.sleep: Callable[[float], Any]
@@ -74,3 +90,20 @@ class Watch:
             self.now_s = anyio.current_time if is_awaiting else time.monotonic
             self.wall_s = time.time
             self.sleep = anyio.sleep if is_awaiting else time.sleep
+
+    def timekeeper(self) -> Any:
+        """Return what stands for the clock that is read now; None for one that was passed in.
+
+        Equal ones show the same instants. The machine's own clock is that of all blocking code and of the usual event
+        loops of asyncio; trio begins each run at an instant of its own, and a loop for tests may too.
+        """
+        if self._is_passed_in:
+            return None
+        if not self._is_awaiting:
+            return _MACHINE
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            # trio, then; it is loaded, since this runs in it.
+            return sys.modules["trio"].lowlevel.current_trio_token()
+        return _MACHINE if abs(loop.time() - time.monotonic()) < _ONE_CLOCK_S else loop
