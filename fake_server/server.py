@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import uvicorn
 
@@ -35,6 +35,7 @@ KEEP_ALIVE_S = 120
 # Objects made before Python looks for rings among them. A request makes some hundreds, which are gone with it; at
 # Python's 700 the search is a twentieth of a request's cost.
 OBJECTS_BETWEEN_COLLECTIONS = 10_000
+Loop = Literal["asyncio", "uvloop"]
 WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - recognised here, not bound to
 
 
@@ -110,7 +111,12 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def make_server(
-    worlds: Worlds, address: Address, announce: Callable[[], None], *, public_url: str | None = None
+    worlds: Worlds,
+    address: Address,
+    announce: Callable[[], None],
+    *,
+    public_url: str | None = None,
+    loop: Loop | None = None,
 ) -> Server:
     """A server that is ready to `run(sockets=[listener])`; setting `should_exit` ends it.
 
@@ -119,6 +125,7 @@ def make_server(
         address: Where it will listen.
         announce: Called once connections are accepted.
         public_url: What URLs in answers start with, instead of the request's own scheme and host.
+        loop: The event loop; by default uvloop where it is installed.
     """
     own_hosts = frozenset() if address.host in WILDCARDS else frozenset({address.host.lower()})
     application: Any = make_app(worlds, public_url=public_url, own_hosts=own_hosts)
@@ -127,7 +134,7 @@ def make_server(
         http=Connection,
         ws="none",
         lifespan="off",
-        loop="uvloop" if importlib.util.find_spec("uvloop") else "asyncio",
+        loop=loop or ("uvloop" if importlib.util.find_spec("uvloop") else "asyncio"),
         log_config=None,
         log_level="critical",
         access_log=False,

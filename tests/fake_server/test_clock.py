@@ -1,0 +1,166 @@
+"""The clocks of worlds: they never go back, and who waits on one is woken when it is time, not before."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import threading
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from fake_server import clock as clock_module
+from fake_server.clock import LATEST_WALL_S, ManualClock, RealClock, TooManyWaitersError
+from fake_server.moment import Moment
+from tests.fake_server.driving import UNTIMED
+
+spans_s = st.floats(0, 1e6) | st.sampled_from([0.0, 1e-9, 0.02, 3e8])
+any_spans_s = spans_s | st.floats(allow_nan=True, allow_infinity=True)
+
+
+class ClockLife(RuleBasedStateMachine):
+    """Everything that can be done to a manual clock, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.clock = ManualClock()
+        self.latest = self.clock.now()
+        self.loop = asyncio.new_event_loop()
+        self.waits: list[tuple[float, asyncio.Task[None]]] = []
+
+    def teardown(self) -> None:
+        """End what still waits."""
+        for _, task in self.waits:
+            task.cancel()
+        self._settle()
+        self.loop.close()
+
+    @rule(seconds=any_spans_s)
+    def advance(self, seconds: float) -> None:
+        """Somebody advances it, sensibly or not."""
+        before = self.clock.now()
+        try:
+            after = self.clock.advance(seconds)
+        except ValueError:
+            assert self.clock.now() == before
+        else:
+            assert after == self.clock.now()
+            assert after.monotonic_s == before.monotonic_s + seconds
+        self._settle()
+
+    @rule(seconds=spans_s, from_thread=st.booleans())
+    def advance_from(self, seconds: float, from_thread: bool) -> None:
+        """Another thread does."""
+        if from_thread and self.clock.now().wall_s + seconds <= LATEST_WALL_S and seconds < 1e8:
+            thread = threading.Thread(target=self.clock.advance, args=(seconds,))
+            thread.start()
+            thread.join()
+        self._settle()
+
+    @rule(seconds=st.floats(-10, 1e6))
+    def wait(self, seconds: float) -> None:
+        """Somebody waits for an instant, or for one that is over."""
+        at_s = self.clock.now().monotonic_s + seconds
+        self.waits.append((at_s, self.loop.create_task(self.clock.wait_until(at_s))))
+        self._settle()
+
+    @rule(which=st.integers(0, 100))
+    def give_up(self, which: int) -> None:
+        """Somebody stops waiting."""
+        if self.waits:
+            self.waits.pop(which % len(self.waits))[1].cancel()
+        self._settle()
+
+    @invariant()
+    def never_goes_back(self) -> None:
+        """Neither of its two times is before one that was told."""
+        now = self.clock.now()
+        assert now.monotonic_s >= self.latest.monotonic_s
+        assert now.wall_s >= self.latest.wall_s
+        self.latest = now
+
+    @invariant()
+    def wakes_in_time(self) -> None:
+        """Exactly those are still waiting whose instant has not come; nobody is forgotten, nobody kept."""
+        now_s = self.clock.now().monotonic_s
+        due = [at_s for at_s, task in self.waits if not task.done()]
+        assert all(at_s > now_s for at_s in due)
+        assert all(at_s <= now_s for at_s, task in self.waits if task.done())
+        assert self.clock.waiting == len(due)
+        assert self.clock.next_due_s == min(due, default=None)
+
+    def _settle(self) -> None:
+        for _ in range(3):
+            self.loop.run_until_complete(asyncio.sleep(0))
+
+
+TestClockLife = ClockLife.TestCase
+TestClockLife.settings = settings(UNTIMED, max_examples=40, stateful_step_count=20)
+
+
+@UNTIMED
+@given(machine=st.lists(st.tuples(st.floats(-1e6, 1e9), st.floats(-1e9, 4e9)), min_size=1, max_size=20))
+def test_the_real_clock_never_goes_back(machine: list[tuple[float, float]]) -> None:
+    """Whatever the machine's two clocks do, neither time that a world is told goes back, and the wall time goes with
+    the monotonic one."""
+    monotonic, wall = itertools.chain([m for m, _ in machine]), itertools.chain([w for _, w in machine])
+    clock = RealClock(lambda: next(monotonic), lambda: next(wall))
+    told: list[Moment] = [clock.now() for _ in machine[1:]]
+    for before, after in itertools.pairwise(told):
+        assert after.monotonic_s >= before.monotonic_s
+        assert after.wall_s >= before.wall_s
+
+
+@pytest.mark.parametrize("make", [ManualClock, RealClock])
+def test_what_is_over_is_not_waited_for(make: Any) -> None:
+    """An instant that is over is there at once."""
+    clock = make()
+    asyncio.run(clock.wait_until(clock.now().monotonic_s))
+    asyncio.run(clock.wait_until(clock.now().monotonic_s - 5.0))
+
+
+def test_a_real_wait_is_over_when_its_instant_has_come() -> None:
+    """Whoever waited on the machine's clock is woken at the instant or after it, never before."""
+    clock = RealClock()
+    until_s = clock.now().monotonic_s + 0.002  # real: the machine's clock is what is tested
+    asyncio.run(clock.wait_until(until_s))
+    assert clock.now().monotonic_s >= until_s
+
+
+@pytest.mark.parametrize("make", [ManualClock, RealClock])
+def test_those_who_wait_are_bounded(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the bound a wait is refused at once; when one of the others gives up there is room again."""
+    monkeypatch.setattr(clock_module, "MOST_WAITERS", 2)
+
+    async def main() -> None:
+        clock = make()
+        until_s = clock.now().monotonic_s + 1e6
+        waits = [asyncio.ensure_future(clock.wait_until(until_s)) for _ in range(2)]
+        await asyncio.sleep(0)
+        with pytest.raises(TooManyWaitersError, match="2 answers of this world"):
+            await clock.wait_until(until_s)
+        waits.pop().cancel()
+        await asyncio.sleep(0)
+        again = asyncio.ensure_future(clock.wait_until(until_s))
+        await asyncio.sleep(0)
+        assert not again.done()
+        for wait in (*waits, again):
+            wait.cancel()
+
+    asyncio.run(main())
+
+
+def test_waiters_of_a_loop_that_ended_disturb_nobody() -> None:
+    """Advancing a clock is no error although somebody waited for it in a loop that is closed by now."""
+    clock = ManualClock()
+    loop = asyncio.new_event_loop()
+    waiting = loop.create_task(clock.wait_until(5.0))
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    assert clock.waiting == 1
+    assert clock.advance(10.0).monotonic_s == 10.0
+    assert clock.waiting == 0
+    waiting._log_destroy_pending = False  # type: ignore[attr-defined]  # it is lost on purpose
