@@ -66,8 +66,8 @@ class Event:
     Attributes:
         task_id: The service's id, or None while there is none yet.
         at_s: When, in monotonic seconds of the clock that drives the machine.
-        submit_id: What tells one submit from another while there is no task: the same in all events of a submit,
-            the one with its task's id included; None in what belongs to no submit.
+        submit_id: What tells one submit, or one call of ``poll()``, from another: the same in all events of a submit,
+            the one with its task's id included; None in what belongs to none.
     """
 
     task_id: str | None

@@ -5,9 +5,11 @@ Nothing third-party is imported here; :func:`poll_async` needs anyio when it is 
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any, TypeVar, overload
 
 from resilient_poll.drive import async_driver, sync_driver
@@ -15,7 +17,7 @@ from resilient_poll.drive.clocks import AsyncClock, Clock, RealAsyncClock, RealC
 from resilient_poll.drive.outcome import Outcome, task_error
 from resilient_poll.drive.telling import logger, saying_that_it_goes_on, tell
 from resilient_poll.errors import ConfigurationError
-from resilient_poll.events import Event, WaitEnded
+from resilient_poll.events import Event, WaitBegan, WaitEnded
 from resilient_poll.http.retry_after import read_retry_after
 from resilient_poll.http.sent import describe, is_library_error
 from resilient_poll.machine.commands import Done, Query, Submit
@@ -38,6 +40,9 @@ _ABSORBED = (OSError, ValueError, LookupError, TypeError)
 Anything else is taken for a fault of the program and ends the wait at once."""
 _MOST_CAUSES = 5
 """How many causes of an error are looked at: an SDK wraps its library's once or twice, and a chain may be a ring."""
+
+_CALLS = count(1)
+"""Tells one call from another in events: what callers call their tasks need not."""
 
 Result = TypeVar("Result")
 
@@ -222,9 +227,13 @@ class _Waiting:
         self._began = clock.now()
         self._last_trouble: str | None = None
         self.poller = Poller(TaskRecord.known_by_id(task_id, self._began), lifecycle, chosen, self._began)
+        self._call: str | None = None
+        if on_event is not None or logger.isEnabledFor(logging.DEBUG):
+            self._call, self.poller.is_heard = f"poll-{next(_CALLS)}", True
+            self.publish(WaitBegan(task_id, self._began.monotonic_s, self.poller.phase, 0))
 
     def publish(self, event: Event) -> None:
-        tell(event, self._on_event)
+        tell(event if self._call is None else replace(event, submit_id=self._call), self._on_event)
 
     def heard(self, what: Heard) -> Observation:
         self._last_trouble = None
