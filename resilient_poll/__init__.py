@@ -82,8 +82,12 @@ if TYPE_CHECKING:
     from resilient_poll.generic import poll, poll_async
     from resilient_poll.http.rate_limits import RateLimit
     from resilient_poll.machine import Billing, Exponential, Fixed, Lifecycle, Linear, Phase, SubmitPolicy, WaitPolicy
+    from resilient_poll.operations.operation import Operation
+    from resilient_poll.operations.operation_async import AsyncOperation
     from resilient_poll.specs.acceptors import Acceptor, Reply
+    from resilient_poll.specs.calls import CancelCall, QueryCall, SubmitCall, SubmitUrl
     from resilient_poll.specs.operation import OperationSpec
+    from resilient_poll.specs.places import Hint, InBody, InHeader, InHttpStatus
     from resilient_poll.transports.middleware.notices import (
         AttemptEnded,
         BreakerMoved,
@@ -217,6 +221,10 @@ _HOME = {
         "Retrying",
     ),
     "resilient_poll.embedding": ("polled",),
+    "resilient_poll.specs.places": ("Hint", "InBody", "InHeader", "InHttpStatus"),
+    "resilient_poll.specs.calls": ("CancelCall", "QueryCall", "SubmitCall", "SubmitUrl"),
+    "resilient_poll.operations.operation": ("Operation",),
+    "resilient_poll.operations.operation_async": ("AsyncOperation",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -226,6 +234,7 @@ __all__ = [
     "AnsweredFromLedger",
     "Asset",
     "AsyncDashScope",
+    "AsyncOperation",
     "AsyncTask",
     "AsyncWorker",
     "Attempt",
@@ -238,6 +247,7 @@ __all__ = [
     "BreakerMoved",
     "BreakerPolicy",
     "BreakerState",
+    "CancelCall",
     "CancelRefused",
     "CircuitOpen",
     "ComeBackLater",
@@ -259,9 +269,13 @@ __all__ = [
     "HeaderTreatment",
     "HeadroomPolicy",
     "HeldBack",
+    "Hint",
     "HintIgnored",
     "IdempotencyHeader",
     "IllegalMove",
+    "InBody",
+    "InHeader",
+    "InHttpStatus",
     "Job",
     "JobAccepted",
     "Lifecycle",
@@ -270,6 +284,7 @@ __all__ = [
     "ListedTask",
     "ListingFailed",
     "NoSlot",
+    "Operation",
     "OperationSpec",
     "Outcome",
     "Phase",
@@ -277,6 +292,7 @@ __all__ = [
     "PollRefused",
     "Polled",
     "PriceTable",
+    "QueryCall",
     "Rate",
     "RateExceeded",
     "RateLimit",
@@ -298,6 +314,7 @@ __all__ = [
     "StillRunning",
     "StillUnknown",
     "SubmitBegun",
+    "SubmitCall",
     "SubmitEnded",
     "SubmitError",
     "SubmitInDoubt",
@@ -305,6 +322,7 @@ __all__ = [
     "SubmitPolicy",
     "SubmitRefused",
     "SubmitThrottled",
+    "SubmitUrl",
     "Submitted",
     "Task",
     "TaskCanceled",
