@@ -256,9 +256,7 @@ class ExpiredAsset:
 
 @dataclass(frozen=True, slots=True)
 class AssetCut:
-    """An asset of which only a part arrives before the connection ends."""
-
-    after_bytes: int | None = None
+    """An asset of which only a half arrives before the connection ends."""
 
 
 Effect = (

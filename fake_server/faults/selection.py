@@ -9,7 +9,7 @@ from fake_server.faults.chance import draw
 from fake_server.faults.model import ROUTE_KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from fake_server.faults.model import Fault, RouteKind
 
@@ -149,12 +149,27 @@ class Rack:
         """Whether any fault looks at requests of a route."""
         return route in self._by_route
 
-    def strike(self, route: RouteKind, at_s: float, number: int = 0, task_id: str = "") -> list[Armed]:
-        """The faults that strike a request, in order; the arguments are those of :meth:`Armed.strikes`."""
+    def strike(
+        self,
+        route: RouteKind,
+        at_s: float,
+        number: int = 0,
+        task_id: str = "",
+        fits: Callable[[Armed], bool] = lambda _: True,
+    ) -> list[Armed]:
+        """The faults that strike a request, in order.
+
+        Args:
+            route: What it asks for.
+            at_s: As for :meth:`Armed.strikes`, like the next two.
+            number: The number of its task.
+            task_id: The id of its task.
+            fits: Whether a fault is about such requests at all; those that it is not about it does not count.
+        """
         return [
             each
             for each in self._by_route.get(route, ())
-            if each.strikes(self._seed, self._world, at_s, number, task_id)
+            if fits(each) and each.strikes(self._seed, self._world, at_s, number, task_id)
         ]
 
     def delay_unit(self, armed: Armed) -> float:

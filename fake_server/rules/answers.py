@@ -54,12 +54,23 @@ class Call(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """A reply, and for the journal: what struck, the `Retry-After` sent, and the task it was about."""
+    """A reply, and what the journal and the judge should know of it.
+
+    Args:
+        reply: The reply.
+        fault: What struck, in words.
+        retry_after: The `Retry-After` sent.
+        task_id: The task it was about.
+        committed: Whether a create was carried out, whatever became of its answer.
+        told: The status word that a client which reads the answer has learnt; None where it learnt none.
+    """
 
     reply: Reply | Drop
     fault: str | None = None
     retry_after: str | None = None
     task_id: str | None = None
+    committed: bool = False
+    told: str | None = None
 
 
 def json_reply(call: Call, status: int, body: bodies.Body) -> Reply:
@@ -127,8 +138,9 @@ def limit_headers(call: Call, answer: Answer, window: RateWindow) -> Answer:
         ("x-ratelimit-remaining-requests", str(window.remaining(now_s))),
         ("x-ratelimit-reset-requests", str(math.ceil(call.now.wall_s + window.next_in_s(now_s)))),
     )
-    reply = Reply(answer.reply.status, answer.reply.headers + told, answer.reply.body)
-    return answer._replace(reply=reply)
+    if any(name == told[0][0] for name, _ in answer.reply.headers):
+        return answer  # A fault tells its own.
+    return answer._replace(reply=answer.reply._replace(headers=answer.reply.headers + told))
 
 
 def hint_headers(hint: RetryAfter | None) -> list[tuple[str, str]]:

@@ -71,7 +71,8 @@ class Task:
     expired_s: float | None = None
     urls_expired_s: float | None = None
 
-    def _entries(self) -> list[float]:
+    def entries(self) -> list[float]:
+        """When each step of its script begins (monotonic seconds), as far as that is settled."""
         started_s = self.submitted.monotonic_s if self.started_s is None else self.started_s
         return entries(self.lifecycle, started_s, self.polls or _NO_POLLS, self.speed)
 
@@ -79,13 +80,13 @@ class Task:
         """Where its script stands, or None while it waits for a slot."""
         if self.started_s is None:
             return None
-        return position(self.lifecycle, self._entries(), now_s)
+        return position(self.lifecycle, self.entries(), now_s)
 
     def frees_slot_s(self) -> float | None:
         """When it gives its slot back, as far as that is settled."""
         if self.canceled_s is not None:
             return self.canceled_s
-        return None if self.started_s is None else rest_s(self.lifecycle, self._entries())
+        return None if self.started_s is None else rest_s(self.lifecycle, self.entries())
 
     def is_open(self, now_s: float) -> bool:
         """Whether it can still change, and so come to cost something."""
@@ -97,6 +98,12 @@ class Task:
     def view(self, now_s: float) -> TaskView:
         """Its state at an instant."""
         return self._view_of(self.position(now_s))
+
+    def view_then(self, then_s: float) -> TaskView:
+        """Its state at an instant that is past, as it was seen then."""
+        if self.canceled_s is not None and then_s >= self.canceled_s:
+            return self._view_of(None)
+        return _view_at(None if self.started_s is None or then_s < self.started_s else self.position(then_s))
 
     def polled(self, now_s: float) -> tuple[TaskView, bool]:
         """Remember a status query that is answered with the present state.
@@ -118,10 +125,7 @@ class Task:
     def _view_of(self, place: Position | None) -> TaskView:
         if self.canceled_s is not None:
             return TaskView(Step(bodies.CANCELED), None, self.canceled_s)
-        if place is None:
-            return TaskView(Step(bodies.PENDING), None, None)
-        ended_s = place.entered_s if place.step.status in bodies.ENDS else None
-        return TaskView(place.step, place.running_since_s, ended_s)
+        return _view_at(place)
 
     def make_at_once(self, now_s: float) -> None:
         """Make the result now, as a synchronous create does: only the end of the life and its results count."""
@@ -155,6 +159,13 @@ class Task:
             None if view.running_since_s is None else wall_at(view.running_since_s),
             None if view.ended_s is None else wall_at(view.ended_s),
         )
+
+
+def _view_at(place: Position | None) -> TaskView:
+    if place is None:
+        return TaskView(Step(bodies.PENDING), None, None)
+    ended_s = place.entered_s if place.step.status in bodies.ENDS else None
+    return TaskView(place.step, place.running_since_s, ended_s)
 
 
 class TaskView(NamedTuple):

@@ -275,8 +275,7 @@ FAULT_FORMS: dict[str, FaultForm] = {
     ),
     "asset_cut": FaultForm(
         "the connection ends in the middle of an asset",
-        lambda values: AssetCut(values.get("after_bytes")),
-        {"after_bytes": of.integer(0, LARGEST_BYTES)},
+        lambda values: AssetCut(),  # noqa: ARG005 - as above
         on=("asset",),
     ),
 }

@@ -57,6 +57,15 @@ def timestamp(wall_s: float) -> str:
     return moment.astimezone(TASK_ZONE).strftime("%Y-%m-%d %H:%M:%S.") + f"{moment.microsecond // 1000:03d}"
 
 
+def read_timestamp(text: str) -> float | None:
+    """Seconds since 1970 of a task time as :func:`timestamp` spells it; None of any other text."""
+    try:
+        moment = datetime.strptime(text, "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=TASK_ZONE)
+    except ValueError:
+        return None
+    return (moment - datetime.fromtimestamp(0, tz=UTC)) / timedelta(seconds=1)
+
+
 def http_date(wall_s: float) -> str:
     """A date as HTTP headers spell it (RFC 9110, 5.6.7), cut to the whole second."""
     return _http_date(int(wall_s))

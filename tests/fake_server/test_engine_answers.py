@@ -560,7 +560,7 @@ def test_a_speed_that_is_none_is_refused(tmp_path: Path, speed: float) -> None:
 
 def test_a_full_world_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A world that holds its most tasks refuses further ones with 503, not with a crash."""
-    monkeypatch.setattr("fake_server.engine.MOST_TASKS", 1)
+    monkeypatch.setattr("fake_server.rules.service.MOST_TASKS", 1)
     hand = hand_on(tmp_path, "SUCCEEDED")
     hand.created()
     reply = hand.create()

@@ -297,7 +297,7 @@ def test_slots_are_as_if_settled_at_every_instant(steps: list[tuple[str, int]]) 
         elif ids:
             hand.cancel(ids[number % len(ids)])
         hand.engine.bill(hand.now)
-        tasks = list(hand.engine._tasks.values())
+        tasks = list(hand.engine.tasks.values())
         holding = [
             task
             for task in tasks

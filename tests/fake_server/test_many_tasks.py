@@ -84,7 +84,7 @@ def test_creates_and_polls_cost_the_same_with_many_tasks(tmp_path: Path, life: s
 
 def test_a_world_keeps_so_much_text_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prompts and URLs that a world would have to keep beyond its bound are a 503 that says so."""
-    monkeypatch.setattr("fake_server.engine.MOST_TEXT_CHARACTERS", 10_000)
+    monkeypatch.setattr("fake_server.rules.service.MOST_TEXT_CHARACTERS", 10_000)
     hand = Hand.on(lifecycle_scenario(tmp_path, "SUCCEEDED"), "aisa")
     hand.created(b'{"model": "m", "input": {"prompt": "%s"}}' % (b"x" * 9_999))
     reply = hand.create(b'{"model": "m", "input": {"prompt": "xx"}}')

@@ -136,7 +136,7 @@ TABLE: list[tuple[str, str, str]] = [
     ("no tasks", changed(f"\n  - {LIFE}", " []"), "3:8: found an empty list, expected at least one lifecycle"),
     ("tasks that are no list", changed(f"\n  - {LIFE}", " 3"), "3:8: found 3, expected a list of lifecycles"),
     # The frame.
-    ("an unknown key", GOOD + "polls: []\n", "6:1: found the key polls, expected one of version, summary, dialects, quotas, service, prices, create, tasks, poll, faults, retention, url_lifetime, client, expect; did you mean poll?"),
+    ("an unknown key", GOOD + "polls: []\n", "6:1: found the key polls, expected one of version, summary, dialects, quotas, service, prices, create, tasks, poll, faults, retention, url_lifetime, takes, client, expect; did you mean poll?"),
     ("a repeated key", GOOD + "summary: Again.\n", "6:1: found the key summary again, expected it once (first on line 2)"),
     ("another version", changed("version: 1", "version: 2"), "1:10: found 2, expected 1, the version of the grammar that is read here"),
     ("no version", changed("version: 1\n", ""), "1:1: found no version, expected version: 1"),

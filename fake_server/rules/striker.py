@@ -1,0 +1,158 @@
+"""Carries a request out with everything that a script and the faults have in store for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fake_server.faults.model import AssetCut, ExpiredAsset, StaleRead, UnknownAfterCreate
+from fake_server.rules.answers import Answer, error, hint_headers, plain_reply
+from fake_server.rules.faults import Script, retry_after
+from fake_server.rules.striking import Strike
+from fake_server.wire import bodies
+from fake_server.wire.messages import Drop
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Callable
+
+    from fake_server.faults.selection import Armed, Rack
+    from fake_server.rules.answers import Call
+    from fake_server.rules.manners import Manners
+    from fake_server.rules.service import Service
+    from fake_server.rules.tasks import Task
+    from fake_server.scenario.model import Scenario, ScriptedAnswer
+
+# Pairs of a fault and a task whose polls are counted; only a fault of the kind "unknown for n polls" has any.
+MOST_COUNTED_TASKS = 100_000
+
+
+class Striker:
+    """The script and the faults of one world, at work.
+
+    Args:
+        scenario: The script.
+        rack: The faults.
+        service: Does what is asked for.
+        manners: Learns who was told to wait.
+        counters: Where what fired is counted.
+        started_s: When the world began (monotonic seconds).
+    """
+
+    def __init__(
+        self,
+        scenario: Scenario,
+        rack: Rack,
+        service: Service,
+        manners: Manners,
+        counters: Counter[str],
+        started_s: float,
+    ) -> None:
+        self.rack = rack
+        self._service = service
+        self._manners = manners
+        self._counters = counters
+        self._started_s = started_s
+        lists = {"create": ("create", scenario.create), "query": ("poll", scenario.poll)}
+        self._scripts = {kind: Script(name, answers) for kind, (name, answers) in lists.items() if answers}
+        self._polls_unknown: dict[tuple[str, str], int] = {}
+
+    @property
+    def expected(self) -> int:
+        """How many faults a run must use up."""
+        return sum(script.scripted for script in self._scripts.values()) + len(self.rack.expected)
+
+    @property
+    def unfired(self) -> list[str]:
+        """Those of them that were not used up, in words."""
+        scripted = [text for script in self._scripts.values() for text in script.unfired]
+        return [*scripted, *(armed.fault.describe() for armed in self.rack.expected if not armed.is_used_up)]
+
+    def carry_out(self, call: Call, task: Task | None, do: Callable[[], Answer]) -> Answer:
+        """Do what was asked for, unless something strikes.
+
+        Args:
+            call: The request; it has passed admission.
+            task: The task that it is about, if the service knows it.
+            do: Does what was asked for.
+        """
+        kind = call.route.kind
+        script = self._scripts.get(kind)
+        struck = script.next() if script is not None else None
+        if kind == "unmatched" or (struck is None and not self.rack.concerns(kind)):
+            return do()
+        number = self._service.next_number if kind == "create" else task.ordinal + 1 if task else 0
+        at_s = call.now.monotonic_s - self._started_s
+        chosen = self.rack.strike(
+            kind, at_s, number, call.route.task_id or "", lambda armed: self._fits(armed, call, task)
+        )
+        if struck is None and not chosen:
+            return do()
+        strike = Strike(call, task, chosen, self.rack)
+        answer = strike.finished(*self._answer(call, strike, struck, do))
+        self._count(call, chosen)
+        self._note_hint(call, strike.told_wait_s)
+        words = strike.fired if struck is None else [struck.describe(self._scripts[kind].route), *strike.fired]
+        self._counters["faults_fired"] += len(words)
+        return answer._replace(fault="; ".join(words)) if words else answer
+
+    def _answer(
+        self, call: Call, strike: Strike, struck: ScriptedAnswer | None, do: Callable[[], Answer]
+    ) -> tuple[Answer, float]:
+        """The answer up to the wire, and how long it is held back."""
+        is_refused = struck is not None and (call.route.kind != "create" or struck.when == "before_commit")
+        refusal = self._scripted(call, struck, strike) if struck is not None and is_refused else strike.refusal()
+        delay_s = strike.delay_s()
+        if refusal is not None:
+            return refusal, delay_s
+        answer = strike.carried_out(self._service, do)
+        if struck is None:
+            return strike.replaced(answer), delay_s
+        other = self._scripted(call, struck, strike)
+        return other._replace(task_id=answer.task_id, committed=answer.committed), delay_s
+
+    def _scripted(self, call: Call, struck: ScriptedAnswer, strike: Strike) -> Answer:
+        """Carry out a scripted answer."""
+        if struck.kind == "drop":
+            return Answer(Drop(struck.when, struck.how))
+        hint = retry_after(struck.retry_after_s, struck.form, struck.retry_after_text, call.now.wall_s)
+        strike.told_wait_s = hint.wait_s
+        if struck.body is None:
+            code = struck.codes.get(call.dialect)
+            return error(call, struck.status, code, struck.message, hint=hint, like=struck)
+        content_type = struck.content_type or bodies.JSON_TYPE
+        extra = [("content-type", content_type), *hint_headers(hint), *struck.headers]
+        return Answer(plain_reply(call, struck.status, struck.body, extra), retry_after=hint.text)
+
+    def _fits(self, armed: Armed, call: Call, task: Task | None) -> bool:
+        """Whether a request is one of those that a fault is about at all."""
+        effect = armed.fault.effect
+        if isinstance(effect, AssetCut | ExpiredAsset):
+            return task is not None and call.request.method == "GET"
+        if isinstance(effect, StaleRead):
+            return task is not None
+        if not isinstance(effect, UnknownAfterCreate):
+            return True
+        if task is None:
+            return False
+        if effect.for_s is not None:
+            return call.now.monotonic_s - task.submitted.monotonic_s < effect.for_s
+        return self._polls_unknown.get((armed.identity, task.task_id), 0) < (effect.polls or 0)
+
+    def _count(self, call: Call, chosen: list[Armed]) -> None:
+        for armed in chosen:
+            effect = armed.fault.effect
+            if (
+                isinstance(effect, UnknownAfterCreate)
+                and effect.polls
+                and len(self._polls_unknown) < MOST_COUNTED_TASKS
+            ):
+                key = (armed.identity, call.route.task_id or "")
+                self._polls_unknown[key] = self._polls_unknown.get(key, 0) + 1
+
+    def _note_hint(self, call: Call, wait_s: float | None) -> None:
+        if wait_s is None:
+            return
+        if call.route.kind == "create":
+            self._manners.told_create(call.request, call.now.monotonic_s, wait_s)
+        elif call.route.kind == "query":
+            self._manners.told_poll(call.route.task_id or "", call.now.monotonic_s, wait_s)
