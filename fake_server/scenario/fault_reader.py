@@ -44,18 +44,19 @@ class FaultErrors(Exception):
         super().__init__("\n".join(f"{problem.pointer or '/'}: {problem.text}" for problem in problems))
 
 
-def read_faults(node: Node, notes: Notes, origin: str = "") -> tuple[Fault, ...]:
+def read_faults(node: Node, notes: Notes, origin: str = "", *, must_fire: bool = True) -> tuple[Fault, ...]:
     """The list under `faults:`; what cannot be read is noted and left out.
 
     Args:
         node: The list.
         notes: Receives the complaints.
         origin: Where the faults come from, if not from a scenario.
+        must_fire: Whether those without chance that say nothing of it must fire.
     """
     items = notes.as_list(node, "a list of faults") or []
     if len(items) > MOST_FAULTS:
         notes.at(node, f"found {len(items)} faults, expected at most {MOST_FAULTS}")
-    found = [(item, _read_one(item, notes, origin)) for item in items]
+    found = [(item, _read_one(item, notes, origin, must_fire=must_fire)) for item in items]
     labels: dict[str, int] = {}
     for item, fault in found:
         if fault is not None and fault.label:
@@ -85,7 +86,7 @@ def read_fault(value: object, origin: str = "armed") -> Fault:
     return Fault(fault.name, fault.effect, fault.selection, fault.when, fault.must_fire, fault.label, 0, origin)
 
 
-def _read_one(node: Node, notes: Notes, origin: str) -> Fault | None:
+def _read_one(node: Node, notes: Notes, origin: str, *, must_fire: bool = True) -> Fault | None:
     before = _count(notes)
     fields = notes.as_mapping(node, _EXPECTED, None)
     if fields is None:
@@ -108,7 +109,7 @@ def _read_one(node: Node, notes: Notes, origin: str) -> Fault | None:
         effect=form.make(values),
         selection=_selection(values, form),
         when=values.get("when", form.whens[0]),
-        must_fire=values.get("must_fire", probability is None or probability >= 1),
+        must_fire=values.get("must_fire", must_fire and (probability is None or probability >= 1)),
         label=values.get("name"),
         line=node.start_mark.line + 1,
         origin=origin,

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ruamel.yaml.nodes import Node
 
+GRAMMAR_VERSION = 1
 # What YAML reads as a duration here; the bound of ten years cannot be said in a pattern.
 DURATION_PATTERN = r"^[0-9]{1,9}(\.[0-9]{1,6})?(ms|s|m|h|d)$"
 _NUMBER = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
@@ -152,6 +153,18 @@ def matching(pattern: str, expected: str) -> Field:
         return None
 
     return Field(read, {"type": "string", "pattern": f"^{pattern}$"})
+
+
+def of_version() -> Field:
+    """The version of the grammar."""
+
+    def read(node: Node, notes: Notes) -> int | None:
+        if isinstance(node, ScalarNode) and node.value == str(GRAMMAR_VERSION):
+            return GRAMMAR_VERSION
+        notes.wrong(node, f"{GRAMMAR_VERSION}, the version of the grammar that is read here")
+        return None
+
+    return Field(read, {"enum": [GRAMMAR_VERSION, str(GRAMMAR_VERSION)]})
 
 
 def task() -> Field:

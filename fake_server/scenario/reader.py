@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from fake_server.scenario.answer_reader import plain_value, read_answers
 from fake_server.scenario.fault_reader import read_faults
+from fake_server.scenario.fields import of_version
 from fake_server.scenario.lifecycle_reader import read_decimal, read_tasks
 from fake_server.scenario.model import (
     COUNTS,
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 Value = TypeVar("Value")
 Fields = dict[str, tuple[Node, Node]]
 
-GRAMMAR_VERSION = 1
 # Counts beyond this are typing errors; the bound also keeps a quota from growing a world's memory.
 LARGEST_COUNT = 1_000_000
 MOST_CONCURRENT = 10_000
@@ -85,7 +85,7 @@ def read_scenario(root: Node, name: str, notes: Notes) -> Scenario | None:
         if key not in fields:
             notes.at(root, f"found no {key}, expected {expected}")
     sections = _Sections(fields, notes)
-    sections.take("version", _read_version)
+    sections.take("version", of_version().read)
     values: dict[str, Any] = {}
     for key, reader in _readers().items():
         if key in fields:
@@ -140,11 +140,6 @@ class _Sections:
 
 def _section(node: Node, notes: Notes, expected: str, keys: Collection[str] | None) -> _Sections:
     return _Sections(notes.as_mapping(node, expected, keys) or {}, notes)
-
-
-def _read_version(node: Node, notes: Notes) -> None:
-    if not isinstance(node, ScalarNode) or node.value != str(GRAMMAR_VERSION):
-        notes.wrong(node, f"{GRAMMAR_VERSION}, the version of the grammar that is read here")
 
 
 def _read_summary(node: Node, notes: Notes) -> str | None:
