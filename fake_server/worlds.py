@@ -17,16 +17,17 @@ from fake_server.engine import Engine
 from fake_server.feed import Feed
 from fake_server.names import KEY_PREFIX, Choice, Refusal, digest, read_key, read_name
 from fake_server.rules.room import Room
-from fake_server.scenario.library import load_scenario, load_scenario_text
+from fake_server.scenario.library import load_scenario
 from fake_server.scenario.lifecycles import Lifecycle, Step
 from fake_server.scenario.model import OUTCOMES, Expect, Scenario
 from fake_server.scenario.yaml_nodes import ScenarioErrors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from fake_server.addressing import Target
+    from fake_server.faults.model import Fault
     from fake_server.moment import Moment
 
 # With every world's journal full of usual requests this is some hundred megabytes; of the longest ones, 2 GB.
@@ -77,6 +78,8 @@ class Worlds:
         speed: What scripted generation times are divided by.
         manual: Whether worlds get a clock that is advanced by hand.
         most_worlds: How many there may be.
+        faults: What goes wrong in every world beside what its scenario says.
+        draw_seed: What the chance of faults is drawn by.
         tell: Called with a sentence for each new world of a `sk-` key that names no scenario, which may be a slip, and
             for each world that is given up; up to a bound.
 
@@ -97,6 +100,8 @@ class Worlds:
         speed: float = 1.0,
         manual: bool = False,
         most_worlds: int = MOST_WORLDS,
+        faults: Sequence[Fault] = (),
+        draw_seed: int = 0,
         tell: Callable[[str], None] | None = None,
     ) -> None:
         self.scenarios: dict[str, Path | None] = dict(scenarios)
@@ -106,7 +111,9 @@ class Worlds:
         self.feed = Feed()
         self._speed = speed
         self._manual = manual
-        self._most_worlds = most_worlds
+        self.most_worlds = most_worlds
+        self._faults = tuple(faults)
+        self._draw_seed = draw_seed
         self._tell = tell
         self._told = {"keys": 0, "drops": 0}
         self._sequence = itertools.count(1)
@@ -132,32 +139,19 @@ class Worlds:
             self._loaded[name] = load_scenario(path)
         return self._loaded[name]
 
-    def post(self, name: str, raw: bytes) -> Scenario | Refusal:
-        """Take a scenario that somebody hands in; worlds made from now on play it.
-
-        Args:
-            name: Its name.
-            raw: Its text, YAML or JSON.
-
-        Returns:
-            The scenario, or a refusal: a file has this name already, or there are too many.
-
-        Raises:
-            ScenarioErrors: With everything that is wrong with it.
-        """
+    def post(self, scenario: Scenario) -> Refusal | None:
+        """Take a scenario that somebody hands in; worlds made from now on play it. None, or why it is not taken."""
+        name = scenario.name
         is_new = name not in self.scenarios
         if not is_new and self.scenarios[name] is not None:
-            return Refusal(
-                409, f"The scenario {name} is a file of this fake, and other tests play it; use another name."
-            )
+            return Refusal(409, f"The scenario {name} is a file of this fake that others play; use another name.")
         if is_new and self._posted >= MOST_POSTED:
             return Refusal(503, f"{MOST_POSTED} scenarios were handed in already; use one of their names again.")
-        scenario = load_scenario_text(name, raw)
         self._posted += is_new
         self.scenarios[name] = None
         self._loaded[name] = scenario
         self._choices.clear()  # A key may have been a slip, or a stranger's, until now.
-        return scenario
+        return None
 
     def new_clock(self) -> RealClock | ManualClock:
         """A clock of the kind that this server's worlds have."""
@@ -213,8 +207,7 @@ class Worlds:
         """
         old = world.engine
         old.give_up()
-        seed, started = old.seed + 1, world.now()
-        world.engine = Engine(world.scenario, old.world, self._speed, seed=seed, started=started, room=self._room)
+        world.engine = self._new_engine(world.name, world.scenario, world.now(), seed=old.seed + 1)
         self._listen_to(world)
         self.feed.wake(world.name)
         return world
@@ -239,8 +232,8 @@ class Worlds:
             scenario = self.load(choice.scenario)
         except ScenarioErrors as errors:
             return Refusal(400, f"The scenario {choice.scenario} is broken: {next(errors.lines())}")
-        if len(self._worlds) >= self._most_worlds and not self._drop_oldest():
-            return Refusal(503, f"All {self._most_worlds} worlds of this fake hold tasks that are still unbilled.")
+        if len(self._worlds) >= self.most_worlds and not self._drop_oldest():
+            return Refusal(503, f"All {self.most_worlds} worlds of this fake hold tasks that are still unbilled.")
         if tells:
             self._say("keys", f"a key that names no scenario plays {choice.scenario!r} in world {choice.world}")
         return self._make(choice, scenario)
@@ -260,10 +253,14 @@ class Worlds:
 
     def _make(self, choice: Choice, scenario: Scenario) -> World:
         clock = self.new_clock()
-        engine = Engine(scenario, world=choice.world, speed=self._speed, started=clock.now(), room=self._room)
+        engine = self._new_engine(choice.world, scenario, clock.now())
         world = self._worlds[choice.world] = World(choice.world, engine, clock, scenario)
         self._listen_to(world)
         return world
+
+    def _new_engine(self, name: str, scenario: Scenario, started: Moment, *, seed: int = 0) -> Engine:
+        room, faults, draw_seed = self._room, self._faults, self._draw_seed
+        return Engine(scenario, name, self._speed, seed, started, room, faults=faults, draw_seed=draw_seed)
 
     def _listen_to(self, world: World) -> None:
         journal = world.engine.journal

@@ -92,6 +92,23 @@ class Limits:
         for _, slots in self._models.values():
             slots.settle(now_s)
 
+    def change(self, quotas: Quotas, now_s: float) -> None:
+        """Hold to other limits from now on; whether each model has its own stays as it is."""
+        self.queries.most = quotas.queries_per_second
+        self.images.most = quotas.images_per_minute
+        if quotas.requests_per_minute is None:
+            self.requests = None
+        elif self.requests is None:
+            self.requests = RateWindow(quotas.requests_per_minute, MINUTE_S)
+        else:
+            self.requests.most = quotas.requests_per_minute
+        for slots in self._slots.values():
+            slots.resize(quotas.concurrent_tasks, now_s)
+
+    def by_dialect(self) -> dict[Dialect, Slots]:
+        """The slots of both dialects, for those models that have none of their own."""
+        return self._slots
+
     def slots(self, dialect: Dialect, model: str) -> Slots:
         """The slots that tasks of a model compete for."""
         return self._of(model)[1] if self._by_model and dialect == "dashscope" else self._slots[dialect]
@@ -114,3 +131,12 @@ class Limits:
         if key not in self._models:
             self._models[key] = (RateWindow(limits.submits, limits.span_s), Slots(limits.running))
         return self._models[key]
+
+
+def quotas_in_use(limits: Limits, now_s: float) -> dict[str, object]:
+    """How much of the limits is used at an instant (monotonic seconds)."""
+    limits.settle(now_s)
+    running = {dialect: slots.running for dialect, slots in limits.by_dialect().items()}
+    waiting = {dialect: slots.waiting for dialect, slots in limits.by_dialect().items()}
+    queries = limits.queries.most - limits.queries.remaining(now_s)
+    return {"running": running, "waiting": waiting, "queries_in_the_last_second": queries}

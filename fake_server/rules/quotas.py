@@ -44,7 +44,8 @@ class Slots:
         while (end_s := self._next_end_s()) is not None and end_s <= now_s:
             _, ordinal = heapq.heappop(self._ends)
             del self._running[ordinal]
-            self._start_next(end_s)
+            if not self.are_taken:
+                self._start_next(end_s)
 
     def add(self, task: Task, now_s: float) -> None:
         """Give a new task a slot, or a place in the queue."""
@@ -52,6 +53,28 @@ class Slots:
             self._waiting.append(task)
         else:
             self._start(task, now_s)
+
+    def start_now(self, task: Task, now_s: float) -> None:
+        """Let a task that waits start at once, over the cap; one that does not wait is left alone."""
+        if task.started_s is None and task.canceled_s is None:
+            self._start(task, now_s)
+
+    def resize(self, size: int, now_s: float) -> None:
+        """Another number of tasks may run at once from now on; what runs over a lower one runs on."""
+        self.settle(now_s)
+        self.size = size
+        while not self.are_taken and self._waiting:
+            self._start_next(now_s)
+
+    @property
+    def running(self) -> int:
+        """How many tasks run."""
+        return len(self._running)
+
+    @property
+    def waiting(self) -> int:
+        """How many tasks wait for a slot."""
+        return sum(_waits(task) for task in self._waiting)
 
     def learn_end(self, task: Task) -> None:
         """A running task may have come to know its end: a poll that it counts was answered."""
@@ -87,7 +110,7 @@ class Slots:
     def _start_next(self, start_s: float) -> None:
         while self._waiting:
             task = self._waiting.popleft()
-            if task.canceled_s is None:
+            if _waits(task):
                 self._start(task, start_s)
                 return
 
@@ -100,6 +123,11 @@ class Slots:
         end_s = task.frees_slot_s()
         if end_s is not None:
             heapq.heappush(self._ends, (end_s, task.ordinal))
+
+
+def _waits(task: Task) -> bool:
+    """Whether a task still waits: it may have been cancelled, or started over the cap, since it queued."""
+    return task.started_s is None and task.canceled_s is None
 
 
 class RateWindow:
@@ -126,7 +154,7 @@ class RateWindow:
         """How many further requests may pass now."""
         while self._admitted and now_s - self._admitted[0] >= self._span_s:
             self._admitted.popleft()
-        return self.most - len(self._admitted)
+        return max(0, self.most - len(self._admitted))
 
     def next_in_s(self, now_s: float) -> float:
         """Seconds until the oldest request leaves the window and one more may pass; zero in an empty window."""

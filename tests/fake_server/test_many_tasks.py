@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from fake_server import admin
+from fake_server.admin import world_pages
 from fake_server.engine import Reply
 from fake_server.worlds import Worlds
 from tests.fake_server.driving import Hand, content, lifecycle_scenario
@@ -95,7 +95,7 @@ def test_a_world_keeps_so_much_text_and_no_more(tmp_path: Path, monkeypatch: pyt
 
 def test_a_long_bill_shows_its_latest_rows(fake: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bill page shows so many rows, the latest, and counts and sums all of them."""
-    monkeypatch.setattr(admin, "MOST_BILL_ROWS", 2)
+    monkeypatch.setattr(world_pages, "MOST_BILL_ROWS", 2)
     assert isinstance(fake.worlds, Worlds)
     ids = [fake.create("sk-succeeds.long").json()["output"]["task_id"] for _ in range(3)]
     for _ in range(3):
