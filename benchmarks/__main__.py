@@ -25,11 +25,13 @@ from benchmarks import (
     outage,
     per_poll,
     soak,
+    spec_overhead,
 )
 from benchmarks.figures import Row, Scale, table
 
 BENCHMARKS = {
     "per-poll": per_poll.measure,
+    "spec": spec_overhead.measure,
     "many-waits": many_waits.measure,
     "machine": machine_steps.measure,
     "batch": batch_on_a_cap.measure,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from resilient_poll.errors import ConfigurationError
@@ -18,6 +19,9 @@ __all__ = ["Ask", "Maker", "body_of"]
 
 _ACCEPTED = {"accept": "application/json", "accept-encoding": "gzip, identity"}
 """What the answers are read as. Whoever wants another form declares it."""
+
+_MOST_URLS = 8
+"""An operation has four at a time, and the service may name others as it goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ class Maker:
         if isinstance(http_client, type) or hasattr(http_client, "aclose") is not is_async:
             wanted = "AsyncOperation takes an AsyncClient" if is_async else "Operation takes a Client"
             raise ConfigurationError(f"{wanted}, not {type(http_client).__name__}; nothing was sent")
+        # Reading a URL takes as long as everything else that is done for a query, and the URL is mostly the same.
+        self._read = lru_cache(_MOST_URLS)(self._reading)
 
     def absolute(self, url: str) -> str:
         """Return where a declaration's URL leads to with this client.
@@ -85,11 +91,16 @@ class Maker:
         Raises:
             ConfigurationError: Nowhere: it is relative, and the client has no ``base_url``.
         """
+        return str(self._read(url, is_exact=False))
+
+    def _reading(self, url: str, *, is_exact: bool) -> Any:
+        """Return a URL as the library has it, with what the client adds to it unless the service named it."""
         try:
-            made = str(self.client.build_request("GET", url).url)
+            made = self.client.build_request("GET", url).url
+            made = type(made)(url) if is_exact else made
         except (self.library.invalid_url, ValueError) as error:
             raise ConfigurationError(f"{url!r:.80} is no URL ({error}); nothing was sent") from None
-        if "://" not in made:
+        if not made.is_absolute_url:
             raise ConfigurationError(
                 f"the URL {url!r:.80} is relative: give the client a base_url, or declare it with its host. "
                 "Nothing was sent"
@@ -102,9 +113,10 @@ class Maker:
         headers = {**_ACCEPTED, **ask.headers}
         if not ask.is_home:
             return self.library.request(ask.method, ask.url, headers=headers, extensions=extensions), {"auth": None}
-        built = self.client.build_request(ask.method, ask.url, headers=headers, extensions=extensions)
+        url = self._read(ask.url, is_exact=ask.is_exact)
+        built = self.client.build_request(ask.method, url, headers=headers, extensions=extensions)
         if ask.is_exact:
-            built.url = type(built.url)(ask.url)
+            built.url = url  # Without the client's own parameters: it may be signed.
         return built, {}
 
     def create(
