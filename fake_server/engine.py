@@ -15,6 +15,7 @@ from fake_server.rules import admission
 from fake_server.rules.admission import INVALID_KEY
 from fake_server.rules.answers import WORTH_PACKING_BYTES, Answer, Call, error, limit_headers
 from fake_server.rules.billing import Bill, make_bill
+from fake_server.rules.conduct import Conduct
 from fake_server.rules.expectations import Judgement, judge
 from fake_server.rules.gate import Gate
 from fake_server.rules.journal import Journal
@@ -59,6 +60,7 @@ class Engine:
 
     Attributes:
         journal: What was asked and answered.
+        conduct: How the client behaves, by the rules for everyone.
         service: The tasks, and what is done to them.
 
     Raises:
@@ -87,6 +89,7 @@ class Engine:
         self._packs_from_bytes = 0 if scenario.service.gzip == "always" else WORTH_PACKING_BYTES
         counters = self.journal.counters
         self._manners = Manners(counters)
+        self.conduct = Conduct(self._manners, counters, scenario)
         self._gate = Gate(self.service.limits, self._manners, counters)
         self._rack = Rack(draw_seed, world, scenario.faults, faults)
         self._striker = Striker(scenario, self._rack, self.service, self._manners, counters, started.monotonic_s)
@@ -196,7 +199,14 @@ class Engine:
         counters["tasks_created"] = self.service.made
         counters["billed_tasks"] = self.bill(now, most_rows=0).billed_tasks
         counters["downloads"] = sum(task.was_fetched for task in self.service.everything())
-        return judge(self.scenario.expect, counters, self._striker.unfired, outcomes, scripted=self._striker.expected)
+        return judge(
+            self.scenario.expect,
+            counters,
+            self._striker.unfired,
+            outcomes,
+            scripted=self._striker.expected,
+            evidence=self._manners.evidence,
+        )
 
     def has_open_tasks(self, now: Moment) -> bool:
         """Whether anything here may still come to be billed."""
@@ -218,7 +228,7 @@ class Engine:
         return Call(request, found, self.forward(now), request_id, self._packs_from_bytes)
 
     def _note(self, call: Call, answer: Answer) -> None:
-        self.journal.add(
+        entry = self.journal.add(
             call.request,
             at_s=call.now.monotonic_s - self.started.monotonic_s,
             route=call.route.kind,
@@ -227,6 +237,7 @@ class Engine:
             fault=answer.fault,
             retry_after=answer.retry_after,
         )
+        self.conduct.saw(call, answer, entry)
 
     def forward(self, now: Moment) -> Moment:
         """Let time go on, and everything that only waited for it; the present, which never goes back."""
