@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -64,7 +65,12 @@ def nearest_routes(method: str, path: str, query: str = "") -> tuple[Suggestion,
         path: Its path.
         query: Its query string.
     """
-    found = [_compare(template, method, path[:LONGEST_PATH], query) for template in _TEMPLATES]
+    return _nearest(method[:LONGEST_PATH], path[:LONGEST_PATH], query[:LONGEST_PATH])
+
+
+@functools.lru_cache(maxsize=256)  # who asks for something wrong asks for it again and again
+def _nearest(method: str, path: str, query: str) -> tuple[Suggestion, ...]:
+    found = [_compare(template, method, path, query) for template in _TEMPLATES]
     found.sort(key=lambda rated: rated[0])
     return tuple(suggestion for _, suggestion in found[:MOST_SUGGESTIONS])
 
@@ -90,15 +96,15 @@ def _path_differences(path: str, wanted: str) -> Iterator[tuple[float, Differenc
     """Per segment that differs, how much, and in words."""
     found = path.strip("/").split("/")[:MOST_SEGMENTS]
     expected = wanted.strip("/").split("/")
-    ordinals = range(1, max(len(found), len(expected)) + 1)
-    for ordinal, have, want in zip_longest(ordinals, found, expected):
+    for index, (have, want) in enumerate(zip_longest(found, expected)):
         if have == want or (want is not None and want.startswith("{") and have):
             continue
-        place = f"segment {ordinal} of the path"
+        place = f"segment {index + 1} of the path"
         if want is None:
-            yield 1.0, Difference(place, quote(have) or "an empty one", "the end")
-        elif not have:
-            yield 1.0, Difference(place, "the end", want)
-        else:
-            likeness = difflib.SequenceMatcher(None, have, want).ratio()
-            yield (1.0 - likeness if likeness >= _ALIKE else 1.0), Difference(place, quote(have), want)
+            yield float(len(found) - index), Difference(place, quote(have) or "an empty one", "the end")
+            return
+        if not have:
+            yield float(len(expected) - index), Difference(place, "the end", "/".join(expected[index:]))
+            return
+        likeness = difflib.SequenceMatcher(None, have, want).ratio()
+        yield (1.0 - likeness if likeness >= _ALIKE else 1.0), Difference(place, quote(have), want)
