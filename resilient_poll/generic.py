@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import count
 from typing import Any, TypeVar, overload
@@ -28,6 +29,7 @@ from resilient_poll.machine.poller import Poller
 from resilient_poll.machine.schedules import Schedule
 from resilient_poll.machine.task_record import TaskRecord
 from resilient_poll.transports.abandon import LeftBehind, call_within
+from resilient_poll.transports.rules.marks import serving
 
 __all__ = ["Heard", "poll", "poll_async"]
 
@@ -126,7 +128,7 @@ def poll(
             return observation
         return waiting.heard(what)
 
-    with saying_that_it_goes_on(task_id):
+    with saying_that_it_goes_on(task_id), waiting.named():
         done = sync_driver.run(waiting.poller, perform, clock or RealClock(), waiting.publish)
     return waiting.conclude(done)
 
@@ -195,7 +197,7 @@ async def poll_async(
             return waiting.too_slow(command)
         return waiting.heard(what)
 
-    with saying_that_it_goes_on(task_id):
+    with saying_that_it_goes_on(task_id), waiting.named():
         done = await async_driver.run(waiting.poller, perform, clock, waiting.publish)
     return waiting.conclude(done)
 
@@ -231,6 +233,10 @@ class _Waiting:
         if on_event is not None or logger.isEnabledFor(logging.DEBUG):
             self._call, self.poller.is_heard = f"poll-{next(_CALLS)}", True
             self.publish(WaitBegan(task_id, self._began.monotonic_s, self.poller.phase, 0))
+
+    def named(self) -> AbstractContextManager[None]:
+        """Have our transports beneath the query, if there are any, tell whom their requests serve."""
+        return nullcontext() if self._call is None else serving(self.poller.task_id, self._call)
 
     def publish(self, event: Event) -> None:
         tell(event if self._call is None else replace(event, submit_id=self._call), self._on_event)

@@ -22,7 +22,7 @@ from typing import Any
 
 from resilient_poll.events import Event
 from resilient_poll.transports.rules.breaker import BreakerState
-from resilient_poll.transports.rules.marks import SUBMIT_ID, TASK_ID, TOLD, Attempt
+from resilient_poll.transports.rules.marks import TOLD, Attempt, served_by
 
 __all__ = ["AttemptEnded", "BreakerMoved", "GaveUp", "HeldBack", "RequestEvent", "Retrying", "Teller", "address_of"]
 
@@ -164,14 +164,13 @@ class Teller:
         listener = self._listener
         if listener is None and not logger.isEnabledFor(level):
             return
-        marks = request.extensions
-        submit_id = marks.get(SUBMIT_ID)
-        event = kind(marks.get(TASK_ID), at_s, request.method, address_of(request.url), *details, submit_id=submit_id)
+        task_id, submit_id = served_by(request.extensions)
+        event = kind(task_id, at_s, request.method, address_of(request.url), *details, submit_id=submit_id)
         logger.log(level, "%s", event)
         if listener is None:
             return
         if kind is AttemptEnded:
-            marks[TOLD] = True
+            request.extensions[TOLD] = True
         try:
             listener(event)
         except Exception:

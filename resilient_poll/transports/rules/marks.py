@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,6 +22,8 @@ __all__ = [
     "Attempt",
     "Repeat",
     "repeat_mark",
+    "served_by",
+    "serving",
     "timeout_mark",
 ]
 
@@ -41,6 +45,34 @@ TOLD: Final = "resilient_poll.told"
 the same one."""
 DEADLINE_S: Final = "resilient_poll.deadline_s"
 """Set between our own transports: the instant by which the caller wants to hear, in monotonic seconds."""
+
+
+_SERVING: ContextVar[tuple[str | None, str | None]] = ContextVar("resilient_poll.serving", default=(None, None))
+
+
+@contextmanager
+def serving(task_id: str, submit_id: str) -> Generator[None, None, None]:
+    """Say of all requests that are made within the block which task they are about, unless they say it themselves.
+
+    Args:
+        task_id: What the caller calls it.
+        submit_id: What tells this call from others.
+    """
+    token = _SERVING.set((task_id, submit_id))
+    try:
+        yield
+    finally:
+        _SERVING.reset(token)
+
+
+def served_by(extensions: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Return the task and the submit that a request belongs to, as far as it or its surroundings say so.
+
+    Args:
+        extensions: The request's.
+    """
+    named = extensions.get(TASK_ID), extensions.get(SUBMIT_ID)
+    return _SERVING.get() if named == (None, None) else named
 
 
 class Repeat:
