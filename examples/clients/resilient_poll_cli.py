@@ -33,8 +33,7 @@ def make_one() -> list[dict[str, Any]]:
     row = ask("submit", *WHAT, *submit)[0]
     while ask("status", row["task_id"])[0]["status"] != TASK["cancel"]:
         time.sleep(0.5)
-    ask("cancel", row["task_id"])
-    return ask("wait", row["task_id"], *WAIT)
+    return ask("cancel", row["task_id"])
 
 
 def make_many(folder: str) -> list[dict[str, Any]]:

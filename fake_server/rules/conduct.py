@@ -33,7 +33,7 @@ RULES: Final[dict[str, str]] = {
     "quiet_after_end": "no poll of a task whose end was told",
     "persistence": "a poll that was spoilt, refused for now or cut is followed by another",
     "unknown": "the first UNKNOWN is not taken for the end",
-    "download_in_time": "results are fetched before their address expires",
+    "download_in_time": "results are fetched before their address expires, or with a new one",
     "key_stays_home": "no credentials go to the host of results",
 }
 # Tasks and creates whose story is still open; who leaves more behind is told so by other rules.
@@ -61,6 +61,7 @@ class Conduct:
         # By task: the line of the last answer that calls for another question.
         self._failed_polls: OrderedDict[str, int] = OrderedDict()
         self._unknowns: OrderedDict[str, int] = OrderedDict()
+        self._expired: OrderedDict[str, int] = OrderedDict()
         self._known_again: OrderedDict[str, None] = OrderedDict()
 
     def saw(self, call: Call, answer: Answer, entry: Entry) -> None:
@@ -121,8 +122,11 @@ class Conduct:
         self._seen["download_in_time"] += 1
         if entry.carried_secret:
             self._breach("key_stays_home", entry.ordinal)
+        task_id = entry.task_id or ""
         if entry.status == 403:
-            self._breach("download_in_time", entry.ordinal)
+            _remember(self._expired, task_id, entry.ordinal)
+        elif entry.status in (200, 206):
+            self._expired.pop(task_id, None)
 
     def _breach(self, rule: str, line: int) -> None:
         self._counters[f"breaches_of_{rule}"] += 1
@@ -140,7 +144,11 @@ class Conduct:
         return self._judge_breaches("key_stays_home", f"{self._seen['key_stays_home']} downloads")
 
     def _judge_download_in_time(self, _: bool) -> Judgement:
-        return self._judge_breaches("download_in_time", f"{self._seen['download_in_time']} downloads")
+        left = list(self._expired.values())
+        actual = f"{len(left)} tasks whose address expired before they were fetched"
+        verdict: Verdict = "FAIL" if left else "PASS" if self._seen["download_in_time"] else "NOT_EXERCISED"
+        lines = tuple(left[:MOST_LINES_OF_EVIDENCE])
+        return Judgement("download_in_time", RULES["download_in_time"], actual, verdict, lines)
 
     def _judge_breaches(self, rule: str, seen: str) -> Judgement:
         breaches = self._counters[f"breaches_of_{rule}"]
