@@ -11,18 +11,21 @@ import signal
 import socket
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import uvicorn
 
 from fake_server.app import make_app
 from fake_server.connection import Connection
+from fake_server.reach.names import WILDCARDS, own_names
+from fake_server.reach.parent import call_when_orphaned
 from fake_server.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from fake_server.reach.certificates import Certificate
     from fake_server.worlds import Worlds
 
 # Waiting connections: more clients than any test starts at once.
@@ -36,7 +39,6 @@ KEEP_ALIVE_S = 120
 # Python's 700 the search is a twentieth of a request's cost.
 OBJECTS_BETWEEN_COLLECTIONS = 10_000
 Loop = Literal["asyncio", "uvloop"]
-WILDCARDS = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - recognised here, not bound to
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +47,13 @@ class Address:
 
     host: str
     port: int
+    scheme: str = "http"
 
     @property
     def url(self) -> str:
         """The address as a URL that this machine can open; a wildcard is told as the loopback."""
         host = "127.0.0.1" if self.host in WILDCARDS else self.host
-        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+        return f"{self.scheme}://[{host}]:{self.port}" if ":" in host else f"{self.scheme}://{host}:{self.port}"
 
 
 class Server(uvicorn.Server):
@@ -116,6 +119,8 @@ def make_server(
     announce: Callable[[], None],
     *,
     public_url: str | None = None,
+    certificate: Certificate | None = None,
+    admin_token: str | None = None,
     loop: Loop | None = None,
 ) -> Server:
     """A server that is ready to `run(sockets=[listener])`; setting `should_exit` ends it.
@@ -125,10 +130,12 @@ def make_server(
         address: Where it will listen.
         announce: Called once connections are accepted.
         public_url: What URLs in answers start with, instead of the request's own scheme and host.
+        certificate: What it shows, to speak TLS and nothing else; None: it speaks plain HTTP.
+        admin_token: What requests for the admin pages must carry; None: they are for this machine only.
         loop: The event loop; by default uvloop where it is installed.
     """
-    own_hosts = frozenset() if address.host in WILDCARDS else frozenset({address.host.lower()})
-    application: Any = make_app(worlds, public_url=public_url, own_hosts=own_hosts)
+    own_hosts = frozenset(own_names(address.host, public_url))
+    application: Any = make_app(worlds, public_url=public_url, own_hosts=own_hosts, admin_token=admin_token)
     config = uvicorn.Config(
         application,
         http=Connection,
@@ -145,26 +152,71 @@ def make_server(
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=SHUTDOWN_S,
     )
+    if certificate is not None:
+        config.load()  # or it would be loaded later, and make a context of files
+        config.ssl = certificate.context
     return Server(config, announce)
 
 
-def serve(worlds: Worlds, listener: socket.socket, host: str, *, public_url: str | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How a server is reached, and what is told of it.
+
+    Args:
+        host: The host as it was asked for.
+        public_url: What URLs in answers start with, instead of the request's own scheme and host.
+        certificate: What it shows, to speak TLS; None: plain HTTP.
+        admin_token: What requests for the admin pages must carry.
+        seed: What its chance is drawn by, where that is told.
+        exit_with_parent: Whether it ends with the process that started it.
+    """
+
+    host: str
+    public_url: str | None = None
+    certificate: Certificate | None = None
+    admin_token: str | None = field(default=None, repr=False)
+    seed: int | None = None
+    exit_with_parent: bool = False
+
+    def line(self, port: int) -> dict[str, object]:
+        """What a server says of itself once it listens."""
+        url = self.address(port).url
+        told: dict[str, object] = {"url": url, "admin_url": f"{url}/__admin", "pid": os.getpid(), "version": version()}
+        if self.certificate is not None:
+            told["ca_file"] = str(self.certificate.ca_file)
+        if self.seed is not None:
+            told["seed"] = self.seed
+        return told
+
+    def address(self, port: int) -> Address:
+        """Where it listens."""
+        return Address(self.host, port, "http" if self.certificate is None else "https")
+
+
+def serve(worlds: Worlds, listener: socket.socket, serving: Serving) -> None:
     """Serve until SIGINT or SIGTERM, and say on stdout, in one line of JSON, where.
 
     Args:
         worlds: What to serve.
         listener: A socket of :func:`bind`; it is closed at the end.
-        host: The host as it was asked for.
-        public_url: As for :func:`make_server`.
+        serving: How.
     """
-    address = Address(host, int(listener.getsockname()[1]))
+    port = int(listener.getsockname()[1])
 
     def announce() -> None:
-        admin_url = f"{address.url}/__admin"
-        line = {"url": address.url, "admin_url": admin_url, "pid": os.getpid(), "version": version()}
-        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.write(json.dumps(serving.line(port)) + "\n")
         sys.stdout.flush()
 
     gc.freeze()  # What was imported and read until now stays, and need not be looked at again.
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
-    make_server(worlds, address, announce, public_url=public_url).run(sockets=[listener])
+    server = make_server(
+        worlds,
+        serving.address(port),
+        announce,
+        public_url=serving.public_url,
+        certificate=serving.certificate,
+        admin_token=serving.admin_token,
+    )
+    if serving.exit_with_parent:
+        call_when_orphaned(lambda: setattr(server, "should_exit", True))
+    server.run(sockets=[listener])

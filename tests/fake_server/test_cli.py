@@ -107,7 +107,15 @@ def test_a_port_that_is_taken_is_one_sentence() -> None:
         (("--public-url", "fake.example"), "expected one that starts with http:// or https://"),
         (("--host", "0.0.0.0"), "add --allow-remote"),  # noqa: S104 - refused
         (("--host", "nowhere.invalid"), "add --allow-remote"),
-        (("--host", "nowhere.invalid", "--allow-remote"), "cannot listen on nowhere.invalid port 0"),
+        (("--host", "nowhere.invalid", "--allow-remote"), "set FAKE_DASHSCOPE_ADMIN_TOKEN"),
+        (
+            ("--host", "nowhere.invalid", "--allow-remote", "--admin-token", "a-long-token"),
+            "cannot listen on nowhere.invalid port 0",
+        ),
+        (("--admin-token", "short"), "found an admin token of 5 characters"),
+        (("--admin-token", "with a space in it"), "expected 8 to 200 letters"),
+        (("--public-url", "http://"), "names a host"),
+        (("--public-url", "http://[bad"), "names a host"),
         (("--port", "99999"), "Invalid value for '--port'"),
         (("--scenarios", "/nowhere"), "does not exist"),
     ],
