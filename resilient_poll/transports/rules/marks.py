@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
@@ -62,7 +62,8 @@ def serving(task_id: str, submit_id: str) -> Generator[None, None, None]:
     try:
         yield
     finally:
-        _SERVING.reset(token)
+        with suppress(ValueError):  # A coroutine that is given up may be closed from elsewhere.
+            _SERVING.reset(token)
 
 
 def served_by(extensions: Mapping[str, Any]) -> tuple[str | None, str | None]:
