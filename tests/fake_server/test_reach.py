@@ -98,6 +98,12 @@ def sent_over_tls(line: dict[str, Any], connection: socket.socket, key: str) -> 
     return secured
 
 
+def read_to_the_end(connection: socket.socket) -> None:
+    """Read whatever comes until the connection ends."""
+    while connection.recv(65_536):
+        pass
+
+
 def test_a_cut_over_tls_is_a_reset_or_an_end(over_tls: Any) -> None:
     """Over TLS a dropped answer is an orderly end, and a lost one a reset: that is read below Python's own ssl, which
     up to 3.11 tells both as an end."""
@@ -115,8 +121,7 @@ def test_a_cut_over_tls_is_a_reset_or_an_end(over_tls: Any) -> None:
     ):
         beneath.settimeout(20)
         with pytest.raises(ConnectionResetError):
-            while beneath.recv(65_536):
-                pass
+            read_to_the_end(beneath)
 
 
 def test_our_command_and_curl_over_tls(tmp_path: Path) -> None:
