@@ -9,6 +9,9 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
+
+from opentelemetry.metrics import NoOpMeter
 
 from fake_server.scenario import load_scenario, shipped_scenarios
 from resilient_poll import errors, events
@@ -19,6 +22,7 @@ from resilient_poll.dashscope.wire.error_catalogue import catalogue_rows
 from resilient_poll.error_kinds import TryAgain
 from resilient_poll.machine.lifecycle import BILLING_BY_PHASE, ENDS, MOVES, OPEN, Phase
 from resilient_poll.machine.policy import SubmitPolicy, WaitPolicy
+from resilient_poll.telemetry.measures import Measures
 from resilient_poll.transports.middleware import notices
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -132,6 +136,41 @@ def events_table() -> str:
     return "\n".join(["| event | when |", "|---|---|", *rows])
 
 
+def all_events_table() -> str:
+    """List every event of clients and transports, with its own fields and the first sentence of its docstring."""
+    found = {kind for module in (events, notices) for kind in vars(module).values() if _is_event(kind)}
+    common = {field.name for field in fields(events.Event)}
+    rows = []
+    for kind in sorted(found - {notices.RequestEvent}, key=lambda kind: kind.__name__):
+        own = ", ".join(f"`{field.name}`" for field in fields(kind) if field.name not in common)
+        rows.append(f"| `{kind.__name__}` | {own} | {' '.join((kind.__doc__ or '').split(chr(10) * 2)[0].split())} |")
+    return "\n".join(["| event | fields | when |", "|---|---|---|", *rows])
+
+
+def metrics_table() -> str:
+    """List the metrics as the adapter makes them."""
+    meter = _Meter()
+    Measures(meter, 1)
+    rows = [f"| `{name}` | {kind} | {unit} | {about} |" for kind, name, unit, about in meter.made]
+    return "\n".join(["| metric | kind | unit | of what |", "|---|---|---|---|", *rows])
+
+
+class _Meter(NoOpMeter):
+    """Notes what is made of it."""
+
+    def __init__(self) -> None:
+        super().__init__("docs")
+        self.made: list[tuple[str, str, str, str]] = []
+
+    def create_histogram(self, name: str, unit: str = "", description: str = "", **more: Any) -> Any:
+        self.made.append(("histogram", name, unit, description))
+        return super().create_histogram(name, unit, description, **more)
+
+    def create_counter(self, name: str, unit: str = "", description: str = "") -> Any:
+        self.made.append(("counter", name, unit, description))
+        return super().create_counter(name, unit, description)
+
+
 def _is_event(kind: object) -> bool:
     return isinstance(kind, type) and issubclass(kind, events.Event) and kind is not events.Event
 
@@ -187,6 +226,11 @@ def outage() -> str:
     return (ROOT / "benchmarks" / "outage.md").read_text().strip()
 
 
+def peers() -> str:
+    """Show what others do; ``make peers`` sees for itself."""
+    return (ROOT / "benchmarks" / "peers.md").read_text().strip()
+
+
 def source_of(file: str, start: str, end: str) -> Callable[[], str]:
     """Return a function that shows the lines of a file between two marks."""
 
@@ -210,7 +254,9 @@ DERIVED: dict[str, Callable[[], str]] = {
     "contrast": contrast,
     "hand-over": source_of("examples/hand_over.py", "# --- example ---\n", "# --- end ---\n"),
     "lost-answers": lost_answers,
+    "metrics": metrics_table,
     "other-api": source_of("examples/other_api.py", "# --- example ---\n", "# --- end ---\n"),
+    "all-events": all_events_table,
     "endpoints": endpoints_table,
     "errors": errors_table,
     "error-tree": error_tree,
@@ -218,6 +264,7 @@ DERIVED: dict[str, Callable[[], str]] = {
     "exit-codes": exit_codes_table,
     "lifecycle": lifecycle_diagram,
     "outage": outage,
+    "peers": peers,
     "phases": phases_table,
     "policies": policies_table,
     "scenarios": scenarios_table,

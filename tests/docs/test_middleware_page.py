@@ -10,9 +10,11 @@ import pytest
 
 import resilient_poll
 from resilient_poll.transports.rules.repeating import RETRY_STATUSES, SAFE_METHODS
+from tests.docs.test_readme import load
 from tests.support.raw_server import RawRequest, RawServer, http_answer
 
-PAGE = (Path(__file__).parents[2] / "docs" / "middleware.md").read_text()
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "middleware.md").read_text()
 
 
 def test_the_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -45,3 +47,8 @@ def test_the_tables_name_what_there_is() -> None:
     assert not missing
     for word in (*map(str, RETRY_STATUSES), *SAFE_METHODS):
         assert word in PAGE
+
+
+def test_what_is_derived_is_current() -> None:
+    """The page's derived tables are what the code and the kept runs say now."""
+    assert load(ROOT / "docs" / "derive.py").rewritten(PAGE) == PAGE
