@@ -9,6 +9,7 @@ from functools import lru_cache
 from typing import Any
 
 from resilient_poll.errors import ConfigurationError
+from resilient_poll.http.messages import ExchangeFailed
 from resilient_poll.specs.addresses import origin_of
 from resilient_poll.transports.library import HttpLibrary, library_of
 from resilient_poll.transports.once_body import OnceBytes
@@ -99,7 +100,12 @@ class Maker:
             made = self.client.build_request("GET", url).url
             made = type(made)(url) if is_exact else made
         except (self.library.invalid_url, ValueError) as error:
+            if is_exact:
+                raise ExchangeFailed(f"the answer's URL is none ({error})", surely_not_sent=True) from None
             raise ConfigurationError(f"{url!r:.80} is no URL ({error}); nothing was sent") from None
+        if is_exact and origin_of(str(made)) != origin_of(url):
+            # Two readers of one URL that disagree of its host: somebody wants the key to go elsewhere.
+            raise ExchangeFailed("the answer's URL is read in two ways", surely_not_sent=True)
         if not made.is_absolute_url:
             raise ConfigurationError(
                 f"the URL {url!r:.80} is relative: give the client a base_url, or declare it with its host. "

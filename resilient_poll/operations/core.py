@@ -83,7 +83,7 @@ class OperationCore:
         self._maker = maker
         self._home = home
         self._urls = Urls(spec, home, kept)
-        self._urls.trouble = trouble
+        self._urls.remember(trouble)
         self._now = clock.now
         self._on_event = on_event
         self._began = now = clock.now()
@@ -156,6 +156,8 @@ class OperationCore:
         """Begin a wait."""
         self._began = now = self._now()
         self._refusal, self._last_trouble = None, None
+        if look:
+            self._leg = _Leg()
         self.poller.begin_wait(policy, now, look=look)
 
     def publish(self, event: Event) -> None:
@@ -212,14 +214,15 @@ class OperationCore:
 
     def _after_success(self, seen: StatusSeen) -> Ask | Observation:
         """Return the one more request that brings the result, where the declaration says that there is one."""
+        if not self.spec.result_urls:
+            return self._note(seen)
+        if (trouble := self._urls.result_trouble) is not None:
+            return self._note(replace(seen, result_readable=False), trouble)
         try:
-            ask = self._urls.to_ask("result", self.spec.result_urls, self.task_id) if self.spec.result_urls else None
+            ask = self._urls.to_ask("result", self.spec.result_urls, self.task_id)
         except Forbidden as refusal:
-            self._urls.trouble = str(refusal)
-            ask = None
+            return self._note(replace(seen, result_readable=False), str(refusal))
         if ask is None:
-            if self.spec.result_urls and self._urls.trouble is not None:
-                return self._note(replace(seen, result_readable=False), self._urls.trouble)
             return self._note(seen)
         self._leg = _Leg(is_for_result=True, success=seen)
         return self._asked(ask)
@@ -231,6 +234,8 @@ class OperationCore:
         status = reply.http_status or 0
         if 200 <= status < 300 and status != 202:
             result, is_readable = success_of(self.spec, reply)
+            if is_readable:
+                self._leg = _Leg()
             return replace(success, result=result, result_readable=is_readable, retry_after_s=None)
         hint = self.spec.hint_of(reply, now_wall_s=now.wall_s)
         seen = self._kept_success(f"the request for the result was answered with HTTP {status}") or success

@@ -29,7 +29,17 @@ class Urls:
         self._spec = spec
         self._home = home
         self.kept = kept or Kept()
-        self.trouble: str | None = None
+        self._troubles: dict[str, str] = {}
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the status URL of the last answer may not be asked, if so."""
+        return self._troubles.get("status")
+
+    @property
+    def result_trouble(self) -> str | None:
+        """Why the result's URL of the last answer may not be asked, if so."""
+        return self._troubles.get("result")
 
     def named_at_first(self, reply: Reply, asked_url: str) -> str | None:
         """Take over what the answer to a submit names; return what stands for the id if there is none."""
@@ -40,21 +50,23 @@ class Urls:
             return relative(self.kept.status, self._home).partition("?")[0]
         return None if self.trouble is None else "(at a URL that is not followed)"
 
+    def remember(self, trouble: str | None) -> None:
+        """Take over why the status URL of an answer that somebody else read may not be asked."""
+        if trouble is not None:
+            self._troubles["status"] = trouble
+
     def take(self, reply: Reply, asked_url: str) -> None:
         """Take over the URLs that an answer names. One that is forbidden is trouble, and nothing is sent to it."""
-        self.trouble = None
+        self._troubles = {}
         for what, sources in self._places():
             try:
                 if (found := _named(sources, reply)) is not None:
                     address = resolved(found, asked_url, self._home, self._spec.allow_hosts)
                     self.kept = replace(self.kept, **{what: address.url})
             except Forbidden as refusal:
-                if what == "status":
-                    self.trouble = str(refusal)
-                else:
-                    # Fetching a result or cancelling fails later, with this as its reason.
+                self._troubles[what] = str(refusal)
+                if what != "status":
                     self.kept = replace(self.kept, **{what: None})
-                    self.trouble = self.trouble or (str(refusal) if what == "result" else None)
 
     def _places(self) -> tuple[tuple[str, tuple[UrlSource, ...]], ...]:
         spec = self._spec

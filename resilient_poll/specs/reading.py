@@ -61,8 +61,9 @@ def reply_of(response: Any) -> Reply:
             f"an answer is a Reply or an HTTP response with status_code, headers and content, "
             f"not {type(response).__module__}.{type(response).__name__}"
         )
-    pairs = headers.multi_items() if hasattr(headers, "multi_items") else headers.items()
-    return reply_from(status, tuple((name.lower(), value) for name, value in pairs), content)
+    if hasattr(headers, "multi_items"):  # Those of httpx and httpx2 come in lower case.
+        return reply_from(status, tuple(headers.multi_items()), content)
+    return reply_from(status, tuple((name.lower(), value) for name, value in headers.items()), content)
 
 
 def observe(spec: OperationSpec, reply: Reply, now_wall_s: float) -> Observation:
@@ -84,12 +85,16 @@ def _by_acceptors(spec: OperationSpec, reply: Reply, now_wall_s: float) -> Obser
         code, message = reply.error_code, reply.message
         if acceptor.state is State.FAILURE and code is None:
             code, message = _said(spec, reply)
-        return _seen(spec, reply, str(acceptor.state), now_wall_s, code, message)
+        return _seen(spec, reply, _word(spec, acceptor.state), now_wall_s, code, message)
     if reply.error_code is None and not reply.is_readable:
         return Unreadable(reason="the answer is no JSON")
     if reply.error_code is None and (http_status is None or http_status < 400):
-        return _seen(spec, reply, str(State.RETRY), now_wall_s, None, None)
+        return _seen(spec, reply, _word(spec, State.RETRY), now_wall_s, None, None)
     return _complaint(reply, reply.error_code, reply.message, hint_of(spec, reply, now_wall_s))
+
+
+def _word(spec: OperationSpec, state: State) -> tuple[str, Phase]:
+    return str(state), spec.lifecycle.phase_of(str(state))
 
 
 def _by_status(spec: OperationSpec, reply: Reply, now_wall_s: float) -> Observation:
@@ -109,15 +114,21 @@ def _by_status(spec: OperationSpec, reply: Reply, now_wall_s: float) -> Observat
         return Unreadable(reason=f"the answer's status has {len(status)} characters")
     phase = spec.lifecycle.phase_of(status)
     code, message = _said(spec, reply) if phase in {Phase.FAILED, Phase.CANCELED} else (None, None)
-    return _seen(spec, reply, status, now_wall_s, code, message)
+    return _seen(spec, reply, (status, phase), now_wall_s, code, message)
 
 
 def _seen(
-    spec: OperationSpec, reply: Reply, status: str, now_wall_s: float, code: str | None, message: str | None
+    spec: OperationSpec,
+    reply: Reply,
+    said: tuple[str, Phase],
+    now_wall_s: float,
+    code: str | None,
+    message: str | None,
 ) -> StatusSeen:
+    status, phase = said
     hint = hint_of(spec, reply, now_wall_s)
     result, is_readable = reply.body, True
-    if spec.lifecycle.phase_of(status) is Phase.SUCCEEDED:
+    if phase is Phase.SUCCEEDED:
         result, is_readable = success_of(spec, reply)
     bills = spec.billing_by_status
     return StatusSeen(

@@ -175,7 +175,7 @@ class Scripted:
 
     def _answer(self, request: RawRequest) -> bytes:
         origin, service = self.server.url, self.service
-        if request.method in {"POST", "PUT"} and request.path in self._submit_paths:
+        if self._is_submit(request):
             made = self._creates.pop(0) if self._creates else service.accepts
             return made(origin)
         if request.method == "POST":
@@ -189,7 +189,10 @@ class Scripted:
     @property
     def submits(self) -> list[RawRequest]:
         """The submits that came."""
-        return [r for r in self.server.requests if r.method != "GET" and r.path in self._submit_paths]
+        return [request for request in self.server.requests if self._is_submit(request)]
+
+    def _is_submit(self, request: RawRequest) -> bool:
+        return request.method != "GET" and request.path.partition("?")[0] in self._submit_paths
 
 
 @dataclass
@@ -221,19 +224,20 @@ class Run:
         return Operation if self.colour == "sync" else AsyncOperation
 
     @property
-    def _options(self) -> dict[str, Any]:
+    def options(self) -> dict[str, Any]:
+        """What every operation of this run is made with."""
         clock = self.clock if self.colour == "sync" else self.clock.for_async()
         return {"clock": clock, "on_event": self.events.append}
 
     async def start(self, service: Service, **options: Any) -> Any:
         """Start an operation."""
-        options = {"url": service.submits_to, **self._options, **options}
+        options = {"url": service.submits_to, **self.options, **options}
         return await got(self.face.start(service.spec, self.http_client, {"prompt": "a cat"}, **options))
 
     def resume(self, spec: OperationSpec, token: str) -> Any:
         """Go on with one."""
-        return self.face.resume(spec, self.http_client, token, **self._options)
+        return self.face.resume(spec, self.http_client, token, **self.options)
 
     def known(self, spec: OperationSpec, task_id: str) -> Any:
         """Go on with one by its id."""
-        return self.face.known(spec, self.http_client, task_id, **self._options)
+        return self.face.known(spec, self.http_client, task_id, **self.options)
