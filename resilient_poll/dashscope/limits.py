@@ -46,8 +46,9 @@ class Limits:
     """What an account may do. What is left out is not limited here, or is the dialect's own.
 
     Attributes:
-        concurrent_tasks: How many tasks may be open at once. It holds for those that
-            ``submit_many`` submits: of others nobody knows here when they end.
+        concurrent_tasks: How many tasks may be open at once. With a ledger it holds for every task of the
+            account, of all processes that share the ledger; without one for those that ``submit_many``
+            submits, since of others nobody knows here when they end.
         submits_per_second: How many submits may start in any second.
         requests_per_minute: How many requests, submits and queries together, in any minute.
         queries_per_second: How many queries, lists and cancels in any second; in the dialect

@@ -75,7 +75,7 @@ def open_core(
         submit_policy or SubmitPolicy(),
         on_event,
         limits=limits or Limits(),
-        books=_books_for(settings, ledger, account, guards, prices),
+        books=_books_for(settings, ledger, account, guards, prices, (limits or Limits()).concurrent_tasks),
     )
     if make_seed is not None:
         core.make_seed = make_seed
@@ -88,6 +88,7 @@ def _books_for(
     account: str | None,
     guards: Guards | None,
     prices: PriceTable | None,
+    slots: int | None,
 ) -> Books | None:
     """Return the books of a client; None where nothing asks for any.
 
@@ -107,4 +108,6 @@ def _books_for(
         guards,
         prices,
         is_instant=ledger is None or isinstance(ledger, MemoryLedger),
+        # Where nobody keeps a ledger, nobody may ever see the end of what is submitted here.
+        slots=None if ledger is None else slots,
     )

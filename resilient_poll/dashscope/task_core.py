@@ -7,6 +7,7 @@ what to raise is decided here, once.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -168,12 +169,17 @@ class TaskCore:
             self._core.news.wait_begun(self._poller, now)
 
     @contextmanager
-    def _looking_once(self) -> Generator[None, None, None]:
-        """Look once, now: the floors hold, the schedule does not. A wait that is going on then goes on as it was."""
+    def _looking_once(self, most_s: float = math.inf) -> Generator[None, None, None]:
+        """Look once, now: the floors hold, the schedule does not. A wait that is going on then goes on as it was.
+
+        Args:
+            most_s: No longer than this.
+        """
         policy, poller = self._core.wait_policy, self._poller
         kept = self._began, self._last_trouble, self._refusal, self._closing, poller._policy, poller._wait  # noqa: SLF001  # given back
         schedule = Fixed(policy.minimum_interval_s, first_s=0.0)
-        self._begin(replace(policy, timeout_s=policy.attempt_timeout_s, schedule=schedule), look=True)
+        timeout_s = min(policy.attempt_timeout_s, most_s)
+        self._begin(replace(policy, timeout_s=timeout_s, schedule=schedule), look=True)
         try:
             yield
         finally:

@@ -30,7 +30,7 @@ from resilient_poll.errors import (
 from resilient_poll.machine.commands import Done, DoneReason
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Billing, Phase
-from resilient_poll.machine.observations import LostAnswer, Refused, Throttled, Unreachable
+from resilient_poll.machine.observations import LostAnswer, NoSlotFree, Refused, Throttled, Unreachable
 from resilient_poll.machine.submission import Submission
 from resilient_poll.machine.task_record import TaskRecord
 
@@ -228,6 +228,12 @@ def submit_error(submission: Submission, done: Done, now: Instant, *, classify: 
                 "check its address and the network",
                 attempts=attempts,
                 come_back_in_s=later_s,
+            )
+        case NoSlotFree():
+            return SubmitNotSent(
+                f"no slot came free before the submit's time was up, nothing was sent: {last.reason}",
+                attempts=attempts,
+                come_back_in_s=later_s or last.look_again_s,
             )
         case Throttled():
             when = "" if later_s is None else f" and asks to come back in {later_s:.0f} s"

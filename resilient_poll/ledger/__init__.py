@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         LedgerUnavailable,
         LedgerUnusable,
         NotSaved,
+        SlotsTaken,
     )
     from resilient_poll.ledger.guards import Guards, SpendLimit
     from resilient_poll.ledger.memory import MemoryLedger
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from resilient_poll.ledger.protocol import Ledger
     from resilient_poll.ledger.reading import Archived, Bill
     from resilient_poll.ledger.rows import Owner
+    from resilient_poll.ledger.slots import LedgerSlots
     from resilient_poll.ledger.sqlite import SqliteLedger
 
 _NAMES_OF = {
@@ -44,7 +46,7 @@ _NAMES_OF = {
     "entry": ("Charge", "Entry", "Listing", "Namespace", "Said", "SavedFile", "Stray"),
     "errors": (
         *("ActRefused", "EntryCorrupt", "EntryInvalid", "GuardRefused", "IdempotencyConflict"),
-        *("LedgerError", "LedgerForked", "LedgerUnavailable", "LedgerUnusable", "NotSaved"),
+        *("LedgerError", "LedgerForked", "LedgerUnavailable", "LedgerUnusable", "NotSaved", "SlotsTaken"),
     ),
     "guards": ("Guards", "SpendLimit"),
     "memory": ("MemoryLedger",),
@@ -53,6 +55,7 @@ _NAMES_OF = {
     "protocol": ("Ledger",),
     "reading": ("Archived", "Bill"),
     "rows": ("Owner",),
+    "slots": ("LedgerSlots",),
     "sqlite": ("SqliteLedger",),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
@@ -73,6 +76,7 @@ __all__ = [
     "Ledger",
     "LedgerError",
     "LedgerForked",
+    "LedgerSlots",
     "LedgerUnavailable",
     "LedgerUnusable",
     "Listing",
@@ -83,6 +87,7 @@ __all__ = [
     "PostgresLedger",
     "Said",
     "SavedFile",
+    "SlotsTaken",
     "SpendLimit",
     "SqliteLedger",
     "Stray",

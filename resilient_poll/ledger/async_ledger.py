@@ -104,10 +104,18 @@ class AsyncLedger:
         )
 
     async def license(
-        self, entry: Entry, owner: Owner, *, guards: Guards | None = None, now_wall_s: float
+        self,
+        entry: Entry,
+        owner: Owner,
+        *,
+        guards: Guards | None = None,
+        slots: int | None = None,
+        now_wall_s: float,
     ) -> Entry | None:
         """See :meth:`.Ledger.license`."""
-        return await self._run(partial(self.ledger.license, entry, owner, guards=guards, now_wall_s=now_wall_s))
+        return await self._run(
+            partial(self.ledger.license, entry, owner, guards=guards, slots=slots, now_wall_s=now_wall_s)
+        )
 
     async def give_back(
         self, entry: Entry, *, not_before_wall_s: float | None = None, said: Said = _NOTHING, now_wall_s: float

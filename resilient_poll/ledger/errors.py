@@ -140,6 +140,28 @@ class LedgerUnusable(LedgerError):
     try_again: TryAgain = TryAgain.AFTER_A_CHANGE
 
 
+class SlotsTaken(LedgerError):
+    """As many tasks of the account may be open as were allowed, or others have stood in line for longer.
+
+    Args:
+        slots: How many tasks may be open.
+        taken: How many are, or may be.
+
+    Attributes:
+        slots, taken: The same.
+        reason: What stands in the way, in one clause.
+    """
+
+    try_again: TryAgain = TryAgain.LATER
+    safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.YES
+
+    def __init__(self, slots: int, taken: int) -> None:
+        self.slots, self.taken = slots, taken
+        known = f"{taken} of at most {slots} tasks of the account are open, being sent or in doubt in the ledger"
+        self.reason = known if taken >= slots else f"{known}, and what is free is for those who asked before"
+        super().__init__(f"{self.reason}; nothing was sent: wait for one to end, or settle a doubt")
+
+
 class LedgerForked(LedgerError):
     """The ledger was opened before this process was forked; a child opens its own."""
 

@@ -12,15 +12,23 @@ from typing import Any, Self, TypeVar
 
 from resilient_poll.ledger.errors import LedgerForked, LedgerUnavailable
 from resilient_poll.ledger.logic import LedgerLogic
-from resilient_poll.ledger.rows import ENTRIES, STRAYS, Durability, Row, Rows, Value, Where
+from resilient_poll.ledger.rows import ENTRIES, SLOTS, STRAYS, Durability, Row, Rows, Value, Where
 
 __all__ = ["MemoryLedger"]
 
 Result = TypeVar("Result")
 _BY_KEY = ("origin", "dialect", "account", "key")
 _BY_TASK = ("origin", "dialect", "account", "task_id")
-_INDEXES = {ENTRIES: (_BY_KEY, _BY_TASK), STRAYS: (_BY_TASK,)}
-_UNIQUE = {ENTRIES: ((_BY_KEY, "attempt"), (_BY_TASK, "task_id")), STRAYS: ((_BY_TASK, "task_id"),)}
+_INDEXES: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    ENTRIES: (_BY_KEY, _BY_TASK),
+    STRAYS: (_BY_TASK,),
+    SLOTS: (("scope",),),
+}
+_UNIQUE: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
+    ENTRIES: ((_BY_KEY, "attempt"), (_BY_TASK, "task_id")),
+    STRAYS: ((_BY_TASK, "task_id"),),
+    SLOTS: (),
+}
 """What may not be twice: the columns of an index, and one more that may differ."""
 
 
@@ -52,9 +60,9 @@ class _MemoryRows:
     """The rows, what finds them quickly, and what undoes the present transaction."""
 
     def __init__(self) -> None:
-        self._tables: dict[str, dict[int, Row]] = {ENTRIES: {}, STRAYS: {}}
+        self._tables: dict[str, dict[int, Row]] = {ENTRIES: {}, STRAYS: {}, SLOTS: {}}
         self._found: dict[tuple[object, ...], set[int]] = {}
-        self._last = {ENTRIES: 0, STRAYS: 0}
+        self._last = {ENTRIES: 0, STRAYS: 0, SLOTS: 0}
         self._settings: dict[str, str] = {}
         self._settings_before: dict[str, str] = {}
         self._before: list[tuple[str, int, Row | None]] = []

@@ -21,7 +21,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from resilient_poll.ledger.errors import LedgerError, LedgerForked, LedgerUnavailable, LedgerUnusable
 from resilient_poll.ledger.logic import LedgerLogic
-from resilient_poll.ledger.rows import ENTRIES, STRAYS, Durability, Rows, Value
+from resilient_poll.ledger.rows import ENTRIES, SLOTS, STRAYS, Durability, Rows, Value
 from resilient_poll.ledger.schema import STEPS, WORDS_POSTGRES, statements
 from resilient_poll.ledger.sql import SqlRows
 
@@ -124,7 +124,7 @@ class PostgresStore:
     def reclaim(self) -> None:
         """See :class:`.RowStore`."""
         with self._lines[Durability.SYNCED] as connection:
-            for table in (ENTRIES, STRAYS):
+            for table in (ENTRIES, STRAYS, SLOTS):
                 connection.execute(f"VACUUM {_PREFIX}{table}")
 
     def close(self) -> None:

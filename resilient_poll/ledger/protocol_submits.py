@@ -79,13 +79,23 @@ class SubmitLedger(Protocol):
         """
         ...
 
-    def license(self, entry: Entry, owner: Owner, *, guards: Guards | None = None, now_wall_s: float) -> Entry | None:
+    def license(
+        self,
+        entry: Entry,
+        owner: Owner,
+        *,
+        guards: Guards | None = None,
+        slots: int | None = None,
+        now_wall_s: float,
+    ) -> Entry | None:
         """Give the one licence to send an entry, if it is ``NEW`` and its time has come. Durable when it returns.
 
         Args:
             entry: What is to be sent.
             owner: By whom.
             guards: Limits, counted over what was sent by everybody: exact even if several began at once.
+            slots: How many tasks of the account may be open at the service together, counted in the same
+                transaction over what is being sent, in doubt or open; None for any number.
             now_wall_s: When.
 
         Returns:
@@ -94,6 +104,8 @@ class SubmitLedger(Protocol):
 
         Raises:
             GuardRefused: A limit forbids it; the entry stays ``NEW``.
+            SlotsTaken: None of the slots is free, or it is somebody else's turn; the entry stays ``NEW``. Ask again
+                after a second: the owner keeps its place in the line for five.
         """
         ...
 

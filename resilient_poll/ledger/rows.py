@@ -1,6 +1,6 @@
 """The small store of rows that the ledger's logic stands on.
 
-A store keeps rows of plain values in two tables, runs functions as transactions, one writer at a
+A store keeps rows of plain values in three tables, runs functions as transactions, one writer at a
 time, and knows which owners are alive. All else is logic, and written once.
 """
 
@@ -17,6 +17,7 @@ __all__ = [
     "ENTRY_COLUMNS",
     "LONGEST_RESULT",
     "NAMESPACE_COLUMNS",
+    "SLOTS",
     "STRAYS",
     "STRAY_COLUMNS",
     "Column",
@@ -36,6 +37,7 @@ Result = TypeVar("Result")
 
 ENTRIES = "entries"
 STRAYS = "strays"
+SLOTS = "slots"
 NAMESPACE_COLUMNS = ("origin", "dialect", "account")
 
 

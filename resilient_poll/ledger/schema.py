@@ -78,7 +78,20 @@ _ONE = (
     "CREATE TABLE {prefix}settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
 )
 
-STEPS: tuple[tuple[str, ...], ...] = (_ONE,)
+_TWO = (
+    """
+    CREATE TABLE {prefix}slots (
+        row_id {number},
+        scope TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        is_held {whole} NOT NULL,
+        asked_wall_s {real} NOT NULL
+    )
+    """,
+    "CREATE INDEX {prefix}slots_by_scope ON {prefix}slots (scope)",
+)
+
+STEPS: tuple[tuple[str, ...], ...] = (_ONE, _TWO)
 """The n-th makes version n of version n - 1. Large texts stand last, so that the rest is read without them."""
 
 

@@ -17,9 +17,11 @@ from resilient_poll.ledger.errors import (
     LedgerError,
     LedgerUnavailable,
     NotSaved,
+    SlotsTaken,
 )
 from resilient_poll.ledger.guards import Guards
 from resilient_poll.ledger.rows import ENTRIES, STRAYS, Durability, Owner, Rows, Where
+from resilient_poll.ledger.slots import may_go, scope_of, tasks_out
 from resilient_poll.machine.lifecycle import ENDS, OPEN, Billing, Phase
 
 __all__ = ["Submitting"]
@@ -99,11 +101,19 @@ class Submitting(LedgerCore):
 
         return self._store.run(work, Durability.SYNCED)
 
-    def license(self, entry: Entry, owner: Owner, *, guards: Guards | None = None, now_wall_s: float) -> Entry | None:
+    def license(
+        self,
+        entry: Entry,
+        owner: Owner,
+        *,
+        guards: Guards | None = None,
+        slots: int | None = None,
+        now_wall_s: float,
+    ) -> Entry | None:
         """See :meth:`.Ledger.license`."""
         owner.hold()
 
-        def work(rows: Rows) -> Entry | None:
+        def work(rows: Rows) -> Entry | SlotsTaken | None:
             stands = self._load(rows, entry.entry_id)
             given = moves.licensed(stands, owner.name, now_wall_s)
             if given is None:
@@ -117,9 +127,17 @@ class Submitting(LedgerCore):
                 asking=stands,
                 are_intents_counted=False,
             )
+            if slots is not None:
+                taken = tasks_out(rows, within(stands.namespace), now_wall_s)
+                scope = scope_of(stands.namespace)
+                if not may_go(rows, scope, owner.name, places=slots, taken=taken, now_wall_s=now_wall_s):
+                    return SlotsTaken(slots, taken)  # Not raised here: the place in the line is to be kept.
             return self._save(rows, stands, given, now_wall_s)
 
-        return self._store.run(work, Durability.SYNCED)
+        came = self._store.run(work, Durability.SYNCED)
+        if isinstance(came, SlotsTaken):
+            raise came
+        return came
 
     def give_back(
         self, entry: Entry, *, not_before_wall_s: float | None = None, said: Said = _NOTHING, now_wall_s: float

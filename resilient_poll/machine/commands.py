@@ -56,6 +56,8 @@ class SleepReason(StrEnum):
     """The service asked for it, of this task or of another on the same account."""
     LIMIT = "LIMIT"
     """The account's own limits give this turn to another of its requests."""
+    SLOT = "SLOT"
+    """As many tasks of the account are open as may be, those of other processes included."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ CROWD_GAP_S = 1.0
 """How far apart they go: the service's answer to the first is there before the second is sent."""
 CROWDED_S = 60.0
 """For how long after a throttle: a task's usual life, after which its slot is free again."""
+LOOKING_S = 0.25
+"""How long a look for a slot may take before another one of ours begins: a database answers within milliseconds."""
 MOST_TASK_FLOORS = 10_000
 """Floors of tasks that nobody polls any more need not be kept; this many are some 2 MB."""
 _SINCE_EVER = float("-inf")
@@ -27,11 +29,13 @@ class Floor:
     Attributes:
         not_before_s: The earliest next request, in monotonic seconds.
         crowded_until_s: Until when those who were told to stay away go one after the other.
+        looks_from_s: The earliest next look for a slot that all who share the account share.
         guard: Held while it rises; a lock where threads share it, or of two that raise it the lower could win.
     """
 
     not_before_s: float = _SINCE_EVER
     crowded_until_s: float = _SINCE_EVER
+    looks_from_s: float = _SINCE_EVER
     guard: AbstractContextManager[object] = field(default_factory=nullcontext, repr=False, compare=False)
 
     def raise_to(self, at_s: float) -> None:
@@ -53,6 +57,17 @@ class Floor:
         """
         if now_s < self.crowded_until_s:
             self.raise_to(now_s + CROWD_GAP_S)
+
+    def look_again_from(self, at_s: float) -> None:
+        """No slot was free: nobody here looks for one again before an instant, and then one of them first."""
+        with self.guard:
+            self.looks_from_s = max(self.looks_from_s, at_s)
+
+    def look(self, now_s: float) -> None:
+        """Look for a slot: while some wait for one, those beside this one look once it is known whether there is."""
+        with self.guard:
+            if now_s < self.looks_from_s + LOOKING_S:
+                self.looks_from_s = max(self.looks_from_s, now_s + LOOKING_S)
 
 
 class TaskFloors:

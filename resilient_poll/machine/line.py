@@ -11,7 +11,7 @@ from resilient_poll.events import Event, Waiting
 from resilient_poll.machine.commands import Done, DoneReason, Settled, SleepReason, SleepUntil, Submit, Take, Turn
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Phase
-from resilient_poll.machine.observations import Accepted, Observation, SubmitStarted, Throttled
+from resilient_poll.machine.observations import Accepted, NoSlotFree, Observation, SubmitStarted, Throttled
 from resilient_poll.machine.pace import Place
 from resilient_poll.machine.slots import Account, Key
 from resilient_poll.machine.submission import Submission
@@ -152,12 +152,15 @@ class Line:
             entry.stood_in_line = slots.throttle(key, now.monotonic_s)
         else:
             slots.drop(key)
+            if isinstance(observation, NoSlotFree):
+                # While tasks of ours are open it is the place in the line that is waited for.
+                entry.stood_in_line = slots.in_flight > 0
         command = submission.next_command(now)
         if submission.phase is not Phase.NEW and isinstance(command, Done):
             del self._entries[ordinal]
             return Settled(ordinal, command)
         heappush(self._order, ordinal)
-        if isinstance(command, SleepUntil) and not entry.stood_in_line:
+        if isinstance(command, SleepUntil) and (not entry.stood_in_line or command.reason is SleepReason.SLOT):
             self._tell_waiting(entry, command, now)
         return None
 
@@ -209,7 +212,8 @@ class Line:
     def _tell_waiting(self, entry: _Entry, command: SleepUntil, now: Instant) -> None:
         if command != entry.told:
             entry.told = command
-            self._tell(Waiting(None, now.monotonic_s, command.at_s, command.reason))
+            seed = entry.submission.seed
+            self._tell(Waiting(None, now.monotonic_s, command.at_s, command.reason, submit_id=seed))
 
     def _wake_at(self, at_s: float) -> None:
         self.wake_s = min(self.wake_s, at_s)

@@ -15,6 +15,7 @@ __all__ = [
     "Accepted",
     "AnsweredAtOnce",
     "LostAnswer",
+    "NoSlotFree",
     "Observation",
     "Refused",
     "StatusSeen",
@@ -143,6 +144,19 @@ class Unreachable(_Deferring):
     """
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoSlotFree(Observation):
+    """A submit was not sent: as many tasks are open as may be, by what all who share the account know.
+
+    Attributes:
+        reason: What stands in its way, in one clause.
+        look_again_s: After how many seconds it makes sense to ask again.
+    """
+
+    reason: str
+    look_again_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

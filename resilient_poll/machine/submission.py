@@ -18,6 +18,7 @@ from resilient_poll.machine.observations import (
     Accepted,
     AnsweredAtOnce,
     LostAnswer,
+    NoSlotFree,
     Observation,
     Refused,
     SubmitStarted,
@@ -57,7 +58,7 @@ class Submission:
         self.phase = Phase.NEW
         self.accepted: Accepted | None = None
         self.answered: AnsweredAtOnce | None = None
-        self.last: Throttled | Unreachable | Refused | LostAnswer | None = None
+        self.last: Throttled | Unreachable | Refused | LostAnswer | NoSlotFree | None = None
         self.attempts = 0
         self._policy = policy
         self.seed = seed
@@ -103,12 +104,15 @@ class Submission:
             # The licence is used and nobody said what came of it.
             return Done(DoneReason.IN_DOUBT)
         floor_s = self._floor.not_before_s
-        due_s = max(self._due_s, floor_s)
+        looks_from_s = self._floor.looks_from_s
+        due_s = max(self._due_s, floor_s, looks_from_s)
         if max(due_s, now.monotonic_s) > self._last_start_s:
             if floor_s > self._last_start_s:
                 return Done(DoneReason.COME_BACK_LATER, floor_s)
             return Done(DoneReason.DEADLINE)
         if now.monotonic_s < due_s:
+            if looks_from_s == due_s:
+                return SleepUntil(due_s, SleepReason.SLOT)
             if floor_s > self._due_s:
                 return SleepUntil(due_s, SleepReason.SERVER)
             return SleepUntil(due_s, SleepReason.BACKOFF)
@@ -134,6 +138,7 @@ class Submission:
             self.attempts += 1
             if not self._is_in_order:
                 self._floor.step_through(now.monotonic_s)
+            self._floor.look(now.monotonic_s)
             return self._move(Phase.SUBMITTING, now)
         if self.phase not in {Phase.SUBMITTING, Phase.IN_DOUBT}:
             raise RuntimeError(f"a submit in phase {self.phase} has no answer to come")
@@ -153,6 +158,12 @@ class Submission:
             case Refused():
                 self.last = observation
                 return self._move(Phase.REFUSED, now)
+            case NoSlotFree():
+                # Nothing was sent, so it is no attempt, and no pause of a failure is lengthened.
+                self.last = observation
+                self.attempts -= 1
+                self._floor.look_again_from(now.monotonic_s + observation.look_again_s)
+                return self._move(Phase.NEW, now)
             case Throttled() | Unreachable():
                 return self._on_failure(observation, now)
             case _:
@@ -163,17 +174,21 @@ class Submission:
         at_s = now.monotonic_s
         events = list(self._move(Phase.NEW, now))
         if observation.retry_after_ignored is not None:
-            events.append(HintIgnored(None, at_s, observation.retry_after_ignored))
+            events.append(HintIgnored(None, at_s, observation.retry_after_ignored, submit_id=self.seed))
         if observation.retry_after_s is not None:
             self._floor.throttle_until(at_s + observation.retry_after_s)
         self._due_s = at_s + backoff_s(self.attempts, draw(self.seed, self.attempts))
         if isinstance(observation, Throttled):
             until_s = max(self._due_s, self._floor.not_before_s)
-            events.append(ThrottledEvent(None, at_s, observation.code, observation.retry_after_s, until_s))
+            events.append(
+                ThrottledEvent(None, at_s, observation.code, observation.retry_after_s, until_s, submit_id=self.seed)
+            )
         else:
-            events.append(AttemptFailed(None, at_s, observation.reason, self.attempts))
+            events.append(AttemptFailed(None, at_s, observation.reason, self.attempts, submit_id=self.seed))
         return tuple(events)
 
     def _move(self, phase: Phase, now: Instant) -> tuple[Event, ...]:
         before, self.phase = self.phase, phase
-        return (PhaseChanged(None, now.monotonic_s, before, phase, None),) if before is not phase else ()
+        if before is phase:
+            return ()
+        return (PhaseChanged(None, now.monotonic_s, before, phase, None, submit_id=self.seed),)

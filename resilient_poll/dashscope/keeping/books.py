@@ -14,6 +14,7 @@ from resilient_poll.dashscope.doubts.marks import marks_of
 from resilient_poll.dashscope.keeping.errand import BROKEN_OFF, UNSENT, Errand
 from resilient_poll.dashscope.keeping.filing import (
     Filing,
+    check_for_secrets,
     digest_of,
     is_late,
     late_licence,
@@ -31,16 +32,18 @@ from resilient_poll.dashscope.wire.dialects import LIFECYCLE
 from resilient_poll.dashscope.wire.endpoints import Endpoint
 from resilient_poll.dashscope.wire.results import made_nothing
 from resilient_poll.drive.telling import logger
-from resilient_poll.errors import ConfigurationError, ResilientPollError, SafeToSubmitAgain
+from resilient_poll.errors import ResilientPollError
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.ledger.entry import LONGEST_ABOUT, Entry
-from resilient_poll.ledger.errors import LedgerUnavailable, LedgerUnusable, NotSaved
+from resilient_poll.ledger.errors import LedgerUnavailable, LedgerUnusable, NotSaved, SlotsTaken
+from resilient_poll.ledger.slots import LOOK_AGAIN_S, NO_TASK
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Billing, Phase
 from resilient_poll.machine.observations import (
     Accepted,
     AnsweredAtOnce,
     LostAnswer,
+    NoSlotFree,
     Observation,
     Refused,
     Throttled,
@@ -56,8 +59,6 @@ __all__ = ["BROKEN_OFF", "UNSENT", "Books", "Errand", "books_in_memory", "warn_o
 _OURS = "ours"
 _WARNED: list[bool] = []
 _ONE = "the client"
-_SHORTEST_SECRET = 12
-"""Characters. A shorter API key is a word for a fake service, and may stand in an order's name."""
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ class Books(Shelf):
         Raises:
             ConfigurationError: The key or the model holds the API key; nothing was sent.
         """
-        _check_for_secrets((key or "", model), request)
+        check_for_secrets((key or "", model), request)
         if key is None:
             key = f"made-up-{secrets.token_hex(12)}"
             logger.info("this submit is called %s in the ledger, as it has no idempotency key", key)
@@ -96,6 +97,8 @@ class Books(Shelf):
         marks = marks_of(self.namespace, key, request.body, is_synchronous=endpoint.is_synchronous)
         if all(len(name) + len(text) <= LONGEST_ABOUT for name, text in marks.items()):
             about |= marks  # All or none: half of them would make two requests look alike.
+        if endpoint.is_synchronous:
+            about[NO_TASK] = "yes"
         charge = None if self.prices is None else self.prices.expected(model, endpoint, parameters)
         return Filing(key, digest_of(request, endpoint.path), about, charge)
 
@@ -188,7 +191,14 @@ class Books(Shelf):
             entry = filing.entry = self._next_attempt(filing, entry, now_s)
         filing.is_joined = True
         if entry.phase is Phase.NEW and self._asking.setdefault(entry.entry_id, filing) is filing:
-            filing.licence = self.ledger.license(entry, self._alive(), guards=self.guards, now_wall_s=now_s)
+            try:
+                slots = None if NO_TASK in filing.about else self.slots
+                filing.licence = self.ledger.license(
+                    entry, self._alive(), guards=self.guards, slots=slots, now_wall_s=now_s
+                )
+            except SlotsTaken as taken:
+                self._done(filing)
+                return NoSlotFree(reason=taken.reason, look_again_s=LOOK_AGAIN_S)
             if filing.licence is not None:
                 filing.entry = filing.licence
                 return None
@@ -364,21 +374,6 @@ class Books(Shelf):
         if (owner := self._owners.setdefault(_OURS, opened)) is not opened:
             opened.close()
         return owner
-
-
-def _check_for_secrets(texts: tuple[str, ...], request: HttpRequest) -> None:
-    """Do nothing if what is kept in a ledger as it is holds no credentials of the request's own.
-
-    Raises:
-        ConfigurationError: It does.
-    """
-    secret = dict(request.headers).get("authorization", "").removeprefix("Bearer ")
-    if len(secret) >= _SHORTEST_SECRET and any(secret in text for text in texts):
-        raise ConfigurationError(
-            "neither the idempotency key nor the model's name may hold the API key: they are kept in the ledger and "
-            "logged; nothing was sent",
-            safe_to_submit_again=SafeToSubmitAgain.YES,
-        )
 
 
 def books_in_memory(settings: Settings) -> Books:

@@ -32,6 +32,7 @@ from resilient_poll.machine.task_record import TaskRecord
 __all__ = [
     "Create",
     "Filing",
+    "check_for_secrets",
     "checked_key",
     "digest_of",
     "doubt_about",
@@ -51,6 +52,8 @@ LONGEST_KEY = 200
 LONGEST_PAUSE_S = 5.0
 """After longer than this between the wish and the licence, it is looked up whether the licence still stands, and
 the submit's time counts: this process may have been stopped meanwhile. A slow disk is no reason to begin anew."""
+_SHORTEST_SECRET = 12
+"""Characters. A shorter API key is a word for a fake service, and may stand in an order's name."""
 _DEEPEST = 100
 """Levels of an answer that is kept: the service's have six. What could just be read by who waited could not be read
 again by who resumes from deeper in a program."""
@@ -287,3 +290,18 @@ def late_licence(submission: Submission, now: Instant) -> Unreachable:
     is_over = now.monotonic_s > submission.last_start_s
     why = "the submit's time was up by then" if is_over else "what it was given for has moved on"
     return Unreachable(reason=f"the ledger's licence came late and {why}, so nothing was sent")
+
+
+def check_for_secrets(texts: tuple[str, ...], request: HttpRequest) -> None:
+    """Do nothing if what is kept in a ledger as it is holds no credentials of the request's own.
+
+    Raises:
+        ConfigurationError: It does.
+    """
+    secret = dict(request.headers).get("authorization", "").removeprefix("Bearer ")
+    if len(secret) >= _SHORTEST_SECRET and any(secret in text for text in texts):
+        raise ConfigurationError(
+            "neither the idempotency key nor the model's name may hold the API key: they are kept in the ledger and "
+            "logged; nothing was sent",
+            safe_to_submit_again=SafeToSubmitAgain.YES,
+        )

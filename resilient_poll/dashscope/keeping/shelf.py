@@ -5,6 +5,7 @@ Everything here blocks. Code that awaits has it run elsewhere.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,8 @@ class Shelf:
         namespace: Of whom.
         guards: The caller's own limits.
         prices: What things cost, if that is known.
+        slots: How many tasks of the account may be open together, over all who share the ledger.
+        looked_s: When it was last looked at the tasks that hold slots, in monotonic seconds.
         is_instant: Whether its calls never wait for a disk or a network.
     """
 
@@ -41,6 +44,8 @@ class Shelf:
     guards: Guards | None = None
     prices: PriceTable | None = None
     is_instant: bool = False
+    slots: int | None = None
+    looked_s: float = -math.inf
 
     def observe(self, entry: Entry, record: TaskRecord, now: Instant) -> Entry:
         """Record where a task was seen.
