@@ -164,10 +164,23 @@ class Poller:
             TypeError: The observation belongs to a submit.
         """
         self._task_floor.raise_to(now.monotonic_s + self._policy.minimum_interval_s)
-        if not self.is_heard:
-            return self._received(observation, now)
-        was_ended, task_id, at_s = self.record.is_ended, self.record.task_id, now.monotonic_s
-        events = self._received(observation, now)
+        was_ended = self.is_heard and self.record.is_ended
+        match observation:
+            case StatusSeen():
+                events = self._on_status(observation, now)
+            case Throttled() | Unreachable() | Unreadable():
+                events = self._on_failure(observation, now)
+            case Refused():
+                events = self._on_refusal(observation)
+            case _:
+                raise TypeError(f"a poller cannot receive {type(observation).__name__}: it belongs to a submit")
+        return self._told(observation, now, events, was_ended=was_ended) if self.is_heard else events
+
+    def _told(
+        self, observation: Observation, now: Instant, events: tuple[Event, ...], *, was_ended: bool
+    ) -> tuple[Event, ...]:
+        """Return what happened at a poll with what is told only where somebody hears."""
+        task_id, at_s = self.record.task_id, now.monotonic_s
         status = observation.status if isinstance(observation, StatusSeen) else None
         polled = Polled(task_id, at_s, self.record.polls, _BROUGHT.get(type(observation), "refused"), status)
         if isinstance(observation, StatusSeen):
@@ -188,17 +201,6 @@ class Poller:
         return EndSeen(
             record.task_id, at_s, record.phase, record.status, record.billing, record.polls, late_s, is_exact
         )
-
-    def _received(self, observation: Observation, now: Instant) -> tuple[Event, ...]:
-        match observation:
-            case StatusSeen():
-                return self._on_status(observation, now)
-            case Throttled() | Unreachable() | Unreadable():
-                return self._on_failure(observation, now)
-            case Refused():
-                return self._on_refusal(observation)
-            case _:
-                raise TypeError(f"a poller cannot receive {type(observation).__name__}: it belongs to a submit")
 
     def _on_status(self, seen: StatusSeen, now: Instant) -> tuple[Event, ...]:
         was_missing = self._result_is_missing()
