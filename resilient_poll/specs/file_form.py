@@ -18,13 +18,13 @@ from resilient_poll.specs.positions import LARGEST_FILE_BYTES, Found, Notes, Pro
 if TYPE_CHECKING:
     import os
 
-__all__ = ["FORM_VERSION", "read_file", "read_text"]
+__all__ = ["FORM_VERSION", "KEYS", "STATES", "read_file", "read_text"]
 
 FORM_VERSION = 1
-_STATES = ("queued", "running", "succeeded", "failed", "canceled", "unrecognized", "expired")
+STATES = ("queued", "running", "succeeded", "failed", "canceled", "unrecognized", "expired")
 _BILLS = tuple(str(bill) for bill in Billing)
-_BILLED_STATES = (*_STATES, "unlisted")
-_KEYS = (
+_BILLED_STATES = (*STATES, "unlisted")
+KEYS = (
     *("version", "name", "submit", "query", "cancel", "status", "states", "fold_case", "acceptors", "billing"),
     *("billing_by_status", "result", "result_url", "error", "progress", "retry_after", "allow_hosts"),
     *("interval_s", "timeout_s"),
@@ -82,7 +82,7 @@ class _Reader:
 
     def spec(self, root: Node) -> OperationSpec | None:
         notes = self._notes
-        found = notes.mapping(root, "a mapping that starts with version: 1", _KEYS)
+        found = notes.mapping(root, "a mapping that starts with version: 1", KEYS)
         if found is None:
             return None
         self._version(root, found)
@@ -138,7 +138,7 @@ class _Reader:
             notes.at(root, "found no states, expected the words of the status, by what they mean")
             return None
         key_node, node = found["states"]
-        rows = notes.mapping(node, "a mapping of states to lists of words", _STATES) or {}
+        rows = notes.mapping(node, "a mapping of states to lists of words", STATES) or {}
         words = {state: self._texts(value, "a list of words") for state, (_, value) in rows.items()}
         words.setdefault("succeeded", ())
         return notes.made(key_node, Lifecycle.of, name, billing=bills, fold_case=folds is not False, **words)
