@@ -100,20 +100,21 @@ class Striker:
     ) -> tuple[Answer, float]:
         """The answer up to the wire, and how long it is held back."""
         is_refused = struck is not None and (call.route.kind != "create" or struck.when == "before_commit")
-        refusal = self._scripted(call, struck, strike) if struck is not None and is_refused else strike.refusal()
+        refusal = self._scripted(struck, strike) if struck is not None and is_refused else strike.refusal()
         delay_s = strike.delay_s()
         if refusal is not None:
             return refusal, delay_s
         answer = strike.carried_out(self._service, do)
         if struck is None:
             return strike.replaced(answer), delay_s
-        other = self._scripted(call, struck, strike)
+        other = self._scripted(struck, strike)
         return other._replace(task_id=answer.task_id, committed=answer.committed), delay_s
 
-    def _scripted(self, call: Call, struck: ScriptedAnswer, strike: Strike) -> Answer:
+    def _scripted(self, struck: ScriptedAnswer, strike: Strike) -> Answer:
         """Carry out a scripted answer."""
         if struck.kind == "drop":
             return Answer(Drop(struck.when, struck.how))
+        call = strike.shown
         hint = retry_after(struck.retry_after_s, struck.form, struck.retry_after_text, call.now.wall_s)
         strike.told_wait_s = hint.wait_s
         if struck.body is None:

@@ -63,6 +63,7 @@ class Strike:
         rack: Where they come from; it draws their delays.
 
     Attributes:
+        shown: The request as the service's own clock sees it, which may be wrong.
         told_wait_s: How long a client that reads the answer is asked to stay away, in seconds; None for not at all.
     """
 
@@ -79,7 +80,7 @@ class Strike:
             self._fire(armed)
         # What faults themselves say is said by the service's wrong clock.
         wall_s = call.now.wall_s + self._ahead_s
-        self._shown = call._replace(now=Moment(call.now.monotonic_s, wall_s)) if self._ahead_s else call
+        self.shown = call._replace(now=Moment(call.now.monotonic_s, wall_s)) if self._ahead_s else call
 
     @property
     def fired(self) -> list[str]:
@@ -101,7 +102,7 @@ class Strike:
                 continue
             answer = self._other_answer(fault.effect)
             if isinstance(fault.effect, ExpiredAsset):
-                answer = expired(self._shown)
+                answer = expired(self.shown)
             elif isinstance(fault.effect, Wire):
                 answer = self._cut_before(fault.effect.wire)
             if answer is not None:
@@ -113,7 +114,7 @@ class Strike:
         """The wire fails before the request was carried out: nothing is said, or a 503 is spoilt."""
         if wire.kind in ("reset", "close") and not wire.after_bytes:
             return Answer(Drop("before_commit", "reset" if wire.kind == "reset" else "close"))
-        answer = error(self._shown, 503, None, None)
+        answer = error(self.shown, 503, None, None)
         assert isinstance(answer.reply, Reply)  # noqa: S101 - errors are never drops; for the type checker
         return answer._replace(reply=answer.reply._replace(wire=wire))
 
@@ -195,11 +196,11 @@ class Strike:
             if effect.content_type is not None:
                 extra.append(("content-type", effect.content_type))
             if effect.hint is not None:
-                values = spell(effect.hint, self._shown.now.wall_s).values
+                values = spell(effect.hint, self.shown.now.wall_s).values
                 extra += [("retry-after", value) for value in values]
                 retry_after = ", ".join(values) if values else None
             if effect.rate is not None:
-                extra += rate_headers(effect.rate, self._shown.now.wall_s)
+                extra += rate_headers(effect.rate, self.shown.now.wall_s)
             reply = effects.with_headers(reply, extra)
             self._fire(armed)
         reply, told = self._on_the_wire(reply, answer.told)
@@ -235,10 +236,10 @@ class Strike:
         if effect.to != "nowhere":
             origin = request.origin if effect.to == "itself" else effects.OTHER_HOST
             extra.append(("location", origin + effects.escaped(target)))
-        return Answer(plain_reply(self._shown, effect.status, b"", extra))
+        return Answer(plain_reply(self.shown, effect.status, b"", extra))
 
     def _status(self, effect: Status) -> Answer:
-        call, status = self._shown, effect.status
+        call, status = self.shown, effect.status
         code = effect.codes.get(call.dialect) or errors.default_code(call.dialect, status)
         message = effect.message or errors.default_message(code)
         shape = effect.shape or errors.OWN_SHAPE[call.dialect]

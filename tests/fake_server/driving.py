@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import textwrap
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ def lifecycle_scenario(folder: Path, *lifecycles: str, extra: str = "") -> Scena
     return scenario_from(folder, text)
 
 
+@functools.cache
 def shipped(name: str) -> Scenario:
     """A scenario that comes with the fake."""
     return load_scenario(shipped_scenarios()[name])

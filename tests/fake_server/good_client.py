@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from fake_server.engine import Drop, Reply
+from fake_server.rules.striking import arrives_whole
 from fake_server.wire.endpoints import BY_NAME
 from tests.fake_server.driving import ASYNC, BASES, Hand, content, header
 
@@ -22,14 +23,32 @@ ENDS = ("SUCCEEDED", "FAILED", "CANCELED")
 UNKNOWN_GRACE_S = 60.0
 
 
+LONGEST_WAIT_S = 86_400.0
+
+
 def _wait_asked(reply: Reply) -> float:
-    value = header(reply, "retry-after")
-    if value is None:
-        return INTERVAL_S
+    """How long to stay away: what `Retry-After` says, if it can be read and be meant."""
+    value = header(reply, "retry-after") or ""
     if value.isdigit():
-        return float(value)
-    date = email.utils.parsedate_to_datetime(header(reply, "date") or "")
-    return (email.utils.parsedate_to_datetime(value) - date).total_seconds()
+        return float(value) if float(value) <= LONGEST_WAIT_S else INTERVAL_S
+    try:
+        date = email.utils.parsedate_to_datetime(header(reply, "date") or "")
+        until = email.utils.parsedate_to_datetime(value)
+    except ValueError:
+        return INTERVAL_S
+    return (until.replace(tzinfo=date.tzinfo) - date).total_seconds()
+
+
+def _output(reply: Reply | Drop) -> dict[str, Any] | None:
+    """The `output` of an answer that arrived and can be read."""
+    if isinstance(reply, Drop) or not arrives_whole(reply) or reply.status != 200:
+        return None
+    try:
+        body = content(reply)
+    except ValueError:
+        return None
+    output = body.get("output") if isinstance(body, dict) else None
+    return output if isinstance(output, dict) else None
 
 
 @dataclass
@@ -62,7 +81,8 @@ class GoodClient:
         deadline_s = self.hand.now_s + self.scenario.client.submit_timeout_s
         while True:
             reply = self._create()
-            if isinstance(reply, Drop) or reply.status >= 500:
+            output = _output(reply)
+            if isinstance(reply, Drop) or reply.status >= 500 or (reply.status < 400 and output is None):
                 self.outcomes[number] = "IN_DOUBT"
             elif reply.status == 429:
                 wait_s = _wait_asked(reply)
@@ -70,12 +90,12 @@ class GoodClient:
                     self.hand.now_s += wait_s
                     continue
                 self.outcomes[number] = "THROTTLED"
-            elif reply.status != 200:
+            elif output is None:
                 self.outcomes[number] = "REFUSED"
             elif BY_NAME[self.scenario.client.endpoint].synchronous:
-                self._end(number, "SUCCEEDED", content(reply)["output"])
+                self._end(number, "SUCCEEDED", output)
             else:
-                self.waiting[number] = content(reply)["output"]["task_id"]
+                self.waiting[number] = output["task_id"]
             return
 
     def _create(self) -> Reply | Drop:
@@ -88,12 +108,12 @@ class GoodClient:
 
     def _poll(self, number: int, task_id: str, unknown_since: dict[int, float]) -> None:
         reply = self.hand.poll(task_id)
-        if isinstance(reply, Drop) or reply.status != 200:
-            if isinstance(reply, Reply) and reply.status == 429:
+        output = _output(reply)
+        if output is None:
+            if isinstance(reply, Reply) and reply.status in (429, 503):
                 self.polls_not_before_s = self.hand.now_s + _wait_asked(reply)
             return
-        output = content(reply)["output"]
-        status = output["task_status"]
+        status = output.get("task_status")
         if status == self.scenario.client.cancel:
             self.hand.cancel(task_id)
         since_s = unknown_since.setdefault(number, self.hand.now_s)
@@ -111,7 +131,15 @@ class GoodClient:
             paths = [url.removeprefix("http://fake.test") for url in urls_in(output) if "/assets/" in url]
             assert paths
             for path in paths:
-                assert self.hand.ask("GET", path, headers=()).status == 200
+                self._fetch(path)
+
+    def _fetch(self, path: str) -> None:
+        """Fetch an asset whole, at the second attempt at the latest."""
+        for _ in range(2):
+            reply = self.hand.ask("GET", path, headers=())
+            if reply.status == 200 and arrives_whole(reply):
+                return
+        raise AssertionError(path)
 
 
 def urls_in(value: Any) -> list[str]:

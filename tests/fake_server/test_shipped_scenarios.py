@@ -12,13 +12,20 @@ from tests.fake_server.good_client import GoodClient
 NAMES = tuple(shipped_scenarios())
 ASKED_FOR = {
     "account-cap-batch",
+    "asset-cut",
+    "asset-expired-early",
     "bad-gateway",
     "canceled-by-policy",
     "canceled-while-pending",
     "concurrency-cap",
+    "create-answer-cut",
+    "cut-polls",
+    "garbled-polls",
     "create-answer-lost",
     "create-dropped",
     "demo",
+    "dripping-poll",
+    "duplicated-create",
     "expired",
     "fails-by-input",
     "fails-by-policy",
@@ -27,14 +34,24 @@ ASKED_FOR = {
     "image-edit",
     "images-succeed",
     "keyframe-video",
+    "lost-create",
     "messages-format",
     "model-3d",
     "never-recognised",
     "packed-answers",
     "partial-failure",
+    "redirected-create",
+    "redirected-polls",
     "refused-create",
+    "retry-after-right",
+    "retry-after-wrong",
     "running-at-once",
+    "schema-drift",
     "server-error-on-create",
+    "slow-answers",
+    "unreadable-polls",
+    "stale-reads",
+    "strange-bodies",
     "stuck-running",
     "submit-rate",
     "succeeds",
@@ -47,9 +64,11 @@ ASKED_FOR = {
     "throttled-poll",
     "tier-free",
     "transcription-partial-failure",
+    "unknown-after-create",
     "unknown-model",
     "unknown-then-found",
     "unlisted-status",
+    "wrong-clock",
 }
 PLAYS = [(name, dialect) for name in NAMES for dialect in load_scenario(shipped_scenarios()[name]).dialects]
 
@@ -114,10 +133,17 @@ def test_a_fault_that_never_fired_is_told_with_its_line() -> None:
 
 
 def test_scenarios_that_cut_connections_say_that_they_need_a_socket() -> None:
-    """`needs_socket` holds exactly for the scenarios that drop connections."""
+    """`needs_socket` holds exactly for the scenarios that drop connections or spoil bytes."""
     assert {name for name in NAMES if shipped(name).needs_socket} == {
+        "asset-cut",
+        "create-answer-cut",
         "create-answer-lost",
         "create-dropped",
+        "cut-polls",
+        "dripping-poll",
+        "garbled-polls",
+        "lost-create",
         "poll-dropped",
+        "unreadable-polls",
         "synchronous-answer-lost",
     }

@@ -39,7 +39,7 @@ def test_the_scenario_expects_what_happens(name: str, dialect: str, driver: str,
     """Every scenario's expectations hold, its faults were consumed, and no bill is understated."""
     result, engine, now = run(name, dialect, driver, library_name)
     assert_passed(engine.verdict(now, result.outcomes), result)
-    assert_bill_is_not_understated(result, engine.bill(now).billed_tasks)
+    assert_bill_is_not_understated(result, engine.bill(now).billed_tasks, SCENARIOS[name])
 
 
 @pytest.mark.parametrize(("name", "dialect"), CASES)

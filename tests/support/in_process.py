@@ -34,8 +34,9 @@ def answer_from(engine: Engine, clock: VirtualClock, request: Any, body: bytes) 
         origin=ORIGIN,
     )
     reply = engine.handle(asked, Moment(now.monotonic_s, now.wall_s))
-    if not isinstance(reply, Reply):
+    if not isinstance(reply, Reply) or reply.wire is not None:
         raise NeedsASocket(f"{reply} cannot be shown without a wire")
+    clock.advance(reply.delay_s)
     return reply
 
 
