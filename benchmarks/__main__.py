@@ -17,11 +17,13 @@ from benchmarks import (
     batch_on_a_cap,
     fake_throughput,
     fake_with_many_tasks,
+    fake_wrk,
     imports,
     ledger_costs,
     lost_answers,
     machine_steps,
     many_waits,
+    middleware_overhead,
     outage,
     per_poll,
     soak,
@@ -38,14 +40,16 @@ BENCHMARKS = {
     "ledger": ledger_costs.measure,
     "soak": soak.measure,
     "lost-answers": lost_answers.measure,
+    "middleware": middleware_overhead.measure,
     "outage": outage.measure,
     "fake": fake_throughput.measure,
     "fake-memory": fake_with_many_tasks.measure,
+    "fake-wrk": fake_wrk.measure,
     "imports": imports.measure,
 }
 """All of them: a function from a scale to rows each. A new one is a line here."""
-BY_NAME_ONLY = frozenset({"soak"})
-"""Run only if they are named: they take as long as all others together."""
+BY_NAME_ONLY = frozenset({"fake-wrk", "soak"})
+"""Run only if they are named: they take long, or need what is not everywhere."""
 HOW_TO_READ = (
     "Each figure is the median of repetitions that were made by turns, with the lowest and the highest; "
     "a ratio is that of neighbours, and less is better."

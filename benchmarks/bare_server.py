@@ -17,19 +17,20 @@ from fake_server.server import bind
 
 _ID = "0aa1b2c3-1111-4222-8333-444455556666"
 _TIME = "2026-01-01 08:00:00.000"
+CREATED = {"output": {"task_status": "PENDING", "task_id": _ID}, "request_id": _ID}
+_OUTPUT = {"task_status": "RUNNING", "submit_time": _TIME, "scheduled_time": _TIME}
+RUNNING = {"request_id": _ID, "output": {"task_id": _ID} | _OUTPUT}
 
 
 async def create(request: Request) -> Response:
     """Accept whatever is asked for."""
     await request.json()
-    return JSONResponse({"output": {"task_status": "PENDING", "task_id": _ID}, "request_id": _ID})
+    return JSONResponse(CREATED)
 
 
 async def query(request: Request) -> Response:
     """Tell of a task that runs for ever."""
-    output = {"task_id": request.path_params["task_id"], "task_status": "RUNNING"}
-    times = {"submit_time": _TIME, "scheduled_time": _TIME}
-    return JSONResponse({"request_id": _ID, "output": output | times})
+    return JSONResponse({"request_id": _ID, "output": {"task_id": request.path_params["task_id"]} | _OUTPUT})
 
 
 def main() -> None:

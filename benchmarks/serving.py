@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["CREATE_PATH", "TASKS_PATH", "Served", "cpu_s", "running_bare", "running_fake"]
+__all__ = [
+    "CREATE_PATH",
+    "TASKS_PATH",
+    "Served",
+    "cpu_s",
+    "free_port",
+    "running_bare",
+    "running_fake",
+    "running_httpserver",
+]
 
 # The gateway's paths: its dialect has no limit of queries for a whole account.
 CREATE_PATH = "/apis/v1/services/aigc/video-generation/video-synthesis"
@@ -50,6 +60,20 @@ def running_bare() -> Iterator[Served]:
     """Run two bare Starlette routes on the same server until the block ends."""
     with _running(["-m", "benchmarks.bare_server"]) as served:
         yield served
+
+
+@contextmanager
+def running_httpserver() -> Iterator[Served]:
+    """Run pytest-httpserver with two handlers that answer alike until the block ends."""
+    with _running(["-m", "benchmarks.httpserver_server"]) as served:
+        yield served
+
+
+def free_port() -> int:
+    """Return a port that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager
