@@ -137,6 +137,13 @@ class Task(TaskCore):
             self._hand_over()
             return self._conclude_refresh(done)
 
+    def _see(self, most_s: float) -> None:
+        """Look once where it stands, and write that down. Nobody is told of its end by that."""
+        machine, done = self._in_turn(), None
+        with self._looking_once(most_s):
+            while done is None and not self._poller.was_answered:
+                done = step(machine, self._ask, self._clock, self._core.publish)
+
     def cancel(self) -> Standing:
         """Ask the service to cancel the task, then ask where it stands.
 

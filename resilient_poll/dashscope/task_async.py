@@ -108,6 +108,13 @@ class AsyncTask(TaskCore):
             await self._hand_over()
             return self._conclude_refresh(done)
 
+    async def _see(self, most_s: float) -> None:
+        """Look once where it stands, and write that down; see :meth:`.Task._see`."""
+        machine, done = self._in_turn(), None
+        with self._looking_once(most_s):
+            while done is None and not self._poller.was_answered:
+                done = await step(machine, self._ask, self._clock, self._core.publish)
+
     async def cancel(self) -> Standing:
         """Ask the service to cancel the task, then ask where it stands; see :meth:`.Task.cancel`."""
         request = self._cancel_request()

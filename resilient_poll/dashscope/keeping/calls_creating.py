@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from resilient_poll.dashscope.client_core import Create
 from resilient_poll.dashscope.keeping.books import Errand
+from resilient_poll.dashscope.keeping.in_the_way import SHORTEST_LOOK_S, InTheWay
 from resilient_poll.dashscope.parts import ClientPart
 from resilient_poll.dashscope.task import Task
 from resilient_poll.drive.sync_driver import run
 from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.machine.commands import Done, Query, Submit
-from resilient_poll.machine.observations import Observation
+from resilient_poll.machine.observations import NoSlotFree, Observation
 from resilient_poll.machine.submission import Submission
 
 __all__ = ["CreatingCalls"]
@@ -46,6 +47,27 @@ class CreatingCalls(ClientPart):
         return run(core.submit_in_turn(submission), perform, client._clock, core.news.publisher_of(submission))
 
     def _send_create(self, submission: Submission, create: Create, command: Submit | Query) -> Observation:
+        came = self._sent_create(submission, create, command)
+        if isinstance(came, NoSlotFree):
+            self._look_at_those_in_the_way(submission)
+        return came
+
+    def _look_at_those_in_the_way(self, submission: Submission) -> None:
+        clock, books = self._client._clock, self._client._core.books
+        found = None if books is None else InTheWay.chosen(books, clock.now())
+        if found is None:
+            return
+        for entry in found.entries:
+            left_s = submission.last_start_s - clock.now().monotonic_s
+            record = found.record_of(entry, clock.now())
+            if record is None or left_s < SHORTEST_LOOK_S:
+                continue
+            task = Task(self._client, record, entry=entry)
+            task._see(left_s)
+            if task._poller.record.is_ended:
+                found.let_go(entry, clock.now())
+
+    def _sent_create(self, submission: Submission, create: Create, command: Submit | Query) -> Observation:
         client, core = self._client, self._client._core
         departure = core.departures.begin(submission)
 

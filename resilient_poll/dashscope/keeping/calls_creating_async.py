@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import anyio.lowlevel
 
 from resilient_poll.dashscope.client_core import Create
 from resilient_poll.dashscope.keeping.books import BROKEN_OFF, UNSENT
 from resilient_poll.dashscope.keeping.filing import Filing, is_late, late_licence
+from resilient_poll.dashscope.keeping.in_the_way import SHORTEST_LOOK_S, InTheWay
 from resilient_poll.dashscope.keeping.saving_again import SavingAgain
 from resilient_poll.dashscope.parts import AsyncClientPart
 from resilient_poll.dashscope.task_async import AsyncTask
@@ -15,7 +18,7 @@ from resilient_poll.errors import ResilientPollError
 from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.ledger.errors import NotSaved
 from resilient_poll.machine.commands import Done, Query, Submit
-from resilient_poll.machine.observations import Observation
+from resilient_poll.machine.observations import NoSlotFree, Observation
 from resilient_poll.machine.submission import Submission
 from resilient_poll.transports.once_body import Departure
 
@@ -53,6 +56,28 @@ class AsyncCreatingCalls(AsyncClientPart):
         return await run(core.submit_in_turn(submission), perform, client._clock, core.news.publisher_of(submission))
 
     async def _send_create(self, submission: Submission, create: Create, command: Submit | Query) -> Observation:
+        came = await self._sent_create(submission, create, command)
+        if isinstance(came, NoSlotFree):
+            await self._look_at_those_in_the_way(submission)
+        return came
+
+    async def _look_at_those_in_the_way(self, submission: Submission) -> None:
+        client, clock, books = self._client, self._client._clock, self._client._core.books
+        now = clock.now()
+        found = None if books is None else await client._off_the_loop(lambda: InTheWay.chosen(books, now))
+        if found is None:
+            return
+        for entry in found.entries:
+            left_s = submission.last_start_s - clock.now().monotonic_s
+            record = found.record_of(entry, clock.now())
+            if record is None or left_s < SHORTEST_LOOK_S:
+                continue
+            task = AsyncTask(client, record, entry=entry)
+            await task._see(left_s)
+            if task._poller.record.is_ended:
+                await client._off_the_loop(partial(found.let_go, entry, clock.now()))
+
+    async def _sent_create(self, submission: Submission, create: Create, command: Submit | Query) -> Observation:
         client, filing = self._client, create.filing
         departure = client._core.departures.begin(submission)
         books, clock = client._core.books, client._clock
