@@ -11,6 +11,7 @@ from typing import Any
 from resilient_poll.errors import ConfigurationError
 from resilient_poll.http.messages import ExchangeFailed
 from resilient_poll.specs.addresses import origin_of
+from resilient_poll.specs.calls import checked_headers
 from resilient_poll.transports.library import HttpLibrary, library_of
 from resilient_poll.transports.once_body import OnceBytes
 from resilient_poll.transports.rules.marks import REPEAT, Repeat
@@ -54,7 +55,7 @@ def body_of(body: Any, headers: Mapping[str, str]) -> tuple[bytes, dict[str, str
     Raises:
         ConfigurationError: It has no form in JSON; nothing was sent.
     """
-    given = {name.lower(): value for name, value in headers.items()}
+    given = {name.lower(): value for name, value in checked_headers(headers, "headers").items()}
     if body is None or isinstance(body, bytes):
         return body or b"", given
     try:
@@ -73,6 +74,9 @@ class Maker:
         http_client: A client of httpx or httpx2.
         is_async: Whether it has to be one that awaits.
 
+    Attributes:
+        marks: What tells of whom the requests are, for events of transports beneath the client.
+
     Raises:
         ConfigurationError: It is none.
     """
@@ -83,6 +87,7 @@ class Maker:
         if isinstance(http_client, type) or hasattr(http_client, "aclose") is not is_async:
             wanted = "AsyncOperation takes an AsyncClient" if is_async else "Operation takes a Client"
             raise ConfigurationError(f"{wanted}, not {type(http_client).__name__}; nothing was sent")
+        self.marks: dict[str, str] = {}
         # Reading a URL takes as long as everything else that is done for a query, and the URL is mostly the same.
         self._read = lru_cache(_MOST_URLS)(self._reading)
 
@@ -115,7 +120,7 @@ class Maker:
 
     def query(self, ask: Ask, timeout_s: float) -> tuple[Any, dict[str, Any]]:
         """Return the library's request, and what is to be passed to ``send`` with it."""
-        extensions = {"timeout": _timeouts(timeout_s)}
+        extensions = {"timeout": _timeouts(timeout_s), **self.marks}
         headers = {**_ACCEPTED, **ask.headers}
         if not ask.is_home:
             return self.library.request(ask.method, ask.url, headers=headers, extensions=extensions), {"auth": None}
@@ -134,7 +139,7 @@ class Maker:
         kept = [(name, value) for name, value in made.headers.multi_items() if name.lower() != "content-length"]
         kept.append(("content-length", str(len(body))))
         # Our own transports, should the client have any, neither repeat it nor cut it while it is under way.
-        extensions = {"timeout": _timeouts(timeout_s), REPEAT: Repeat.NEVER}
+        extensions = {"timeout": _timeouts(timeout_s), REPEAT: Repeat.NEVER, **self.marks}
         return self.library.request(method, made.url, headers=kept, stream=once, extensions=extensions), once
 
     def home_of(self, url: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +19,7 @@ from resilient_poll.errors import (
     Standing,
     StillGoing,
 )
-from resilient_poll.events import Event, WaitEnded
+from resilient_poll.events import Event, WaitBegan, WaitEnded
 from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.machine.commands import Done
 from resilient_poll.machine.instant import Instant
@@ -42,6 +43,7 @@ from resilient_poll.specs.acceptors import Reply
 from resilient_poll.specs.addresses import Forbidden, resolved, shows_a_secret
 from resilient_poll.specs.operation import OperationSpec
 from resilient_poll.specs.reading import LONGEST_ID, reply_from, success_of
+from resilient_poll.transports.rules.marks import TASK_ID
 
 __all__ = ["OperationCore"]
 
@@ -92,6 +94,8 @@ class OperationCore:
         self._leg = _Leg()
         self.progress: Any = None
         self.poller = Poller(record, spec.lifecycle, self.policy(None, None), now)
+        self.poller.is_heard = on_event is not None or logger.isEnabledFor(logging.DEBUG)
+        maker.marks = {TASK_ID: record.task_id}
 
     @classmethod
     def resumed(
@@ -159,6 +163,8 @@ class OperationCore:
         if look:
             self._leg = _Leg()
         self.poller.begin_wait(policy, now, look=look)
+        if self.poller.is_heard:
+            self.publish(WaitBegan(self.task_id, now.monotonic_s, self.poller.phase, self.poller.record.polls))
 
     def publish(self, event: Event) -> None:
         """Tell an event."""
@@ -286,7 +292,7 @@ class OperationCore:
         if isinstance(error, ResultUnreadable) and self._last_trouble is not None:
             error = ResultUnreadable(f"succeeded, and its result cannot be had: {self._last_trouble}", self.standing())
         if error is not None:
-            logger.log(30 if isinstance(error, StillGoing) else 20, "%s", error)
+            logger.log(logging.WARNING if isinstance(error, StillGoing) else logging.INFO, "%s", error)
             raise error
         return self.outcome()
 

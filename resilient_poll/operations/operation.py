@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from secrets import token_hex
 from typing import Any
 
 from resilient_poll.drive.clocks import Clock, RealClock
@@ -70,7 +71,10 @@ class Operation(OperationFace):
         """
         clock = clock or RealClock()
         maker = Maker(http_client, is_async=False)
-        sender, submit = Sender(maker), Start(spec, maker, body, url, headers, policy, clock.now(), on_event)
+        sender, submit = (
+            Sender(maker),
+            Start(spec, maker, body, url, headers, policy, clock.now(), token_hex(8), on_event),
+        )
 
         def perform(command: Submit | Query) -> Observation:
             what: Answer | ExchangeFailed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from secrets import token_hex
 from typing import Any
 
 from resilient_poll.drive.async_driver import run, step
@@ -70,7 +71,10 @@ class AsyncOperation(OperationFace):
         """
         clock = clock or RealAsyncClock()
         maker = Maker(http_client, is_async=True)
-        sender, submit = AsyncSender(maker), Start(spec, maker, body, url, headers, policy, clock.now(), on_event)
+        sender, submit = (
+            AsyncSender(maker),
+            Start(spec, maker, body, url, headers, policy, clock.now(), token_hex(8), on_event),
+        )
 
         async def perform(command: Submit | Query) -> Observation:
             what: Answer | ExchangeFailed

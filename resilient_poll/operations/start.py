@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from resilient_poll.drive.outcome import submit_error
 from resilient_poll.drive.telling import logger, tell
-from resilient_poll.errors import (
-    ConfigurationError,
-)
-from resilient_poll.events import Event
+from resilient_poll.errors import ConfigurationError, SubmitError, SubmitInDoubt
+from resilient_poll.events import Event, SubmitBegun, SubmitEnded, Submitted
 from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.machine.commands import Done
 from resilient_poll.machine.instant import Instant
-from resilient_poll.machine.lifecycle import Phase
+from resilient_poll.machine.lifecycle import Billing, Phase
 from resilient_poll.machine.observations import (
     Accepted,
     AnsweredAtOnce,
@@ -35,8 +34,12 @@ from resilient_poll.specs.acceptors import Reply
 from resilient_poll.specs.addresses import shows_a_secret
 from resilient_poll.specs.operation import OperationSpec
 from resilient_poll.specs.reading import LONGEST_ID, observe_submit, reply_from, success_of
+from resilient_poll.transports.rules.marks import SUBMIT_ID
 
 __all__ = ["Start"]
+
+_OWED: dict[type[SubmitError], Billing] = {SubmitInDoubt: Billing.UNDETERMINED}
+"""For what ends without a task; the others sent nothing that was accepted."""
 
 
 class Start:
@@ -50,6 +53,7 @@ class Start:
         headers: Headers beside the client's and the declaration's.
         policy: The submit's limits.
         now: When.
+        seed: What tells this submit from others, and what its draws come from.
         on_event: Is told every event.
     """
 
@@ -62,6 +66,7 @@ class Start:
         headers: Mapping[str, str] | None,
         policy: SubmitPolicy | None,
         now: Instant,
+        seed: str,
         on_event: Callable[[Event], None] | None,
     ) -> None:
         call = spec.submit
@@ -80,15 +85,19 @@ class Start:
         self.home = maker.home_of(where)
         self.body, self.headers = body_of(body, {**call.headers, **(headers or {})})
         self._on_event = on_event
-        # One submit has one seed: its draws decide nothing that another could meet.
-        self.submission = Submission(policy or SubmitPolicy(), now, seed=f"{spec.name} {relative(self.url, self.home)}")
+        self.submission = Submission(policy or SubmitPolicy(), now, seed=seed)
+        self._is_heard = on_event is not None or logger.isEnabledFor(logging.DEBUG)
+        maker.marks = {SUBMIT_ID: seed}
+        if self._is_heard:
+            path = relative(self.url, self.home).partition("?")[0]
+            self.publish(SubmitBegun(None, now.monotonic_s, spec.name, spec.name, path))
         self.kept = Kept()
         self.trouble: str | None = None
         self._reply: Reply | None = None
 
     def publish(self, event: Event) -> None:
-        """Tell an event."""
-        tell(event, self._on_event)
+        """Tell an event, and of which submit it is."""
+        tell(replace(event, submit_id=self.submission.seed) if self._is_heard else event, self._on_event)
 
     def hear(self, what: Answer | ExchangeFailed, now: Instant) -> Observation:
         """Return what the answer to the submit means."""
@@ -112,9 +121,12 @@ class Start:
         if (accepted := submission.accepted) is not None:
             logger.info("operation %s: task %s was accepted", self._spec.name, accepted.task_id)
             record = TaskRecord.accepted(accepted.task_id, table, now, status=accepted.status)
+            if self._is_heard:
+                self.publish(Submitted(record.task_id, now.monotonic_s, record.status, submission.attempts))
             return replace(record, not_before=self._not_before(now))
         if submission.answered is not None and self._reply is not None:
             result, is_readable = success_of(self._spec, self._reply)
+            self._tell_end(None, table.billing_of(Phase.SUCCEEDED), now)
             return replace(
                 TaskRecord.known_by_id(relative(self.url, self.home).partition("?")[0][:LONGEST_ID], now),
                 phase=Phase.SUCCEEDED,
@@ -124,8 +136,13 @@ class Start:
                 result_readable=is_readable,
             )
         error = submit_error(submission, done, now)
+        self._tell_end(type(error).__name__, _OWED.get(type(error), Billing.NONE), now)
         logger.warning("%s", error)
         raise error
+
+    def _tell_end(self, error: str | None, billing: Billing, now: Instant) -> None:
+        if self._is_heard:
+            self.publish(SubmitEnded(None, now.monotonic_s, error, self.submission.attempts, billing))
 
     def _not_before(self, now: Instant) -> Instant | None:
         """Return when the first query may be sent, if the answer to the submit says."""

@@ -5,15 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-
 from resilient_poll.errors import ConfigurationError
 from resilient_poll.machine.lifecycle import Billing, Lifecycle, Phase
 from resilient_poll.specs.acceptors import Acceptor
 from resilient_poll.specs.calls import CancelCall, QueryCall, SubmitCall, SubmitUrl, UrlSource
 from resilient_poll.specs.operation import OperationSpec, acceptor_lifecycle
 from resilient_poll.specs.places import Hint, InBody, InHeader, InHttpStatus, Place
-from resilient_poll.specs.positions import LARGEST_FILE_BYTES, Found, Notes, Problem, compose, plain
+from resilient_poll.specs.positions import (
+    LARGEST_FILE_BYTES,
+    Found,
+    MappingNode,
+    Node,
+    Notes,
+    Problem,
+    ScalarNode,
+    SequenceNode,
+    compose,
+    plain,
+)
 
 if TYPE_CHECKING:
     import os

@@ -20,7 +20,18 @@ except ImportError as error:
         "declarations in files need the package ruamel.yaml: pip install 'resilient-poll[specs]'"
     ) from error
 
-__all__ = ["LARGEST_FILE_BYTES", "Found", "Notes", "Problem", "compose"]
+__all__ = [
+    "LARGEST_FILE_BYTES",
+    "Found",
+    "MappingNode",
+    "Node",
+    "Notes",
+    "Problem",
+    "ScalarNode",
+    "SequenceNode",
+    "compose",
+    "plain",
+]
 
 LARGEST_FILE_BYTES = 100_000
 """A declaration is a page. What is larger is a mistake or an attack."""

@@ -338,3 +338,27 @@ def test_no_question_is_asked_before_a_healthy_answer_allows(colour: str, header
 
         assert run_in(colour, main).result == DONE
     assert sum(run.clock.slept_s) == pytest.approx(3.0 + 25.0)
+
+
+@each_way
+def test_what_happens_is_told_in_order(colour: str, library: str) -> None:
+    """The events of a submit have one name that no other submit has, and those of the wait have the task's id."""
+    runs = []
+    for _ in range(2):
+        with answers(json_answer(200, RUNNING), json_answer(200, RUNNING), json_answer(200, DONE)) as server:
+            run = Run(colour, library, server.url)
+
+            async def main(run: Run = run) -> Any:
+                async with run.client():
+                    operation = await got(run.face.start(SPEC, run.http_client, {}, **run.options))
+                    return await got(operation.wait())
+
+            run_in(colour, main)
+        runs.append(run.events)
+    kinds = [type(event).__name__ for event in runs[0]]
+    assert kinds[:3] == ["SubmitBegun", "PhaseChanged", "Submitted"]
+    assert [kind for kind in kinds[3:] if kind not in {"Waiting", "PhaseChanged", "BillingChanged"}] == [
+        *("WaitBegan", "Polled", "Polled", "EndSeen", "WaitEnded")
+    ]
+    assert {event.submit_id for event in runs[0][:3]}.isdisjoint({event.submit_id for event in runs[1][:3]})
+    assert {event.task_id for event in runs[0][2:]} == {"7"}
