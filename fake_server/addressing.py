@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 WORLD_HEADER = "x-fake-world"
 _PREFIX = "/w/"
-_BASES = ("api", "apis")
 _SERVICE = ("/api/", "/apis/")
 
 
@@ -21,17 +20,15 @@ class Target(NamedTuple):
     """What a request is for.
 
     Args:
-        request: The request, its path without the world.
+        request: The request; one for the service has its path without the world.
         world: The world that its address or its header names, or None.
-        key: Its API key, or an empty text.
-        is_asset: Whether it asks for what a task made, for which no key is needed.
+        key: Its API key; empty where it has none, or is not for the service.
         contradiction: Why its address and its header cannot both be meant, or None.
     """
 
     request: Request
-    world: str | None
-    key: str
-    is_asset: bool = False
+    world: str | None = None
+    key: str = ""
     contradiction: str | None = None
 
     @property
@@ -42,13 +39,14 @@ class Target(NamedTuple):
 
 def read_target(request: Request) -> Target:
     """Find out what a request is for, from its path and headers alone."""
-    path, world, is_asset = request.path, None, False
-    if path.startswith(_PREFIX):
-        name, slash, rest = path[len(_PREFIX) :].partition("/")
-        if rest.startswith("assets/"):
-            is_asset, world = True, name
-        elif slash and rest.partition("/")[0] in _BASES:
-            request, world = request._replace(path=f"/{rest}"), name
+    world = None
+    if request.path.startswith(_PREFIX):
+        world, _, rest = request.path[len(_PREFIX) :].partition("/")
+        if not f"/{rest}".startswith(_SERVICE):
+            return Target(request, world)
+        request = request._replace(path=f"/{rest}")
+    elif not request.path.startswith(_SERVICE):
+        return Target(request)
     authorization = header = None
     for field, value in request.headers:
         lowered = field.lower()
@@ -59,6 +57,6 @@ def read_target(request: Request) -> Target:
     scheme, _, key = (authorization or "").partition(" ")
     key = key.strip() if scheme.lower() == "bearer" else ""
     contradiction = None
-    if header and world is not None and header != world:
+    if header is not None and world is not None and header != world:
         contradiction = "The world in the URL and the one in the header X-Fake-World differ; send one of them."
-    return Target(request, world or header or None, key, is_asset, contradiction)
+    return Target(request, header if world is None else world, key, contradiction)

@@ -65,6 +65,14 @@ class Transition(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class LifePoint:
+    """A status that a task came to, and when, in seconds since the world began."""
+
+    status: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class TaskRow:
     """A task as it truly is, whatever a client was told; instants are seconds since the world began.
 
@@ -98,7 +106,7 @@ class TaskRow:
     ended_s: float | None
     end_told: bool
     was_fetched: bool
-    life: tuple[tuple[str, float], ...]
+    life: tuple[LifePoint, ...]
 
 
 def task_row(engine: Engine, task: Task, now: Moment) -> TaskRow:
@@ -119,7 +127,7 @@ def task_row(engine: Engine, task: Task, now: Moment) -> TaskRow:
         ended_s=None if view.ended_s is None else _since(view.ended_s, began_s),
         end_told=task.end_told,
         was_fetched=task.was_fetched,
-        life=tuple((status, _since(at_s, began_s)) for at_s, status in life(task, now_s)),
+        life=tuple(LifePoint(status, _since(at_s, began_s)) for at_s, status in life(task, now_s)),
     )
 
 

@@ -22,7 +22,8 @@ Shape = dict[str, Any]
 
 _TEXT: Shape = {"type": "string"}
 _REQUEST_ID: Shape = {"type": "string", "format": "uuid"}
-_HAS_LETTERS = r"[A-Za-z0-9]"
+# What Python strips off a text and JSON Schema does not count as a space are four control characters.
+_HAS_WORDS = r"[^\s\x1c-\x1f]"
 
 
 def _open(required: Shape, optional: Shape | None = None) -> Shape:
@@ -64,7 +65,7 @@ def dialect_paths() -> dict[str, dict[str, Any]]:
             path = bodies.BASES[dialect] + endpoint.path
             paths[path] = {"post": _create(dialect, endpoint)}
     gateway, classic = bodies.BASES["aisa"] + GATEWAY_TASKS, bodies.BASES["dashscope"]
-    by_query = _parameter("task_id", "query", _ID, required=True)
+    by_query = _parameter("task_id", "query", {"type": "string", "minLength": 1}, required=True)
     paths[f"{gateway}/{{task_id}}"] = {"get": _operation("aisa", "query_task", "a task's status", "Task", _ID_IN_PATH)}
     paths[gateway] = {"get": _operation("aisa", "query_task_by_parameter", "the same", "Task", [by_query])}
     paths[f"{classic}/tasks/{{task_id}}"] = {
@@ -79,13 +80,13 @@ def dialect_paths() -> dict[str, dict[str, Any]]:
     return paths
 
 
-_ID: Shape = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[A-Za-z0-9_-]+$"}
+_ID: Shape = {"type": "string", "minLength": 1, "maxLength": 200}
 _WORLD_HEADER: Shape = {
     "name": "X-Fake-World",
     "in": "header",
     "required": False,
     "description": "The world, for clients whose key cannot tell it: `<scenario>` or `<scenario>.<tail>`",
-    "schema": {"type": "string", "enum": ["succeeds"]},
+    "schema": {"type": "string", "pattern": r"^[a-z0-9][a-z0-9_-]{0,63}(\.[A-Za-z0-9_-]{1,64})?$"},
 }
 
 
@@ -98,7 +99,7 @@ _LIST_QUERY = [
     _parameter("task_id", "query", _TEXT),
     _parameter("model_name", "query", _TEXT),
     _parameter("status", "query", {"enum": list(bodies.LISTED)}),
-    _parameter("page_no", "query", {"type": "integer", "minimum": 1, "maximum": 1_000}),
+    _parameter("page_no", "query", {"type": "integer", "minimum": 1, "maximum": 1_000_000_000}),
     _parameter("page_size", "query", {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE}),
 ]
 
@@ -163,20 +164,21 @@ def _request(form: ResultForm) -> Shape:
     if form in ("images", "messages"):
         parameters = {
             "type": "object",
-            "properties": {"n": {"type": "integer", "minimum": 1, "maximum": MOST_IMAGES}},
+            "properties": {"n": {"enum": list(range(1, MOST_IMAGES + 1))}},
         }
     model = {"type": "string", "minLength": 1, "maxLength": LONGEST_MODEL}
     return _open({"model": model, "input": _INPUTS[form]}, {"parameters": parameters})
 
 
-_WORDS: Shape = {"type": "string", "pattern": _HAS_LETTERS}
+_WORDS: Shape = {"type": "string", "pattern": _HAS_WORDS}
+_WORDS_OR_NONE: Shape = {"type": ["string", "null"], "pattern": _HAS_WORDS}
 _PART: Shape = {"type": "object", "properties": {"text": _WORDS}, "required": ["text"]}
-_MESSAGE: Shape = _open({"role": {"const": "user"}, "content": {"type": "array", "items": _PART, "minItems": 1}})
+_MESSAGE: Shape = _open({"content": {"type": "array", "items": _PART, "minItems": 1}})
 _FILE: Shape = {"type": "string", "minLength": 1, "maxLength": LONGEST_URL}
 _INPUTS: dict[ResultForm, Shape] = {
-    "video": _open({}, {"prompt": _WORDS}),
-    "model": _open({}, {"prompt": _WORDS}),
+    "video": _open({}, {"prompt": _WORDS_OR_NONE}),
+    "model": _open({}, {"prompt": _WORDS_OR_NONE}),
     "images": _open({"prompt": _WORDS}),
-    "messages": _open({"messages": {"type": "array", "items": _MESSAGE, "minItems": 1, "maxItems": 1}}),
+    "messages": _open({"messages": {"type": "array", "items": _MESSAGE, "minItems": 1}}),
     "transcription": _open({"file_urls": {"type": "array", "items": _FILE, "minItems": 1, "maxItems": MOST_FILES}}),
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from fake_server.admin import shapes
 from fake_server.admin.asking import AdminError, Ask
 from fake_server.admin.pages import Body, Page
-from fake_server.rules.matching import KEYS, Matcher, read_matcher
+from fake_server.rules.matching import KEYS, MOST_STARS, Matcher, read_matcher
 from fake_server.rules.nearest import nearest_routes
 from fake_server.wire.routes import Kind
 
@@ -92,7 +92,12 @@ _STATUS: shapes.Shape = {
 }
 _WORD: shapes.Shape = {"type": "string", "minLength": 1}
 _WORDS = shapes.one_or_more(_WORD)
-_GLOB: shapes.Shape = {"type": "string", "pattern": "^[a-z0-9/_.-]{1,40}[*]?$"}
+_GLOB: shapes.Shape = {
+    "type": "string",
+    "minLength": 1,
+    "maxLength": 1_000,
+    "pattern": f"^[^*]*([*][^*]*){{0,{MOST_STARS}}}$",
+}
 _CONDITIONS: shapes.Shape = {
     "route": shapes.one_or_more({"enum": list(get_args(Kind))}),
     "method": _WORDS,
@@ -119,7 +124,7 @@ PAGES = (
         shapes.JOURNAL,
         query={"after": _ORDINAL, "limit": {"type": "integer", "minimum": 0, "maximum": MOST_LINES}},
         example_query="?after=0&limit=100",
-        fails=(400, 404),
+        fails=(404,),
     ),
     Page(
         "POST",
@@ -128,7 +133,7 @@ PAGES = (
         "the lines that fulfil every condition; `complete` is false once the journal has forgotten lines",
         shapes.FOUND,
         body=Body(_FIND, {"route": "create", "status": ["4xx", "5xx"], "limit": 10}, required=False),
-        fails=(400, 404),
+        fails=(404,),
     ),
     Page(
         "POST",
@@ -137,7 +142,7 @@ PAGES = (
         "how many these are",
         shapes.COUNTED,
         body=Body(_MATCHER, {"route": "query", "from": "2s", "fault": False}, required=False),
-        fails=(400, 404),
+        fails=(404,),
     ),
     Page(
         "GET",

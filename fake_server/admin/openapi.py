@@ -65,7 +65,7 @@ def _operation(page: Page) -> dict[str, Any]:
         "parameters": [*_path_parameters(page.path), *_query_parameters(page)],
         "responses": {str(page.status): _answer(page)},
     }
-    for status in sorted({400, *page.fails}):
+    for status in sorted({400, *page.fails} | ({413} if page.body else set())):
         operation["responses"][str(status)] = {
             "description": "A list of errors, each with a pointer into the body or the query",
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/AdminErrors"}}},

@@ -49,7 +49,7 @@ class Page:
         example_query: A query that works, with its question mark.
         body: What it takes, or None.
         status: The HTTP status of its answer.
-        fails: Further statuses that it may answer with.
+        fails: Further statuses that it may answer with, beside 400 and, if it takes a body, 413.
         media_type: What its answer is sent as.
     """
 

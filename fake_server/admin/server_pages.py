@@ -29,7 +29,8 @@ summary: A video that takes its time.
 tasks: [PENDING 2s -> RUNNING 60s -> SUCCEEDED]
 expect: {outcome: SUCCEEDED}
 """
-_SCENARIO_BODY = Body({"type": "string"}, _EXAMPLE_SCENARIO, media_type="application/yaml")
+# The grammar has a schema of its own; of a text no JSON Schema can say what is in it.
+_SCENARIO_BODY = Body({}, _EXAMPLE_SCENARIO, required=False, media_type="application/yaml")
 
 
 async def health(ask: Ask) -> dict[str, Any]:
@@ -205,7 +206,7 @@ PAGES = (
         shapes.SCENARIO,
         body=_SCENARIO_BODY,
         status=201,
-        fails=(400, 409, 413, 503),
+        fails=(409, 503),
     ),
     Page(
         "POST",
@@ -214,7 +215,6 @@ PAGES = (
         "look at a scenario: every mistake with its pointer, line and column",
         _VALID,
         body=_SCENARIO_BODY,
-        fails=(413,),
     ),
     Page("GET", "/worlds", list_worlds, "the worlds, each with its scenario and its clock", _WORLDS),
     Page(
@@ -225,7 +225,7 @@ PAGES = (
         shapes.WORLD,
         body=_WORLD_BODY,
         status=201,
-        fails=(400, 401, 404, 413, 503),
+        fails=(401, 404, 503),
     ),
     Page("POST", "/reset", reset_all, "begin every world anew", _WORLDS),
 )

@@ -78,10 +78,10 @@ def _shape_of_type(hint: Any) -> Shape:
         return {"enum": list(arguments)}
     if origin in (types.UnionType, typing.Union):
         return {"anyOf": [_shape_of_type(argument) for argument in arguments]}
-    if origin is tuple and len(arguments) == 2 and arguments[1] is Ellipsis:  # tuple[X, ...]
+    if origin is tuple and arguments[1:] == (Ellipsis,):
         return rows(_shape_of_type(arguments[0]))
-    if origin is tuple:
-        return {"type": "array", "prefixItems": [_shape_of_type(argument) for argument in arguments]}
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        return shape_of(hint)
     raise TypeError(f"no shape for {hint!r}")  # A new field of a record; the first import fails.
 
 

@@ -98,7 +98,7 @@ PAGES = (
         _TASKS,
         query={"limit": {"type": "integer", "minimum": 0, "maximum": MOST_TASK_ROWS}},
         example_query="?limit=10",
-        fails=(400, 404),
+        fails=(404,),
     ),
     Page("GET", "/worlds/{world}/tasks/{task_id}", read_task, "one of them", shapes.TASK, fails=(404,)),
     Page(
@@ -108,7 +108,7 @@ PAGES = (
         "bring a task to a status now; it goes on from there if its script has that status later, or stays",
         shapes.TASK,
         body=Body(_MOVE, {"status": "FAILED", "code": "DataInspectionFailed"}),
-        fails=(400, *_GONE_OR_OVER),
+        fails=_GONE_OR_OVER,
     ),
     Page(
         "POST",
@@ -125,6 +125,6 @@ PAGES = (
         'let the service forget a task, which then is UNKNOWN, or (`"urls"`) let its URLs expire',
         shapes.TASK,
         body=Body(shapes.record({}, {"what": {"enum": list(_WHAT)}}), {"what": "urls"}, required=False),
-        fails=(400, 404),
+        fails=(404,),
     ),
 )

@@ -26,6 +26,8 @@ class Mistake(NamedTuple):
 class Fields:
     """The fields of one object, read one by one; every reader returns None where the key is missing or wrong.
 
+    A null is wrong: whoever wants the default leaves the key out.
+
     Args:
         values: The object.
         known: The keys it may have; others are noted at once.
@@ -49,8 +51,8 @@ class Fields:
         self.mistakes.append(Mistake(f"{self.pointer}/{key.replace('~', '~0').replace('/', '~1')}", detail))
 
     def has(self, key: str) -> bool:
-        """Whether a key is there; null is as good as missing."""
-        return self.values.get(key) is not None
+        """Whether a key is there."""
+        return key in self.values
 
     def require(self, key: str, expected: str) -> None:
         """Note that a key is missing."""
@@ -59,9 +61,9 @@ class Fields:
 
     def text(self, key: str, expected: str, longest: int = 1_000) -> str | None:
         """A string that is not empty."""
-        value = self.values.get(key)
-        if value is None:
+        if key not in self.values:
             return None
+        value = self.values[key]
         if isinstance(value, str) and 0 < len(value) <= longest:
             return value
         self.wrong(key, f"found {_describe(value)}, expected {expected}")
@@ -69,18 +71,22 @@ class Fields:
 
     def choice(self, key: str, choices: Collection[str]) -> str | None:
         """One of some words."""
-        value = self.values.get(key)
-        if value is None or (isinstance(value, str) and value in choices):
+        if key not in self.values:
+            return None
+        value = self.values[key]
+        if isinstance(value, str) and value in choices:
             return value
         near = did_you_mean(value, choices) if isinstance(value, str) else ""
         self.wrong(key, f"found {_describe(value)}, expected one of {', '.join(choices)}{near}")
         return None
 
     def integer(self, key: str, low: int, high: int) -> int | None:
-        """A whole number within bounds, both included."""
-        value = self.values.get(key)
-        if value is None:
+        """A whole number within bounds, both included; 3.0 is one, as JSON knows no difference."""
+        if key not in self.values:
             return None
+        value = self.values[key]
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
             return value
         self.wrong(key, f"found {_describe(value)}, expected a whole number from {low} to {high}")
@@ -88,9 +94,9 @@ class Fields:
 
     def number(self, key: str, expected: str) -> float | None:
         """A finite number."""
-        value = self.values.get(key)
-        if value is None:
+        if key not in self.values:
             return None
+        value = self.values[key]
         number = _as_float(value)
         if number is None:
             self.wrong(key, f"found {_describe(value)}, expected {expected}")
@@ -98,17 +104,19 @@ class Fields:
 
     def flag(self, key: str) -> bool | None:
         """True or false."""
-        value = self.values.get(key)
-        if value is None or isinstance(value, bool):
+        if key not in self.values:
+            return None
+        value = self.values[key]
+        if isinstance(value, bool):
             return value
         self.wrong(key, f"found {_describe(value)}, expected true or false")
         return None
 
     def duration_s(self, key: str) -> float | None:
         """A duration in seconds, spelt as a number of them or as a text with a unit; never negative."""
-        value = self.values.get(key)
-        if value is None:
+        if key not in self.values:
             return None
+        value = self.values[key]
         seconds = parse_duration(value) if isinstance(value, str) else _as_float(value)
         if seconds is not None and 0 <= seconds <= LONGEST_DURATION_S:
             return seconds
@@ -118,9 +126,9 @@ class Fields:
 
     def words(self, key: str, expected: str, most: int = 100) -> tuple[str, ...] | None:
         """A string, or a list of them."""
-        value = self.values.get(key)
-        if value is None:
+        if key not in self.values:
             return None
+        value = self.values[key]
         items = value if isinstance(value, list) else [value]
         if 0 < len(items) <= most and all(isinstance(item, str) and item for item in items):
             return tuple(items)

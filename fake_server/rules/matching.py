@@ -147,9 +147,9 @@ def _fault(fields: Fields) -> str | bool | None:
 
 
 def _statuses(fields: Fields) -> frozenset[int] | None:
-    value = fields.values.get("status")
-    if value is None:
+    if not fields.has("status"):
         return None
+    value = fields.values["status"]
     found: set[int] = set()
     items = value if isinstance(value, list) else [value]
     for item in items[:100]:
