@@ -130,8 +130,10 @@ class RetryLayer:
         policy, request = self._policy, call.original
         attempts: list[Attempt] = []
         request.extensions[ATTEMPTS] = attempts
-        has_key = policy.idempotency_header in request.headers
-        is_harmless = may_repeat(method=request.method, mark=call.mark, has_idempotency_key=has_key)
+        is_harmless = may_repeat(method=request.method, mark=call.mark, has_idempotency_key=False) or (
+            # Looking for a header costs more than all the rest of this.
+            call.mark is None and policy.idempotency_header in request.headers
+        )
         budget = self._budget_of(call)
         budget.note_first()
         number, pause_s = 0, 0.0
