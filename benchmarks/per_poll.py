@@ -19,7 +19,7 @@ from benchmarks import loops
 from benchmarks.figures import Row, Scale, beside
 from benchmarks.serving import CREATE_PATH, TASKS_PATH, Served, running_fake
 from benchmarks.timing import Cost, Stopwatch, by_turns, by_turns_async
-from resilient_poll import AsyncDashScope, DashScope, Fixed, Limits, WaitPolicy
+from resilient_poll import AsyncDashScope, DashScope, Event, Fixed, Limits, WaitPolicy
 
 __all__ = ["UNPAUSED", "measure"]
 
@@ -43,6 +43,9 @@ def measure(scale: Scale) -> list[Row]:
         *_compared("blocking wait, {} of a poll / a hand-written httpx loop", costs["ours"], costs["by hand"]),
         *_compared("asyncio wait, {} of a poll / a hand-written httpx loop", awaiting["ours"], awaiting["by hand"]),
     ]
+    if "ours, told" in costs:
+        what = "blocking wait, {} of a poll, told to OpenTelemetry (SDK without exporters) / told to nobody"
+        rows += _compared(what, costs["ours, told"], costs["ours"], at_most=None)
     for name in ("v1", "v2"):
         if name in costs:
             what = f"blocking wait, {{}} of a poll / `fetch` of the dashscope package 2.0.2, {name}"
@@ -74,13 +77,32 @@ def _blocking(served: Served, stack: ExitStack) -> dict[str, Arm]:
         "by hand, again": by_hand,
         "ours, classic": lambda: _ours(classic),
     }
+    if util.find_spec("opentelemetry.sdk") is not None:
+        told = stack.enter_context(_client(served, "aisa", "/apis/v1", _telemetry()))
+        arms["ours, told"] = lambda: _ours(told)
     return arms | _vendors(served)
 
 
-def _client(served: Served, dialect: str, base: str) -> DashScope:
+def _telemetry() -> Callable[[Event], None]:
+    metrics: Any = import_module("opentelemetry.sdk.metrics")
+    traces: Any = import_module("opentelemetry.sdk.trace")
+    from resilient_poll.telemetry.opentelemetry import OpenTelemetry  # noqa: PLC0415  # only where it is installed
+
+    # Ended by nobody: they hold no thread and no file.
+    return OpenTelemetry(traces.TracerProvider(shutdown_on_exit=False), metrics.MeterProvider(shutdown_on_exit=False))
+
+
+def _client(served: Served, dialect: str, base: str, on_event: Callable[[Event], None] | None = None) -> DashScope:
     # The vendor's limit is kept by us and not by its package; here it would be all that is measured.
     limits = Limits(queries_per_second=10_000) if dialect == "dashscope" else None
-    return DashScope(dialect=dialect, api_key=KEY, base_url=served.url + base, wait_policy=UNPAUSED, limits=limits)
+    return DashScope(
+        dialect=dialect,
+        api_key=KEY,
+        base_url=served.url + base,
+        wait_policy=UNPAUSED,
+        limits=limits,
+        on_event=on_event,
+    )
 
 
 def _ours(client: DashScope) -> Cost:
