@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import secrets
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,17 +15,22 @@ import click
 
 from fake_server.reach.names import is_loopback, own_names, public_host
 from fake_server.reach.parent import is_orphan
+from fake_server.scenario.chaos import chaos_faults
 from fake_server.scenario.library import find_scenarios
 from fake_server.scenario.yaml_nodes import ScenarioErrors, did_you_mean
 from fake_server.telling import fail, fail_with, say, say_while_serving, scenario_files
 
 if TYPE_CHECKING:
+    from fake_server.faults.model import Fault
     from fake_server.reach.certificates import Certificate
     from fake_server.worlds import Worlds
 
 DEFAULT_SCENARIO = "succeeds"
 SCENARIO_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 TOKEN_VARIABLE = "FAKE_DASHSCOPE_ADMIN_TOKEN"  # noqa: S105 - a variable's name
+# Seeds that are drawn: enough that two runs differ, and short enough to be typed again.
+DRAWN_SEEDS = 1_000_000_000
+MOST_SEED = 2**63 - 1
 # Long enough that nobody in reach guesses it, and of letters that a header carries (RFC 6750, b64token).
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{8,200}")
 
@@ -43,11 +50,23 @@ class Wanted:
     admin_token: str | None = field(repr=False)
     tls: bool
     exit_with_parent: bool
+    chaos: str | None
+    seed: int | None
 
     @property
     def name(self) -> str:
         """The scenario for keys that name none."""
         return self.scenario or DEFAULT_SCENARIO
+
+    def replay(self, seed: int) -> str:
+        """The command whose server answers the same requests with the same faults."""
+        words = ["fake-dashscope", "serve", self.name]
+        options = {"--speed": self.speed, "--clock": self.clock, "--scenarios": self.folder, "--chaos": self.chaos}
+        defaults = {"--speed": 1.0, "--clock": "real", "--scenarios": None, "--chaos": None}
+        for option, value in options.items():
+            if value != defaults[option]:
+                words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+        return shlex.join([*words, "--seed", str(seed)])
 
 
 @click.command()
@@ -73,6 +92,12 @@ class Wanted:
     help="What requests to /__admin must carry; needed beyond this machine.",
 )
 @click.option("--exit-with-parent", is_flag=True, help="End when the process that started this one is gone.")
+@click.option("--chaos", metavar="light|heavy|FILE", help="Faults by chance, beside those of the scenarios.")
+@click.option(
+    "--seed",
+    type=click.IntRange(0, MOST_SEED),
+    help="What all chance is drawn by; the same requests meet the same faults (default: 0; with --chaos a new one).",
+)
 def serve(**options: Any) -> None:
     """Serve the fake until it is told to stop.
 
@@ -80,6 +105,7 @@ def serve(**options: Any) -> None:
     in a world of its own.
     """
     wanted = Wanted(**options)
+    seed = _seed(wanted)
     files = scenario_files(wanted.folder)
     if wanted.name not in files:
         hint = did_you_mean(wanted.name, files) or "; `fake-dashscope scenarios` lists them"
@@ -90,7 +116,15 @@ def serve(**options: Any) -> None:
     from fake_server.server import serve as serve_until_told  # noqa: PLC0415 - as above
     from fake_server.worlds import Worlds  # noqa: PLC0415 - as above
 
-    worlds = Worlds(files, wanted.name, speed=wanted.speed, manual=wanted.clock == "manual", tell=say_while_serving)
+    worlds = Worlds(
+        files,
+        wanted.name,
+        speed=wanted.speed,
+        manual=wanted.clock == "manual",
+        tell=say_while_serving,
+        faults=_chaos(wanted),
+        draw_seed=seed or 0,
+    )
     _load(worlds, wanted)
     with contextlib.ExitStack() as stack:
         certificate = _certificate(stack, wanted)
@@ -106,9 +140,29 @@ def serve(**options: Any) -> None:
             public_url=wanted.public_url,
             certificate=certificate,
             admin_token=wanted.admin_token or None,
+            seed=seed,
             exit_with_parent=wanted.exit_with_parent,
         )
         serve_until_told(worlds, listener, serving)
+
+
+def _seed(wanted: Wanted) -> int | None:
+    """The seed, told before anything else, with the line that replays a run; None where nothing is left to chance."""
+    if wanted.seed is None and wanted.chaos is None:
+        return None
+    seed = secrets.randbelow(DRAWN_SEEDS) if wanted.seed is None else wanted.seed
+    say(f"seed {seed}; the same again: {wanted.replay(seed)}")
+    return seed
+
+
+def _chaos(wanted: Wanted) -> tuple[Fault, ...]:
+    """The faults that were asked for; exits if their file is broken."""
+    if wanted.chaos is None:
+        return ()
+    try:
+        return chaos_faults(wanted.chaos)
+    except ScenarioErrors as errors:
+        fail_with(errors)
 
 
 def check(wanted: Wanted) -> None:

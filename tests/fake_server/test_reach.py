@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -24,7 +25,7 @@ from fake_server.reach.certificates import NoCertificateError, throw_away_certif
 from fake_server.reach.names import LOOPBACK_NAMES, WILDCARDS, is_loopback, own_names, public_host
 from fake_server.server import Serving
 from tests.fake_server.driving import UNTIMED
-from tests.fake_server.test_cli import COMMAND, GOOD, Process
+from tests.fake_server.test_cli import COMMAND, GOOD, Process, run
 from tests.fake_server.test_server import raw_create_bytes
 
 WHERE = "/api/v1/services/aigc/video-generation/video-synthesis"
@@ -219,6 +220,63 @@ def test_beyond_this_machine_the_admin_pages_want_the_token() -> None:
     assert TOKEN not in first + errors
     assert TOKEN not in repr(Serving("0.0.0.0", admin_token=TOKEN))  # noqa: S104 - a value
     assert "warning: listening on 0.0.0.0" in errors
+
+
+CHAOS = """
+version: 1
+summary: Every other query is a bad gateway, by chance.
+faults:
+  - {fault: status, status: 502, on: query, probability: 0.5, name: bad-gateway}
+"""
+
+
+def met(line: dict[str, Any]) -> list[int]:
+    """The statuses that queries of one world meet, fewer than its rate allows."""
+    headers = {"Authorization": "Bearer sk-succeeds.chance"}
+    with httpx.Client(base_url=line["url"], headers=headers, verify=False, trust_env=False) as client:
+        return [client.get("/api/v1/tasks/nobody").status_code for _ in range(18)]
+
+
+def test_a_seed_is_told_first_and_replays(tmp_path: Path) -> None:
+    """With --chaos a seed is drawn, told first on stderr with the command that replays it, and in the JSON line; that
+    command's server answers the same requests with the same faults, and one of another seed does not."""
+    file = tmp_path / "half bad.yaml"
+    file.write_text(CHAOS)
+    drawn = Process("--chaos", str(file), "--clock", "manual")
+    seed, first = drawn.line["seed"], met(drawn.line)
+    _, errors = drawn.stop(signal.SIGTERM)
+    told, again = errors.splitlines()[0].split("; the same again: fake-dashscope serve ")
+    assert told == f"seed {seed}"
+    assert set(first) == {200, 502}
+    for arguments, is_same in ((shlex.split(again), True), (["--chaos", str(file), "--seed", f"{seed + 1}"], False)):
+        process = Process(*arguments)
+        assert (met(process.line) == first) == is_same
+        process.stop(signal.SIGTERM)
+
+
+def test_broken_chaos_is_told_with_its_place(tmp_path: Path) -> None:
+    """A chaos file that is broken or absent, and a seed that is none, end the command with 2 and say where."""
+    file = tmp_path / "chaos.yaml"
+    file.write_text("version: 1\nsummary: x\nfaults: [{fault: explode}]\n")
+    for arguments, sentence in (
+        (("--chaos", str(file)), f"{file}:3:"),
+        (("--chaos", str(tmp_path / "absent")), "found no readable file"),
+        (("--seed", "-1"), "Invalid value for '--seed'"),
+    ):
+        code, out, errors = run("serve", *arguments)
+        assert (code, out) == (2, "")
+        assert sentence in errors
+
+
+@pytest.mark.parametrize("level", ["light", "heavy"])
+def test_levels_of_chaos_are_there(level: str) -> None:
+    """The two levels that come with the fake serve, with a seed that was given."""
+    process = Process("--chaos", level, "--seed", "7", "--speed", "60")
+    assert process.line["seed"] == 7
+    _, errors = process.stop(signal.SIGTERM)
+    assert errors.startswith(
+        f"seed 7; the same again: fake-dashscope serve succeeds --speed 60 --chaos {level} --seed 7\n"
+    )
 
 
 STARTER = """
