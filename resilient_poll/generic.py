@@ -29,7 +29,7 @@ from resilient_poll.machine.poller import Poller
 from resilient_poll.machine.schedules import Schedule
 from resilient_poll.machine.task_record import TaskRecord
 from resilient_poll.transports.abandon import LeftBehind, call_within
-from resilient_poll.transports.rules.marks import serving
+from resilient_poll.transports.middleware.serving import serving
 
 __all__ = ["Heard", "poll", "poll_async"]
 

@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from resilient_poll.events import Event
+from resilient_poll.transports.middleware.serving import served_by
 from resilient_poll.transports.rules.breaker import BreakerState
-from resilient_poll.transports.rules.marks import TOLD, Attempt, served_by
+from resilient_poll.transports.rules.marks import TOLD, Attempt
 
 __all__ = ["AttemptEnded", "BreakerMoved", "GaveUp", "HeldBack", "RequestEvent", "Retrying", "Teller", "address_of"]
 

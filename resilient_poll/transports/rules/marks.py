@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,8 +20,6 @@ __all__ = [
     "Attempt",
     "Repeat",
     "repeat_mark",
-    "served_by",
-    "serving",
     "timeout_mark",
 ]
 
@@ -45,35 +41,6 @@ TOLD: Final = "resilient_poll.told"
 the same one."""
 DEADLINE_S: Final = "resilient_poll.deadline_s"
 """Set between our own transports: the instant by which the caller wants to hear, in monotonic seconds."""
-
-
-_SERVING: ContextVar[tuple[str | None, str | None]] = ContextVar("resilient_poll.serving", default=(None, None))
-
-
-@contextmanager
-def serving(task_id: str, submit_id: str) -> Generator[None, None, None]:
-    """Say of all requests that are made within the block which task they are about, unless they say it themselves.
-
-    Args:
-        task_id: What the caller calls it.
-        submit_id: What tells this call from others.
-    """
-    token = _SERVING.set((task_id, submit_id))
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # A coroutine that is given up may be closed from elsewhere.
-            _SERVING.reset(token)
-
-
-def served_by(extensions: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Return the task and the submit that a request belongs to, as far as it or its surroundings say so.
-
-    Args:
-        extensions: The request's.
-    """
-    named = extensions.get(TASK_ID), extensions.get(SUBMIT_ID)
-    return _SERVING.get() if named == (None, None) else named
 
 
 class Repeat:
