@@ -154,7 +154,7 @@ def life(task: Task, until_s: float) -> list[tuple[float, str]]:
         steps = zip(task.entries(), task.lifecycle.steps, strict=False)
         points += [(at_s, step.status) for at_s, step in steps]
     if task.canceled_s is not None:
-        points = [*[point for point in points if point[0] < task.canceled_s], (task.canceled_s, bodies.CANCELED)]
+        points = [*[point for point in points if point[0] <= task.canceled_s], (task.canceled_s, bodies.CANCELED)]
     told: list[tuple[float, str]] = []
     for at_s, status in points:
         if at_s > until_s:
@@ -192,12 +192,13 @@ class TaskWatch:
 
     Args:
         engine: The world.
-        after_s: From when on (monotonic seconds).
+        after_s: From when on (monotonic seconds); of tasks that exist already, what became of them until then is known.
     """
 
     def __init__(self, engine: Engine, after_s: float) -> None:
         self.engine = engine
-        self._told_s = after_s
+        self._after_s = after_s
+        self._known = len(engine.tasks)
         self._seen = 0
         self._open: dict[str, tuple[Task, int]] = {}
 
@@ -209,8 +210,9 @@ class TaskWatch:
     def news(self, now: Moment) -> list[Transition]:
         """What is new, in order of time."""
         engine, now_s, began_s = self.engine, self.engine.forward(now).monotonic_s, self.engine.started.monotonic_s
-        for task in itertools.islice(engine.tasks.values(), self._seen, None):
-            self._open[task.task_id] = (task, sum(at_s <= self._told_s for at_s, _ in life(task, now_s)))
+        for number, task in enumerate(itertools.islice(engine.tasks.values(), self._seen, None), self._seen):
+            points = life(task, now_s) if number < self._known else []
+            self._open[task.task_id] = (task, sum(at_s <= self._after_s for at_s, _ in points))
         self._seen = len(engine.tasks)
         found: list[Transition] = []
         for task, told in list(self._open.values()):
@@ -218,11 +220,9 @@ class TaskWatch:
             for number in range(told, len(points)):
                 before = points[number - 1][1] if number else None
                 found.append(Transition(task.task_id, before, points[number][1], _since(points[number][0], began_s)))
-            # A move may have taken steps away that nobody can be told of any more.
             self._open[task.task_id] = (task, len(points))
             if task.view(now_s).ended_s is not None:
                 del self._open[task.task_id]
-        self._told_s = now_s
         return sorted(found, key=lambda transition: transition.at_s)
 
 

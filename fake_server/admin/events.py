@@ -34,6 +34,8 @@ TICK_S = 0.25
 # Silence after which a line says that the stream still lives: below the minute after which proxies cut.
 HEARTBEAT_S = 15.0
 _LARGEST_ID = 10**15
+# Just before an instant, as finely as journals tell time.
+_BEFORE_S = 1e-5
 
 
 class _Event(NamedTuple):
@@ -72,7 +74,8 @@ class Follower:
                 self._watch(world, world.now().monotonic_s)
             else:
                 known = [entry.at_s for entry in world.engine.journal.entries if entry.sequence <= after]
-                self._watch(world, world.engine.started.monotonic_s + (known[-1] if known else -1.0))
+                # What came at the instant of the last line may have been told or not: better twice than never.
+                self._watch(world, world.engine.started.monotonic_s + (known[-1] if known else 0.0) - _BEFORE_S)
 
     def missed(self) -> Iterator[str]:
         """What was written since the reader's last line; empty for a reader that knows none."""
@@ -107,7 +110,7 @@ class Follower:
             if watch is None or watch.engine is not world.engine:
                 if watch is not None:
                     yield _Event(0.0, 0, "reset", {"world": world.name}).text()
-                watch = self._watch(world, world.engine.started.monotonic_s - 1.0)
+                watch = self._watch(world, world.engine.started.monotonic_s - _BEFORE_S)
             for moved in watch.news(world.now()):
                 rank = 2 if moved.from_status is None else 0  # A task is told of after the create that made it.
                 events.append(_Event(moved.at_s, rank, "task", {"world": world.name, **moved.fields()}))
