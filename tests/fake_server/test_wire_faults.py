@@ -10,8 +10,6 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from json import JSONDecodeError
 from types import ModuleType
 from typing import Any, get_args
@@ -21,105 +19,20 @@ import httpx2
 import pytest
 
 from fake_server.clock import ManualClock
-from fake_server.scenario import shipped_scenarios
-from fake_server.server import Address, Loop, bind, make_server
-from fake_server.wire.messages import Drop, Reply, Request, WireFault, WireFaultKind
-from fake_server.worlds import World, Worlds
-from resilient_poll import DashScope, TotalTimeout
+from fake_server.server import Loop
+from fake_server.wire.messages import Drop, WireFault, WireFaultKind
+from fake_server.worlds import World
+from resilient_poll import DashScope, TotalTimeout, WaitPolicy
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.machine.instant import Instant
 from resilient_poll.transports import httpx as over_httpx
 from resilient_poll.transports import httpx2 as over_httpx2
+from tests.fake_server.spoilt_wire import CREATE, Spoiling, Spoilt, is_held, running, send_raw, until
 
 LIBRARIES: dict[str, ModuleType] = {"httpx": httpx, "httpx2": httpx2}
 OURS: dict[str, ModuleType] = {"httpx": over_httpx, "httpx2": over_httpx2}
 # A read that times out here would have timed out at any length, and one that must not has the long one.
 READ_S, LONG_S = 0.05, 20.0
-WHERE = "/api/v1/services/aigc/video-generation/video-synthesis"
-CREATE = {"model": "wan2.5-t2v-preview", "input": {"prompt": "a cat"}}
-
-Spoiling = WireFault | Drop | float | None
-
-
-class SpoilingEngine:
-    """A world's engine whose answers to polls are spoilt, held back or dropped, one after the other."""
-
-    def __init__(self, engine: Any) -> None:
-        self.engine = engine
-        self.spoilings: list[Spoiling] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.engine, name)
-
-    def handle(self, request: Request, now: Any) -> Reply | Drop:
-        """Answer as the engine does, and spoil that."""
-        answer = self.engine.handle(request, now)
-        if "/tasks/" not in request.path or not self.spoilings:
-            return answer
-        spoiling = self.spoilings.pop(0)
-        if isinstance(spoiling, Drop):
-            return spoiling
-        if isinstance(spoiling, float):
-            return answer._replace(delay_s=spoiling)
-        return answer._replace(wire=spoiling)
-
-
-@dataclass
-class Spoilt:
-    """A running fake with a world whose wire can be spoilt."""
-
-    port: int
-    worlds: Worlds
-    server: Any
-    thread: threading.Thread
-    ordinal: int = field(default=0)
-
-    @property
-    def url(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self.port}"
-
-    def world(self) -> tuple[str, World, SpoilingEngine]:
-        """A new world's key, itself and its engine."""
-        self.ordinal += 1
-        key = f"sk-succeeds.wire-{self.ordinal}"
-        world: Any = self.worlds.for_key(key)
-        world.engine = SpoilingEngine(world.engine)
-        return key, world, world.engine
-
-    def task(self, *spoilings: Spoiling) -> tuple[str, dict[str, str], World]:
-        """The URL of a new task whose polls will be spoilt, headers to ask with, and the task's world."""
-        key, world, engine = self.world()
-        headers = {"Authorization": f"Bearer {key}"}
-        asked = httpx.post(
-            self.url + WHERE, json=CREATE, headers={**headers, "X-DashScope-Async": "enable"}, verify=False
-        )
-        engine.spoilings += spoilings
-        return f"{self.url}/api/v1/tasks/{asked.json()['output']['task_id']}", headers, world
-
-    def stop(self) -> None:
-        """End it."""
-        self.server.should_exit = True
-        self.thread.join(10)
-        assert not self.thread.is_alive()
-
-
-@contextmanager
-def running(loop: Loop) -> Iterator[Spoilt]:
-    """A fake on an event loop, on a manual clock."""
-    worlds = Worlds(shipped_scenarios(), "succeeds", manual=True)
-    listener = bind("127.0.0.1", 0)
-    is_up = threading.Event()
-    server = make_server(worlds, Address("127.0.0.1", 0), is_up.set, loop=loop)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    port = listener.getsockname()[1]
-    thread.start()
-    assert is_up.wait(10)
-    spoilt = Spoilt(port, worlds, server, thread)
-    try:
-        yield spoilt
-    finally:
-        spoilt.stop()
 
 
 @pytest.fixture(scope="module", params=get_args(Loop))
@@ -129,26 +42,10 @@ def fake(request: pytest.FixtureRequest) -> Iterator[Spoilt]:
         yield spoilt
 
 
-def is_held(world: World) -> bool:
-    """Whether an answer of the world waits for its clock."""
-    assert isinstance(world.clock, ManualClock)
-    return world.clock.waiting > 0
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Wait for another thread."""
-    for _ in range(20_000):
-        if condition():
-            return
-        time.sleep(0.001)  # real: another thread must come so far
-    raise AssertionError("it never came about")
-
-
 def read_raw(fake: Spoilt, url: str, headers: dict[str, str], patience_s: float) -> tuple[bytes, str]:
     """What a raw socket receives of an answer, and how it ends: `reset`, `end`, or `silence` for so long."""
     with socket.create_connection(("127.0.0.1", fake.port), timeout=patience_s) as connection:
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        connection.sendall(f"GET {url.removeprefix(fake.url)} HTTP/1.1\r\nHost: fake\r\n{lines}\r\n".encode())
+        send_raw(connection, fake, url, headers)
         received = b""
         try:
             while chunk := connection.recv(65_536):
@@ -309,8 +206,7 @@ def test_nobody_is_waited_for_who_has_left(fake: Spoilt, spoiling: Spoiling) -> 
     """A client that leaves while its answer is held up ends that answer: nothing of it goes on waiting."""
     url, headers, world = fake.task(spoiling)
     with socket.create_connection(("127.0.0.1", fake.port)) as connection:
-        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        connection.sendall(f"GET {url.removeprefix(fake.url)} HTTP/1.1\r\nHost: fake\r\n{lines}\r\n".encode())
+        send_raw(connection, fake, url, headers)
         until(lambda: is_held(world))
     until(lambda: not is_held(world))
 
@@ -320,8 +216,7 @@ def test_a_client_that_does_not_read_is_not_written_to(fake: Spoilt) -> None:
     server is taken for what was not sent; and it ends when the client leaves."""
     url, headers, _ = fake.task(WireFault("continue_storm", count=10**9))
     connection = socket.create_connection(("127.0.0.1", fake.port))
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    connection.sendall(f"GET {url.removeprefix(fake.url)} HTTP/1.1\r\nHost: fake\r\n{lines}\r\n".encode())
+    send_raw(connection, fake, url, headers)
     held: list[Any] = []
     until(lambda: held.extend(c for c in list(fake.server.server_state.connections) if c.is_held) or held)
     until(lambda: held[0].flow.write_paused)
@@ -358,21 +253,69 @@ def test_too_many_held_answers_are_told_of(fake: Spoilt, monkeypatch: pytest.Mon
     assert "held back already" in answer.text
 
 
+def result_of_ours(fake: Spoilt, library: str, spoilings: list[Spoiling], policy: WaitPolicy | None = None) -> Any:
+    """What our client makes of a task whose polls are spoilt, one after the other; all of them must be met."""
+    key, world, engine = fake.world()
+    assert isinstance(world.clock, ManualClock)
+    engine.spoilings += spoilings
+    clock = VirtualClock(on_sleep=world.clock.advance)
+    with (
+        LIBRARIES[library].Client(verify=False) as http_client,
+        DashScope(
+            dialect="dashscope",
+            api_key=key,
+            base_url=f"{fake.url}/api/v1",
+            clock=clock,
+            http_client=http_client,
+            wait_policy=policy or WaitPolicy(),
+        ) as client,
+    ):
+        outcome = client.submit(CREATE["model"], CREATE["input"]).wait(timeout=3_000)
+    assert not engine.spoilings
+    assert engine.bill(world.now()).billed_tasks == 1
+    return outcome
+
+
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_our_own_client_goes_on_after_each(fake: Spoilt, library: str) -> None:
     """Our client meets every fault of the wire while it polls one task, goes on, and has its result."""
-    key, world, engine = fake.world()
-    assert isinstance(world.clock, ManualClock)
     # A poll counts for the script however it arrives: the task runs for three that can be read, and has then ended.
     *before, last = [row[0] for row in TABLE if row[2] == "success"]
-    engine.spoilings += [*before, *(row[0] for row in TABLE if row[2] not in ("success", "ReadTimeout")), last]
-    clock = VirtualClock(on_sleep=world.clock.advance)
-    base_url = f"{fake.url}/api/v1"
-    with (
-        LIBRARIES[library].Client(verify=False) as http_client,
-        DashScope(dialect="dashscope", api_key=key, base_url=base_url, clock=clock, http_client=http_client) as client,
-    ):
-        outcome = client.submit(CREATE["model"], CREATE["input"]).wait(timeout=3_000)  # type: ignore[arg-type]  # a plain table
+    spoilings = [*before, *(row[0] for row in TABLE if row[2] not in ("success", "ReadTimeout")), last]
+    assert result_of_ours(fake, library, spoilings).status == "SUCCEEDED"
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_our_own_client_goes_on_after_a_stall(fake: Spoilt, library: str) -> None:
+    """Polls of which nothing, or only half, ever comes are given up after their own time, and the wait goes on."""
+    policy = WaitPolicy(
+        attempt_timeout_s=0.25
+    )  # real: a stall has no other end; whatever else takes so long is repeated
+    outcome = result_of_ours(fake, library, [WireFault("stall"), WireFault("stall", after_bytes=0)], policy)
     assert outcome.status == "SUCCEEDED"
-    assert not engine.spoilings
-    assert engine.bill(world.now()).billed_tasks == 1
+
+
+def test_requests_behind_a_held_one_wait_for_it(fake: Spoilt) -> None:
+    """Of two requests that were sent at once the second is answered after the first, however long that is held back."""
+    url, headers, world = fake.task(30.0, None)
+    assert isinstance(world.clock, ManualClock)
+    with socket.create_connection(("127.0.0.1", fake.port), timeout=LONG_S) as connection:
+        send_raw(connection, fake, url, headers)
+        until(lambda: is_held(world))
+        send_raw(connection, fake, url, headers, "Connection: close\r\n")
+        world.clock.advance(30.0)
+        received = b"".join(iter(lambda: connection.recv(65_536), b""))
+    first, second = received.split(b"HTTP/1.1 200 OK\r\n")[1:]
+    assert b"PENDING" in first
+    assert b"RUNNING" in second
+
+
+def test_a_whole_answer_ends_a_connection_that_was_to_end(fake: Spoilt) -> None:
+    """A drip or a storm to a client that asked for the connection's end says so, and ends it."""
+    url, headers, _ = fake.task(WireFault("drip", every_s=0.0), WireFault("continue_storm"))
+    for _ in range(2):
+        with socket.create_connection(("127.0.0.1", fake.port), timeout=LONG_S) as connection:
+            send_raw(connection, fake, url, headers, "Connection: close\r\n")
+            received = b"".join(iter(lambda: connection.recv(65_536), b""))
+        assert b"connection: close\r\n" in received
+        assert received.endswith(b"}")
