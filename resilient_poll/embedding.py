@@ -18,7 +18,7 @@ from resilient_poll.machine.lifecycle import Lifecycle
 from resilient_poll.machine.policy import WaitPolicy
 from resilient_poll.machine.schedules import Schedule
 
-__all__ = ["Polled", "polled"]
+__all__ = ["PolledDecorator", "polled"]
 
 Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
@@ -56,7 +56,7 @@ class _Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Polled:
+class PolledDecorator:
     """What :func:`polled` returns: it turns a function that asks once into one that waits.
 
     Attributes:
@@ -164,7 +164,7 @@ def polled(
     task_id_from: str | None = None,
     clock: Clock | AsyncClock | None = None,
     on_event: Callable[[Event], None] | None = None,
-) -> Polled:
+) -> PolledDecorator:
     """Turn a function that asks once how a task is doing into one that waits until the task ends.
 
     ::
@@ -193,7 +193,7 @@ def polled(
         A decorator; what it makes of the function returns an :class:`.Outcome` whose ``result`` is what the
         last question returned beside the status, and raises what :func:`.poll` raises.
     """
-    return Polled(
+    return PolledDecorator(
         lifecycle=lifecycle,
         timeout=timeout,
         schedule=schedule,

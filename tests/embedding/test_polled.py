@@ -12,7 +12,7 @@ import pytest
 
 from resilient_poll import ConfigurationError, Fixed, Lifecycle, Outcome, PollRefused, StillRunning, WaitPolicy, polled
 from resilient_poll.drive.clocks import VirtualClock
-from resilient_poll.embedding import Polled
+from resilient_poll.embedding import PolledDecorator
 from resilient_poll.events import Event, WaitEnded
 from tests.support.colours import COLOURS, run_in
 
@@ -20,12 +20,12 @@ LIFECYCLE = Lifecycle.of(queued=["queued"], running=["working"], succeeded=["don
 each_colour = pytest.mark.parametrize("colour", COLOURS)
 
 
-def decorator(colour: str, clock: VirtualClock, **settings: Any) -> Polled:
+def decorator(colour: str, clock: VirtualClock, **settings: Any) -> PolledDecorator:
     """Return the decorator, on a virtual clock of its colour."""
     return polled(lifecycle=LIFECYCLE, clock=clock if colour == "sync" else clock.for_async(), **settings)
 
 
-def waited(colour: str, made_by: Polled, query: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def waited(colour: str, made_by: PolledDecorator, query: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Decorate a function, awaited or not, and call what became of it."""
     if colour == "sync":
         return made_by(query)(*args, **kwargs)
