@@ -228,11 +228,14 @@ def test_our_own_transports_send_a_create_once() -> None:
     """Below a client with the standard stack of retries a create whose answer is a 503 leaves once and is in doubt."""
     with answers(json_answer(503, {})) as server:
         transport = resilient_transport(httpx.HTTPTransport(verify=False))
-        http_client = httpx.Client(base_url=server.url, transport=transport)
+        marks: list[Any] = []
+        hooks = {"request": [lambda request: marks.append(request.extensions["resilient_poll.repeat"])]}
+        http_client = httpx.Client(base_url=server.url, transport=transport, event_hooks=hooks)
         # Even where the header would allow it to be repeated.
         with http_client, pytest.raises(SubmitInDoubt, match="HTTP 503"):
             Operation.start(SPEC, http_client, {}, headers={"Idempotency-Key": "7"}, clock=VirtualClock())
     assert len(server.requests) == 1
+    assert marks == ["never"]  # By which they neither repeat it nor cut it while it is under way.
 
 
 @each_way
