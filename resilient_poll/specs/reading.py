@@ -100,6 +100,10 @@ def _word(spec: OperationSpec, state: State) -> tuple[str, Phase]:
 def _by_status(spec: OperationSpec, reply: Reply, now_wall_s: float) -> Observation:
     http_status = 200 if reply.http_status is None else reply.http_status
     is_listed = isinstance(spec.status, InHttpStatus) and str(http_status) in spec.lifecycle.statuses
+    if http_status >= 300 and not is_listed:
+        word = f"HTTP {http_status}"
+        if (phase := spec.lifecycle.phase_of(word)) is not Phase.UNLISTED:
+            return _seen(spec, reply, (word, phase), now_wall_s, *_said(spec, reply))
     if http_status >= 400 and not is_listed:
         code, message = _said(spec, reply)
         return _complaint(reply, code or reply.error_code, message or reply.message, hint_of(spec, reply, now_wall_s))
