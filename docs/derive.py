@@ -257,6 +257,16 @@ DERIVED: dict[str, Callable[[], str]] = {
     "metrics": metrics_table,
     "other-api": source_of("examples/other_api.py", "# --- example ---\n", "# --- end ---\n"),
     "all-events": all_events_table,
+    "embed-background-task": source_of(
+        "examples/embedding/background_task.py", "# --- example ---\n", "# --- end ---\n"
+    ),
+    "embed-decorator": source_of("examples/embedding/decorator.py", "# --- example ---\n", "# --- end ---\n"),
+    "embed-openai": source_of("examples/embedding/openai_sdk.py", "# --- example ---\n", "# --- end ---\n"),
+    "embed-own-class": source_of("examples/embedding/own_class.py", "# --- example ---\n", "# --- end ---\n"),
+    "embed-plain-thread": source_of("examples/embedding/plain_thread.py", "# --- example ---\n", "# --- end ---\n"),
+    "embed-replicate": source_of("examples/embedding/replicate_sdk.py", "# --- example ---\n", "# --- end ---\n"),
+    "embed-runwayml": source_of("examples/embedding/runwayml_sdk.py", "# --- example ---\n", "# --- end ---\n"),
+    "embed-task-group": source_of("examples/embedding/task_group.py", "# --- example ---\n", "# --- end ---\n"),
     "endpoints": endpoints_table,
     "errors": errors_table,
     "error-tree": error_tree,
