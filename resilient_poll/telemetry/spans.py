@@ -42,12 +42,13 @@ class _Followed:
 
     Attributes:
         span: It.
-        waits: How many wait for it here.
+        is_waited_for: Whether somebody waits for it here. A wait that is interrupted has no end, and a later one
+            goes on with its span; of several at the same time the first that ends is the span's end.
         polls: How often it was asked about since the span began.
     """
 
     span: Span
-    waits: int = 0
+    is_waited_for: bool = False
     polls: int = 0
 
 
@@ -111,7 +112,7 @@ class Spans:
             earlier = self._ended.get(task_id)
             about: Attributes = {"resilient_poll.task.id": task_id, "resilient_poll.resumed": True}
             followed = self._follow(_key(event), about, None if earlier is None else [Link(earlier)])
-        followed.waits += 1
+        followed.is_waited_for = True
 
     def _became_a_task(self, event: Submitted | AnsweredFromLedger) -> None:
         followed = self._of(event)
@@ -148,7 +149,7 @@ class Spans:
                     span.set_attribute("resilient_poll.status", shortened(event.status))
                 if event.delay_s is not None:
                     span.set_attribute("resilient_poll.detection.delay_s", event.delay_s)
-                if not followed.waits:
+                if not followed.is_waited_for:
                     self._done(event, followed, None if event.phase == _GOOD_END else str(event.phase))
             case WaitEnded():
                 self._wait_ended(event, followed)
@@ -156,9 +157,6 @@ class Spans:
                 self._note(event, span)
 
     def _wait_ended(self, event: WaitEnded, followed: _Followed) -> None:
-        followed.waits -= 1
-        if followed.waits > 0:
-            return
         followed.span.set_attribute("resilient_poll.phase", str(event.phase))
         followed.span.set_attribute("resilient_poll.wait.ended_by", str(event.reason))
         is_over = str(event.reason) == "ENDED"

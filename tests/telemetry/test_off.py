@@ -25,10 +25,11 @@ from resilient_poll import (
     Submitted,
     WaitBegan,
     WaitEnded,
+    Waiting,
     poll,
 )
 from resilient_poll.drive.clocks import VirtualClock
-from resilient_poll.machine import Billing, DoneReason
+from resilient_poll.machine import Billing, DoneReason, SleepReason
 from resilient_poll.telemetry.opentelemetry import OpenTelemetry
 from tests.support.colours import COLOURS, INPUT, MODEL, got, run_in
 from tests.telemetry.hearing import Exported, serving
@@ -176,3 +177,20 @@ def test_a_submit_that_is_broken_off_ends_its_span() -> None:
     (task,) = served.exported.tasks
     assert about(task)["error.type"] == "KeyboardInterrupt"
     assert about(task)["resilient_poll.billing"] == "UNDETERMINED"
+
+
+def test_a_pause_is_counted_as_long_as_it_was() -> None:
+    """A pause that something cut short is measured up to there, and any other to the end that was announced."""
+    exported = Exported()
+    for event in (
+        Waiting("t", 0.0, 10.0, SleepReason.SCHEDULE),
+        Polled("t", 4.0, 1, "throttled", None),
+        Waiting("t", 4.0, 9.0, SleepReason.SERVER),
+        Waiting("t", 6.0, 20.0, SleepReason.SERVER),
+        Polled("t", 21.0, 2, "status", "DONE"),
+    ):
+        exported(event)
+    waits = {
+        found["resilient_poll.wait.reason"]: value for found, value in exported.points("resilient_poll.wait.duration")
+    }
+    assert waits == {"SCHEDULE": (4.0, 1), "SERVER": (2.0 + 14.0, 2)}

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
-from resilient_poll import Job, StillGoing, SubmitInDoubt, SubmitRefused, TaskFailed
+from resilient_poll import BatchProgress, Job, StillGoing, SubmitInDoubt, SubmitRefused, TaskFailed
 from resilient_poll.ledger import MemoryLedger
+from resilient_poll.machine.lifecycle import ENDS
 from tests.support.colours import COLOURS, INPUT, MODEL, got, run_in
+from tests.support.in_process import answer_from, engine_transport
 from tests.telemetry.hearing import NAME, Exported, Served, serving
 
 each_colour = pytest.mark.parametrize("colour", COLOURS)
@@ -169,6 +173,44 @@ def test_a_later_wait_is_a_span_that_is_linked(colour: str) -> None:
     assert about(second)["resilient_poll.resumed"] is True
 
 
+@pytest.mark.parametrize("colour", ["asyncio", "trio"])
+def test_an_interrupted_wait_goes_on_in_its_span(colour: str) -> None:
+    """A wait that is cancelled ends no span; the next wait goes on with it, and its end is the span's."""
+    served = serving("succeeds")
+
+    async def main() -> None:
+        async with served.client(colour) as client:
+            task = await client.submit(MODEL, INPUT)
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await task.wait()
+            assert scope.cancelled_caught
+            assert not served.exported.tasks
+            await task.wait()
+
+    run_in(colour, main)
+    (task,) = served.exported.tasks
+    assert about(task)["resilient_poll.phase"] == "SUCCEEDED"
+    assert served.exported.kinds().count("WaitBegan") == 2
+
+
+@each_colour
+def test_a_task_that_is_only_looked_at_ends_its_span(colour: str) -> None:
+    """Where nobody waits and the task is merely refreshed, its span ends when a look sees the end."""
+    served = serving("succeeds")
+
+    async def main() -> None:
+        async with served.client(colour) as client:
+            task = await got(client.submit(MODEL, INPUT))
+            while (await got(task.refresh())).phase not in ENDS:
+                served.clock.advance(2.0)
+
+    run_in(colour, main)
+    (task,) = served.exported.tasks
+    assert about(task)["resilient_poll.billing"] == "BILLED"
+    assert all(parent_of(span, served.exported.spans) is task for span in served.exported.attempts)
+
+
 @each_colour
 def test_a_wait_in_another_process_has_the_tasks_id(colour: str) -> None:
     """A task that is resumed by its token elsewhere has a span with its id, and its attempts lie beneath."""
@@ -216,6 +258,25 @@ def test_many_jobs_do_not_mix(colour: str) -> None:
         else:
             creates[about(parent)["resilient_poll.task.id"]] += 1
     assert creates == Counter(dict.fromkeys(ids, 1))
+
+
+@each_colour
+def test_every_event_of_a_submit_says_of_which(colour: str) -> None:
+    """While many submits are under way, and throttled, each event without a task's id says of which submit it is."""
+    served = serving("throttled-create-seconds")
+
+    async def main() -> None:
+        async with served.client(colour) as client:
+            results = client.submit_many([Job(MODEL, INPUT)] * 6)
+            finished = list(results) if colour == "sync" else [one async for one in results]
+            assert all(one.error is None for one in finished)
+
+    run_in(colour, main)
+    told = [event for event in served.exported.events if event.task_id is None and type(event) is not BatchProgress]
+    assert not [event for event in told if event.submit_id is None]
+    assert {"Waiting", "Throttled"} <= {type(event).__name__ for event in told}
+    assert len({event.submit_id for event in told}) == 6
+    assert len(served.exported.tasks) == 6
 
 
 @pytest.mark.parametrize("colour", ["asyncio", "trio"])
@@ -282,6 +343,37 @@ def test_a_worker_ends_the_spans_of_what_it_hands_over(colour: str) -> None:
     assert len({about(span)["resilient_poll.task.id"] for span in elsewhere.tasks}) == 3 == len(elsewhere.tasks)
     assert {about(span)["resilient_poll.phase"] for span in elsewhere.tasks} == {"SUCCEEDED"}
     assert all(parent_of(span, elsewhere.tasks) for span in elsewhere.attempts)
+    told = Counter(elsewhere.kinds())
+    assert told["WaitBegan"] == told["EndSeen"] == told["WaitEnded"] == 3
+
+
+@each_colour
+def test_a_worker_that_is_refused_ends_the_wait_and_begins_another(colour: str) -> None:
+    """Where the service refuses to say, the span ends as an error; asked about again, the task has another one."""
+    served, ledger = serving("succeeds"), MemoryLedger()
+    elsewhere = Exported(served.clock)
+    asked: list[str] = []
+
+    def refuses(request: Any, body: bytes) -> Any:
+        asked.append(request.method)
+        reply = answer_from(served.engine, served.clock, request, body)
+        refusal = SimpleNamespace(status=403, headers=(), body=b'{"code": "AccessDenied", "message": "no"}')
+        return refusal if len(asked) == 1 else reply
+
+    async def main() -> None:
+        async with served.client(colour, ledger=ledger) as client:
+            await got(client.submit(MODEL, INPUT, idempotency_key="order 17"))
+        transport = engine_transport(httpx, refuses)
+        async with served.client(colour, transport=transport, ledger=ledger, on_event=elsewhere) as client:
+            worker = client.worker(lambda _: None)
+            for _ in range(2):
+                await got(worker.run_until_idle(timeout=400.0))
+                served.clock.advance(400.0)
+                worker = client.worker(lambda _: None)
+
+    run_in(colour, main)
+    assert [about(span).get("error.type") for span in elsewhere.tasks] == ["POLL_REFUSED", None]
+    assert len(elsewhere.tasks[1].links) == 1
 
 
 @each_colour

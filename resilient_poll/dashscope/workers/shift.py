@@ -345,12 +345,12 @@ class Shift(Generic[AnyTask]):
         if held is None:
             return
         held.ordinal = None
-        if (poller := held.task._poller).is_heard:  # noqa: SLF001  # a task is a part of its client
-            self.publish(WaitEnded(poller.task_id, now.monotonic_s, settled.done.reason, poller.phase))
         if held.is_ended:
             del self.held[held.task.id]
             self._add(Parcel(held.entry, held.task, settled.done), now)
-            return
+            return  # That its wait has ended is told when it is handed over.
+        if (poller := held.task._poller).is_heard:  # noqa: SLF001  # a task is a part of its client
+            self.publish(WaitEnded(poller.task_id, now.monotonic_s, settled.done.reason, poller.phase))
         logger.error(
             "task %s goes on, and the service refuses to say how (%s); it is asked about again in %.0f s",
             held.task.id,
