@@ -267,10 +267,10 @@ class LedgerSlots:
         now_wall_s = self._wall_s()
 
         def work(rows: Rows) -> tuple[int | None, set[str]]:
-            held = rows.select(SLOTS, [Where("scope", "=", scope), Where("is_held", "=", 1)])
-            taken = len(held)
+            known = rows.select(SLOTS, [Where("scope", "=", scope)])
+            taken = sum(row["is_held"] == 1 for row in known)
             if not may_go(rows, scope, owner.name, places=self._places, taken=taken, now_wall_s=now_wall_s):
-                return None, {str(row["owner"]) for row in held} - {owner.name}
+                return None, {str(row["owner"]) for row in known} - {owner.name}
             row: dict[str, Value] = {"scope": scope, "owner": owner.name, "is_held": 1, "asked_wall_s": now_wall_s}
             return rows.insert(SLOTS, row), set()
 

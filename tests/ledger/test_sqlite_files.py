@@ -136,7 +136,9 @@ def test_a_newer_schema_is_refused_and_an_older_one_brought_up(tmp_path: Path) -
     assert row is not None
     assert (row["key"], row["colour"]) == ("key", "red")
     store.close()
-    with pytest.raises(LedgerUnusable, match=rf"of version {len(more)}, and this release knows versions up to {len(STEPS)}"):
+    with pytest.raises(
+        LedgerUnusable, match=rf"of version {len(more)}, and this release knows versions up to {len(STEPS)}"
+    ):
         SqliteLedger(path)
     broken = (*more, ("ALTER TABLE {prefix}entries ADD COLUMN size TEXT", "THIS IS NO SQL"))
     with pytest.raises(LedgerUnavailable):
