@@ -5,6 +5,7 @@ The engine's part is played by a stand-in that spoils the polls of one world, on
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 import threading
@@ -19,7 +20,8 @@ import pytest
 
 from fake_server.clock import ManualClock
 from fake_server.server import Loop
-from fake_server.wire.messages import Drop, WireFault, WireFaultKind
+from fake_server.wire.messages import Drop, DropHow, Reply, WireFault, WireFaultKind
+from fake_server.wire_shell import carry_out
 from fake_server.worlds import World
 from resilient_poll import DashScope, TotalTimeout, WaitPolicy
 from resilient_poll.drive.clocks import VirtualClock
@@ -199,7 +201,15 @@ def test_what_was_asked_for_is_done_when_the_delay_begins(fake: Spoilt) -> None:
     assert answers[0].json()["output"]["task_status"] == "PENDING"
 
 
-@pytest.mark.parametrize("spoiling", [30.0, WireFault("stall", for_s=30.0), WireFault("drip", every_s=30.0)])
+@pytest.mark.parametrize(
+    "spoiling",
+    [
+        30.0,
+        WireFault("stall", for_s=30.0),
+        WireFault("drip", every_s=30.0),
+        Drop("after_commit", "reset", delay_s=30.0),
+    ],
+)
 def test_nobody_is_waited_for_who_has_left(fake: Spoilt, spoiling: Spoiling) -> None:
     """A client that leaves while its answer is held up ends that answer: nothing of it goes on waiting."""
     url, headers, world = fake.task(spoiling)
@@ -240,6 +250,44 @@ def test_a_server_that_ends_waits_for_no_held_answer(loop: Loop) -> None:
         thread.join(10)
     assert set(ends) <= {"RemoteProtocolError", "ReadError"}
     assert len(ends) == 3
+
+
+@pytest.mark.parametrize(("how", "raised"), [("reset", "ReadError"), ("close", "RemoteProtocolError")])
+def test_a_cut_may_come_late(fake: Spoilt, how: DropHow, raised: str) -> None:
+    """A connection that is to be cut after a while stays open until the world's clock says so."""
+    url, headers, world = fake.task(Drop("after_commit", how, delay_s=30.0))
+    assert isinstance(world.clock, ManualClock)
+    seen: list[str] = []
+    asking = threading.Thread(target=lambda: seen.append(seen_by(httpx, url, headers)))
+    asking.start()
+    until(lambda: is_held(world))
+    world.clock.advance(29.0)
+    assert is_held(world)
+    world.clock.advance(1.0)
+    asking.join(10)
+    assert seen == [raised]
+
+
+def test_under_another_server_answers_are_held_back_and_the_wire_is_refused() -> None:
+    """Without the fake's own server a delay is kept by the world's clock, and whatever touches the wire is an error
+    that names it."""
+    clock = ManualClock()
+
+    async def nobody_leaves() -> dict[str, str]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def main() -> Reply | None:
+        held = asyncio.ensure_future(carry_out(Reply(200, (), b"late", 30.0), clock, {}, nobody_leaves))
+        while not clock.waiting:
+            await asyncio.sleep(0)  # real: no time passes
+        clock.advance(30.0)
+        for answer in (Drop("before_commit", "close"), Reply(200, (), b"", wire=WireFault("drip"))):
+            with pytest.raises(RuntimeError, match=r"\((close|drip)\) needs the fake's own server"):
+                await carry_out(answer, clock, {}, nobody_leaves)
+        return await held
+
+    assert asyncio.run(main()) == Reply(200, (), b"late", 30.0)
 
 
 def test_too_many_held_answers_are_told_of(fake: Spoilt, monkeypatch: pytest.MonkeyPatch) -> None:
