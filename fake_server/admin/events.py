@@ -22,7 +22,7 @@ from fake_server.feed import MOST_READERS, Reader
 from fake_server.operating import TaskWatch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 
     from fake_server.rules.journal import Entry
     from fake_server.worlds import World, Worlds
@@ -53,6 +53,20 @@ class _Event(NamedTuple):
         if self.sequence is not None:
             lines.insert(0, f"id: {self.sequence}")
         return "\n".join(lines) + "\n\n"
+
+
+def _in_order(worlds: Iterable[list[_Event]]) -> list[_Event]:
+    """The events of several worlds: lines by their numbers, as a reader that breaks off would miss some otherwise; what
+    else happened in a world comes behind its last line before.
+    """
+    placed: list[tuple[int, _Event]] = []
+    for events in worlds:
+        behind = 0
+        for event in sorted(events, key=lambda event: event[:2]):
+            behind = event.sequence or behind
+            placed.append((behind, event))
+    placed.sort(key=lambda place: place[0])
+    return [event for _, event in placed]
 
 
 class Follower:
@@ -114,8 +128,7 @@ class Follower:
             for moved in watch.news(world.now()):
                 rank = 2 if moved.from_status is None else 0  # A task is told of after the create that made it.
                 events.append(_Event(moved.at_s, rank, "task", {"world": world.name, **moved.fields()}))
-        for events in by_world.values():
-            yield from (event.text() for event in sorted(events, key=lambda event: event[:2]))
+        yield from (event.text() for event in _in_order(by_world.values()))
 
     @property
     def rests_s(self) -> float:
