@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from opentelemetry.metrics import Meter
+from opentelemetry.metrics import Histogram, Meter
 
 from resilient_poll.events import (
     AnsweredFromLedger,
@@ -21,6 +22,12 @@ from resilient_poll.telemetry.attributes import of_attempt_metric
 from resilient_poll.transports.middleware.notices import AttemptEnded, BreakerMoved, HeldBack, RequestEvent, Retrying
 
 __all__ = ["Measures"]
+
+_OF_REQUESTS_S = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+"""As the semantic conventions of HTTP metrics advise; without advice a histogram's bounds are made for milliseconds."""
+_OF_WAITS_S = (0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+_OF_POLLS = (1.0, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+"""From one poll to what the longest waits take: three seconds apart, a task of five minutes has a hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +50,18 @@ class Measures:
     def __init__(self, meter: Meter, most_open: int) -> None:
         self._most_open = most_open
         self._pauses: OrderedDict[tuple[str | None, str | None], _Pause] = OrderedDict()
-        histogram, counter = meter.create_histogram, meter.create_counter
-        self._requests = histogram("http.client.request.duration", "s", "Duration of HTTP attempts.")
-        self._polls = histogram("resilient_poll.task.polls", "{poll}", "Polls until a task's end was seen.")
-        self._delay = histogram("resilient_poll.detection.delay", "s", "From a task's end to the poll that saw it.")
-        self._wait = histogram("resilient_poll.wait.duration", "s", "Pauses before requests, by their reason.")
+        counter = meter.create_counter
+
+        def histogram(name: str, unit: str, about: str, bounds: Sequence[float]) -> Histogram:
+            try:
+                return meter.create_histogram(name, unit, about, explicit_bucket_boundaries_advisory=bounds)
+            except TypeError:  # An older API, which takes no advice.
+                return meter.create_histogram(name, unit, about)
+
+        self._requests = histogram("http.client.request.duration", "s", "Duration of HTTP attempts.", _OF_REQUESTS_S)
+        self._polls = histogram("resilient_poll.task.polls", "{poll}", "Polls until a task's end was seen.", _OF_POLLS)
+        self._delay = histogram("resilient_poll.detection.delay", "s", "From an end to its poll.", _OF_WAITS_S)
+        self._wait = histogram("resilient_poll.wait.duration", "s", "Pauses before requests, by reason.", _OF_WAITS_S)
         self._submits = counter("resilient_poll.submits", "{submit}", "Submits that are over, by what they came to.")
         self._found = counter("resilient_poll.submits.from_ledger", "{submit}", "Submits answered from the ledger.")
         self._throttled = counter("resilient_poll.throttled", "{answer}", "Answers that asked for fewer requests.")

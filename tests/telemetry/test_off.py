@@ -194,3 +194,17 @@ def test_a_pause_is_counted_as_long_as_it_was() -> None:
         found["resilient_poll.wait.reason"]: value for found, value in exported.points("resilient_poll.wait.duration")
     }
     assert waits == {"SCHEDULE": (4.0, 1), "SERVER": (2.0 + 14.0, 2)}
+
+
+def test_the_bounds_of_histograms_fit_seconds() -> None:
+    """Histograms advise bounds in their own unit: a pause of three seconds and one of four are told apart."""
+    exported = Exported()
+    for began_s, took_s in ((0.0, 2.5), (10.0, 4.0)):
+        exported(Waiting("t", began_s, began_s + took_s, SleepReason.SCHEDULE))
+        exported(Polled("t", began_s + took_s, 1, "status", "GOING"))
+    data = exported._reader.get_metrics_data()
+    assert data is not None
+    (metric,) = data.resource_metrics[0].scope_metrics[0].metrics
+    (point,) = metric.data.data_points
+    assert sorted(point.bucket_counts)[-2:] == [1, 1]
+    assert max(point.explicit_bounds) == 600.0
