@@ -17,22 +17,23 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "middleware.md").read_text()
 
 
-def test_the_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Every Python example runs, in order, against a server, and each prints that it was answered."""
     asked: list[RawRequest] = []
+    monkeypatch.chdir(tmp_path)
 
     def answer(request: RawRequest) -> bytes:
         asked.append(request)
         return http_answer(200, b"whole")
 
     examples = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    assert len(examples) == 4
+    assert len(examples) == 5
     with RawServer.answering(answer) as server:
         names: dict[str, Any] = {"URL": f"{server.url}/thing"}
         for number, example in enumerate(examples):
             exec(compile(example, f"middleware.md example {number}", "exec"), names)  # noqa: S102  # that is the point
-    assert len(asked) == 4
-    assert capsys.readouterr().out.split("\n")[:4] == ["200", "200", "1 200 None 0.0", "200"]
+    assert len(asked) == 5
+    assert capsys.readouterr().out.split("\n")[:5] == ["200", "200", "1 200 None 0.0", "200", "200"]
 
 
 def test_the_tables_name_what_there_is() -> None:
