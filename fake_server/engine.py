@@ -105,6 +105,7 @@ class Engine:
 
     @scenario.setter
     def scenario(self, scenario: Scenario) -> None:
+        """Play another script from now on; its scripted answers and faults are those of the first."""
         self.service.scenario = scenario
 
     @property
@@ -114,6 +115,7 @@ class Engine:
 
     @speed.setter
     def speed(self, speed: float) -> None:
+        """Let further tasks go at another speed."""
         self.service.speed = speed
 
     @property

@@ -139,7 +139,7 @@ def text(expected: str, longest: int) -> Field:
             return None
         return found
 
-    return Field(read, {"type": ["string", "number", "boolean"], "maxLength": longest})
+    return Field(read, {"type": ["string", "number", "boolean"], "minLength": 1, "maxLength": longest})
 
 
 def matching(pattern: str, expected: str) -> Field:
@@ -186,7 +186,8 @@ def task() -> Field:
 
 def header_value() -> Field:
     """The value of a header."""
-    return Field(read_header_value, {"type": ["string", "number", "boolean"], "pattern": HEADER_VALUE_PATTERN})
+    # Nothing at all is an empty value.
+    return Field(read_header_value, {"type": ["string", "number", "boolean", "null"], "pattern": HEADER_VALUE_PATTERN})
 
 
 def header_table() -> Field:
@@ -205,13 +206,13 @@ def header_table() -> Field:
 
 def codes() -> Field:
     """An error code, or one for each dialect."""
-    one = {"type": ["string", "number", "boolean"]}
+    one = {"type": ["string", "number", "boolean"], "minLength": 1}
     by_dialect = {
         "type": "object",
         "properties": dict.fromkeys(bodies.DIALECTS, one),
         "additionalProperties": False,
     }
-    return Field(read_codes, {"anyOf": [{**one, "not": {"const": ""}}, by_dialect]})
+    return Field(read_codes, {"anyOf": [one, by_dialect]})
 
 
 def document() -> Field:

@@ -47,13 +47,13 @@ _KEYS = (
     *("version", "summary", "dialects", "quotas", "service", "prices", "create", "tasks", "poll", "faults"),
     *("retention", "url_lifetime", "takes", "client", "expect"),
 )
-_REQUIRED = {
+REQUIRED = {
     "version": "version: 1",
     "summary": "summary: a sentence of purpose",
     "tasks": "tasks: a list of lifecycles",
     "expect": "expect: at least an outcome",
 }
-_SERVICE_CHOICES = {
+SERVICE_CHOICES = {
     "async_header": ("required", "ignored"),
     "task_id_query": ("answers", "unsupported"),
     "cancel_of_unknown": ("refused", "accepted"),
@@ -81,7 +81,7 @@ def read_scenario(root: Node, name: str, notes: Notes) -> Scenario | None:
     fields = notes.as_mapping(root, "a scenario: a mapping that starts with version: 1", _KEYS)
     if fields is None:
         return None
-    for key, expected in _REQUIRED.items():
+    for key, expected in REQUIRED.items():
         if key not in fields:
             notes.at(root, f"found no {key}, expected {expected}")
     sections = _Sections(fields, notes)
@@ -181,10 +181,10 @@ def _read_quotas(node: Node, notes: Notes) -> Quotas:
 
 
 def _read_service(node: Node, notes: Notes) -> Service:
-    section = _section(node, notes, "a mapping of the service's ways", tuple(_SERVICE_CHOICES))
+    section = _section(node, notes, "a mapping of the service's ways", tuple(SERVICE_CHOICES))
     values: dict[str, Any] = {}
     for key in section.fields:
-        values[key] = notes.as_choice(section.fields[key][1], _SERVICE_CHOICES[key])
+        values[key] = notes.as_choice(section.fields[key][1], SERVICE_CHOICES[key])
     return Service(**values)
 
 

@@ -33,6 +33,7 @@ MOST_PROBLEMS = 100
 # A found value is quoted up to this length, so that a complaint stays one line.
 LONGEST_QUOTE = 60
 
+_NULLS = frozenset({"null", "Null", "NULL", "~"})
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(ms|s|m|h|d)")
 # Ten years: longer steps are typing errors, and dates must stay formattable.
@@ -150,8 +151,8 @@ class Notes:
         return None
 
     def as_text(self, node: Node, expected: str) -> str | None:
-        """A string; numbers and words that YAML would read as such are taken as they are written."""
-        if isinstance(node, ScalarNode) and (node.value or node.style):
+        """A string that says something; numbers and flags, which YAML would read as such, are taken as written."""
+        if isinstance(node, ScalarNode) and node.value and (node.style is not None or node.value not in _NULLS):
             return str(node.value)
         self.wrong(node, expected)
         return None
