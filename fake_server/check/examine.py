@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from fake_server.running import RunningServer
     from fake_server.worlds import World
 
+# Where a test cannot be run at all, programs end with this (GNU Automake's manual, "Scripts-based Testsuites").
+CANNOT = 77
 # Assets are a few kilobytes; what is larger than this is not what was made.
 LARGEST_FILE_BYTES = 10_000_000
 
@@ -117,6 +119,8 @@ def _run(planned: Planned, server: RunningServer, settings: Settings, tail: str)
         variables = environment(planned, server.url, key, deadline_s, str(output))
         ended = run_command(settings.command, variables, str(Path.cwd()), settings.limit_s)
         saved = _read(output)
+    if ended.exit_code == CANNOT:
+        return Report(planned, "NOT_EXERCISED", reason=f"the command says that it cannot do this (exit code {CANNOT})")
     claim = read_claim(ended.output)
     return server.call(lambda: _judge(planned, world, claim, ended, saved, settings.limit_s, deadline_s))
 

@@ -94,8 +94,8 @@ class Conduct:
         if is_lost and made >= self._wanted:
             self._breach("create_once", entry.ordinal)
         if answer.committed:
+            self._seen["create_once"] += answer.told is None
             made, is_lost = made + 1, is_lost or answer.told is None
-            self._seen["create_once"] += is_lost
         if made:
             _remember(self._made, mark, (made, is_lost))
 
