@@ -8,7 +8,9 @@ import shlex
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from fake_server.scenario import load_scenario, shipped_folder
+from fake_server.faults.model import BODY_FORMS, DRIFTS, HINT_FORMS, REDIRECTS, ROUTE_KINDS
+from fake_server.scenario import CHAOS_LEVELS, load_scenario, shipped_folder
+from fake_server.scenario.fault_forms import COMMON_FIELDS, FAULT_FORMS, WIRE_KINDS
 from fake_server.scenario.model import COUNTS, OUTCOMES
 from fake_server.scenario.reader import _KEYS
 from tests.fake_server.driving import scenario_from
@@ -24,15 +26,36 @@ PAGE = (shipped_folder() / "README.md").read_text(encoding="utf-8")
 def test_every_example_is_read(tmp_path: Path) -> None:
     """Each YAML block is a scenario, or becomes one with the frame around it."""
     blocks = re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
-        text = block if "version:" in block else f"version: 1\nsummary: x.\nexpect: {{outcome: FAILED}}\n{block}"
+        tasks = "" if "tasks:" in block else "tasks: [SUCCEEDED]\n"
+        frame = f"version: 1\nsummary: x.\nexpect: {{outcome: FAILED}}\n{tasks}"
+        text = block if "version:" in block else frame + block
         scenario_from(tmp_path, text)
 
 
 def test_every_key_and_count_is_explained() -> None:
     """Every key, every count and every outcome of the grammar is on the page, and every duration there is one."""
     for word in (*_KEYS, *COUNTS, *OUTCOMES):
+        assert f"`{word}`" in PAGE, word
+
+
+def test_every_fault_is_explained() -> None:
+    """Each fault has a row with all its own keys, and each common key, kind, form and body is on the page."""
+    rows = {cells[1].strip(" `"): cells for line in PAGE.splitlines() if len(cells := line.split("|")) == 5}
+    for name, form in FAULT_FORMS.items():
+        keys = {*form.fields, *(["when"] if len(form.whens) > 1 else [])}
+        assert keys <= set(re.findall(r"[a-z_]+", rows[name][3])), name
+    for word in (
+        *COMMON_FIELDS,
+        *ROUTE_KINDS,
+        *WIRE_KINDS,
+        *HINT_FORMS,
+        *BODY_FORMS,
+        *DRIFTS,
+        *REDIRECTS,
+        *CHAOS_LEVELS,
+    ):
         assert f"`{word}`" in PAGE, word
 
 
