@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from fake_server.check.outcome import BILLINGS
 from fake_server.check.plan import TASK_KEYS, VARIABLES
 from fake_server.rules.conduct import RULES
 from fake_server.scenario.model import OUTCOMES
@@ -28,8 +27,11 @@ def _table(head: tuple[str, str], rows: Mapping[str, str]) -> str:
 
 
 def _words() -> str:
-    outcomes, billings = (", ".join(f"`{word}`" for word in words) for words in (OUTCOMES, BILLINGS))
-    return f"An outcome is one of {outcomes}; a `billing` (or `billings`), which may be left out, one of {billings}."
+    outcomes = ", ".join(f"`{word}`" for word in OUTCOMES)
+    return (
+        f"An outcome is one of {outcomes}. `billed`, which may be left out, says whether the client believes to owe "
+        "anything for the task: `true`, `false`, or `null` for perhaps (a list with one for each task)."
+    )
 
 
 def _drivers() -> str:

@@ -17,6 +17,7 @@ SPEAK = ["--dialect", os.environ["FAKE_DASHSCOPE_DIALECT"], "--json"]
 WAIT = ["--timeout", os.environ["FAKE_DASHSCOPE_DEADLINE_S"], "--interval", "0.5"]
 OUTPUT = os.environ["FAKE_DASHSCOPE_OUTPUT"]
 WHAT = ["--model", TASK["model"], "--endpoint", TASK["endpoint"], "--parameters", json.dumps(TASK["parameters"])]
+BILLED = {"BILLED": True, "NONE": False}
 WORDS = {"partly": "SUCCEEDED", "not_sent": "THROTTLED", "download_failed": "SUCCEEDED"}
 
 
@@ -50,7 +51,7 @@ def main() -> int:
         os.environ["RESILIENT_POLL_LEDGER"] = f"{folder}/ledger.sqlite3"
         rows = make_one() if TASK["tasks"] == 1 else make_many(folder)
     words = [WORDS.get(row["outcome"], row["outcome"].upper()) for row in rows]
-    print(json.dumps({"outcomes": words, "billings": [row["billing"] for row in rows if row["billing"]]}))
+    print(json.dumps({"outcomes": words, "billed": [BILLED.get(row["billing"]) for row in rows]}))
     return 0 if set(words) == {"SUCCEEDED"} else 1
 
 

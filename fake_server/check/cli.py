@@ -166,7 +166,13 @@ def _run(
     plan: Sequence[Planned], files: Mapping[str, Path], settings: Settings, options: Mapping[str, Any]
 ) -> list[Report]:
     from rich.console import Console  # noqa: PLC0415 - a mistake on the command line needs neither
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415 - as above
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
     from fake_server.check.examine import examine  # noqa: PLC0415 - brings the server
     from fake_server.running import RunningServer  # noqa: PLC0415 - as above

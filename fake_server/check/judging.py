@@ -19,8 +19,7 @@ DEADLINE_MARGIN_S = 3.0
 OUTCOME = "outcome"
 # Expectations that need no fault to have struck, and no client to have said anything, to be worth something.
 _NEEDED = ("faults_consumed",)
-_CHARGED = ("BILLED",)
-_NOT_CHARGED = ("NONE",)
+_SAYS = {True: "yes", False: "no", None: "perhaps"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +108,13 @@ def _judge_outcome(row: Judgement, seen: Seen, claim: Claim, ended: Ended) -> Ju
 def _judge_bill(seen: Seen, claim: Claim) -> Judgement:
     """Nobody may believe in less than the true bill, nor in a charge that is none."""
     expected = "what the client believes to owe is compatible with the bill"
-    if not claim.billings:
+    if not claim.billed:
         return Judgement("billing", expected, "not reported", "NOT_EXERCISED")
-    charged = sum(word in _CHARGED for word in claim.billings)
-    free = sum(word in _NOT_CHARGED for word in claim.billings)
-    holds = charged <= seen.billed_tasks <= max(seen.tasks, len(claim.billings)) - free
-    actual = f"{', '.join(claim.billings)}; {seen.billed_tasks} of {seen.tasks} tasks are billed"
+    charged, free = claim.billed.count(True), claim.billed.count(False)
+    holds = charged <= seen.billed_tasks <= max(seen.tasks, len(claim.billed)) - free
+    actual = (
+        f"{', '.join(_SAYS[value] for value in claim.billed)}; {seen.billed_tasks} of {seen.tasks} tasks are billed"
+    )
     return Judgement("billing", expected, actual, "PASS" if holds else "FAIL")
 
 

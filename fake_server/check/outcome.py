@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fake_server.scenario.model import OUTCOMES
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-BILLINGS = ("NOT_YET", "ON_SUCCESS", "BILLED", "NONE", "PARTIAL_POSSIBLE", "UNDETERMINED")
 # More than a client's tasks in any scenario.
 MOST_WORDS = 10_000
 
@@ -22,12 +18,12 @@ class Claim:
 
     Args:
         outcomes: A word of :data:`OUTCOMES` for each task; empty where it printed none.
-        billings: A word of :data:`BILLINGS` for each task; empty where it printed none.
+        billed: For each task whether it costs anything, or None for "perhaps"; empty where it printed nothing of it.
         complaint: What is wrong with the line that it printed, or None.
     """
 
     outcomes: tuple[str, ...] = ()
-    billings: tuple[str, ...] = ()
+    billed: tuple[bool | None, ...] = ()
     complaint: str | None = None
 
 
@@ -54,21 +50,16 @@ def read_claim(output: str) -> Claim:
 
 
 def _read(said: dict[str, Any]) -> Claim:
-    outcomes = _words(said, "outcome", "outcomes", OUTCOMES)
-    if isinstance(outcomes, str):
-        return Claim(complaint=outcomes)
-    billings = _words(said, "billing", "billings", BILLINGS)
-    if isinstance(billings, str):
-        return Claim(outcomes, complaint=billings)
-    return Claim(outcomes, billings)
-
-
-def _words(said: dict[str, Any], one: str, many: str, known: Sequence[str]) -> tuple[str, ...] | str:
-    """The words under either name, or what is wrong with them."""
-    found = said[many] if many in said else [said[one]] if said.get(one) is not None else []
-    if not isinstance(found, list) or len(found) > MOST_WORDS:
-        return f"found {many} that is no list of words"
-    for word in found:
-        if word not in known:
-            return f"found the {one} {str(word)[:60]!r}, expected one of {', '.join(known)}"
-    return tuple(found)
+    outcomes = said["outcomes"] if "outcomes" in said else [said["outcome"]]
+    if not isinstance(outcomes, list) or len(outcomes) > MOST_WORDS:
+        return Claim(complaint="found outcomes that are no list of words")
+    for word in outcomes:
+        if word not in OUTCOMES:
+            return Claim(complaint=f"found the outcome {str(word)[:60]!r}, expected one of {', '.join(OUTCOMES)}")
+    billed = said.get("billed", [])
+    billed = billed if isinstance(billed, list) else [billed]
+    if len(billed) > MOST_WORDS or any(value is not None and not isinstance(value, bool) for value in billed):
+        return Claim(
+            tuple(outcomes), complaint=f"found billed {str(billed)[:60]}, expected true, false, null, or a list of them"
+        )
+    return Claim(tuple(outcomes), tuple(billed))

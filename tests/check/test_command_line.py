@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from fake_server.cli import cli
 
 CREATES = [sys.executable, str(Path(__file__).parent / "drivers" / "creates.py")]
-IN_DOUBT = '{"outcome": "IN_DOUBT", "billing": "UNDETERMINED"}'
+IN_DOUBT = '{"outcome": "IN_DOUBT", "billed": null}'
 
 
 def check(*arguments: str) -> Result:
