@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 import anyio
 import anyio.to_thread
 
-from resilient_poll.transports.middleware.bodies import run_off_the_loop, unwind
+from resilient_poll.transports.middleware.bodies import run_elsewhere, run_off_the_loop, unwind
 from resilient_poll.transports.middleware.call import Call
 from resilient_poll.transports.middleware.effects import (
     SEND,
@@ -82,6 +82,9 @@ class AwaitingShell:
         call.keeps_timeouts = self._keeps_timeouts
         try:
             response = await self._drive(self._flow(call), call)
+        except GeneratorExit:
+            run_elsewhere(call.finish(None))  # The loop is gone, and nothing can be awaited any more.
+            raise
         except BaseException:
             await run_off_the_loop(call.finish(None))
             raise

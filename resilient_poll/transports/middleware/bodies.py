@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import Any, Self
@@ -12,7 +14,9 @@ from resilient_poll.transports.cut import cut_at
 from resilient_poll.transports.middleware.call import Call
 from resilient_poll.transports.middleware.late import cut, is_late, too_late
 
-__all__ = ["AwaitingBody", "BlockingBody", "WatchedBody", "run_off_the_loop", "unwind"]
+__all__ = ["AwaitingBody", "BlockingBody", "WatchedBody", "run_elsewhere", "run_off_the_loop", "unwind"]
+
+logger = logging.getLogger("resilient_poll")
 
 _FRESH_S = 0.05
 """For so long after a request was sent its own read time-out keeps the total time, within this margin: it was cut to
@@ -104,6 +108,9 @@ class BlockingBody:
                 return
             yield piece
 
+    def __del__(self) -> None:
+        _dropped(self._call, is_last=self._is_last)
+
     def close(self) -> None:
         """Close the body, read to its end or not."""
         try:
@@ -178,6 +185,9 @@ class AwaitingBody:
             raise
         raise cut(call)
 
+    def __del__(self) -> None:
+        _dropped(self._call, is_last=self._is_last)
+
     async def aclose(self) -> None:
         """Close the body, read to its end or not."""
         try:
@@ -207,9 +217,55 @@ async def unwind(rest: AsyncIterator[bytes]) -> None:
 
 
 async def run_off_the_loop(functions: list[Callable[[], None]]) -> None:
-    """Call functions that may block in a thread, all of them, whatever is cancelled meanwhile."""
+    """Call functions that may block in a thread, all of them, whatever is cancelled meanwhile.
+
+    Args:
+        functions: What to call, in order; each is taken from the list as it is called.
+    """
     if not functions:
         return
-    with anyio.CancelScope(shield=True):
-        for function in functions:
-            await anyio.to_thread.run_sync(function)
+    try:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(_run_all, functions)
+    except BaseException:
+        # asyncio's own cancellation knows no shield, and can come before the thread begins.
+        run_elsewhere(functions)
+        raise
+
+
+def run_elsewhere(functions: list[Callable[[], None]]) -> None:
+    """Call functions that may block in a thread that nobody waits for.
+
+    Args:
+        functions: As above.
+    """
+    if functions:
+        # Nothing can be begun any more while the interpreter ends, and then nothing has to.
+        with suppress(RuntimeError):
+            threading.Thread(target=_run_all, args=(functions,), name="resilient-poll-giving-back", daemon=True).start()
+
+
+def _run_all(functions: list[Callable[[], None]]) -> None:
+    # Two threads may be at it: what is taken from the list is taken once.
+    while functions:
+        try:
+            function = functions.pop(0)
+        except IndexError:
+            return
+        function()
+
+
+def _dropped(call: Call, *, is_last: bool) -> None:
+    """Give back what an answer holds that was dropped without being read or closed.
+
+    In a thread: the collector of garbage calls this from anywhere, also from where the locks are held.
+    """
+    if not is_last or not call.ends:
+        return
+    logger.warning(
+        "an answer to %s %s was dropped without being read or closed; what it held is given back now, but its "
+        "connection may not be: close what you stream",
+        call.original.method,
+        call.original.url.host,
+    )
+    run_elsewhere([lambda: _run_all(call.finish(None))])

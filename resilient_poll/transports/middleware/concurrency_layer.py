@@ -106,7 +106,7 @@ class ConcurrencyLayer:
             )
 
     def _take_slot(self, call: Call, slots: Slots, name: str, until_s: float) -> Generator[Any, Any, Any]:
-        while (held := (yield Off(partial(slots.take, name)))) is None:
+        while (held := (yield from self._ask(call, slots, name))) is None:
             now_s = call.watch.now_s()
             if now_s + slots.look_again_s > until_s:
                 raise call.kit.problem(
@@ -116,6 +116,15 @@ class ConcurrencyLayer:
                 )
             yield Sleep(slots.look_again_s)
         return held
+
+    def _ask(self, call: Call, slots: Slots, name: str) -> Generator[Any, Any, Any]:
+        asking = _Asking(slots, name)
+        try:
+            return (yield Off(asking))
+        except BaseException:
+            # The thread that asks cannot be stopped, and may be given a slot that nobody waits for any more.
+            call.leftovers.append(asking.give_up)
+            raise
 
     def _ended(self, line: Line, ticket: Ticket, held: Any) -> Callable[[], None] | None:
         if self._slots is None or held is None:
@@ -137,6 +146,34 @@ class ConcurrencyLayer:
             wake = None if following is None else following.wake
         if wake is not None:
             wake()
+
+
+class _Asking:
+    """One question for a slot, of one who may be gone when the answer comes."""
+
+    def __init__(self, slots: Slots, name: str) -> None:
+        self._slots = slots
+        self._name = name
+        self._lock = threading.Lock()
+        self._held: Any = None
+        self._is_given_up = False
+
+    def __call__(self) -> Any:
+        held = self._slots.take(self._name)
+        with self._lock:
+            self._held = held
+            is_given_up = self._is_given_up
+        if is_given_up and held is not None:
+            self._slots.give_back(held)
+        return held
+
+    def give_up(self) -> None:
+        """Give back what was got; what is got from now on is given back at once."""
+        with self._lock:
+            self._is_given_up = True
+            held = self._held
+        if held is not None:
+            self._slots.give_back(held)
 
 
 def _name(scope: tuple[bytes, bytes, int | None, str]) -> str:
