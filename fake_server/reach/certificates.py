@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import importlib.util
 import shutil
 import ssl
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fake_server.clock import RealClock
 from fake_server.reach.names import LOOPBACK_NAMES
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 CA_FILE = "fake-dashscope-ca.pem"
 # It holds no secret: whoever shall trust the server must be able to read it.
 CA_MODE = 0o644
+# Apple's systems take no server certificate that is good for more than 825 days (support.apple.com/HT210176).
+GOOD_FOR_S = 800 * 86_400.0
 
 
 class NoCertificateError(Exception):
@@ -58,8 +62,9 @@ def throw_away_certificate(names: Sequence[str]) -> Iterator[Certificate]:
     authority = trustme.CA(
         organization_name="fake-dashscope", organization_unit_name="made for one run, trust it nowhere"
     )
+    until = dt.datetime.fromtimestamp(RealClock().now().wall_s + GOOD_FOR_S, dt.UTC)
     try:
-        leaf = authority.issue_cert(*wanted)
+        leaf = authority.issue_cert(*wanted, not_after=until)
     except (ValueError, UnicodeError) as error:
         raise NoCertificateError(f"no certificate can be made for {', '.join(names)}: {error}") from None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -12,6 +12,7 @@ import ssl
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ urls = st.none() | st.builds("https://{}:8443/x".format, st.sampled_from(["fake.
 @pytest.fixture(scope="module")
 def over_tls() -> Any:
     """A fake that speaks TLS, and a client that trusts it."""
-    process = Process("--tls", "--clock", "manual", "--public-url", "https://localhost:1")
+    process = Process("--tls", "--clock", "manual", "--public-url", "https://fake.example:8443")
     context = ssl.create_default_context(cafile=process.line["ca_file"])
     with httpx.Client(base_url=process.line["url"], verify=context, trust_env=False) as client:
         yield process, client
@@ -72,6 +73,21 @@ def test_a_life_over_tls(over_tls: Any, name: str) -> None:
     answer = client.post(base + WHERE, json=CREATE, headers=headers).raise_for_status().json()
     status = client.get(f"{base}/api/v1/tasks/{answer['output']['task_id']}", headers=headers).json()
     assert status["output"]["task_status"] == "PENDING"
+
+
+def test_the_certificate_is_for_its_names_and_not_for_ever(over_tls: Any) -> None:
+    """The certificate names the loopback, the host and the public URL's, and ends within the 825 days of Apple's."""
+    line = over_tls[0].line
+    where = ("127.0.0.1", int(line["url"].rpartition(":")[2]))
+    context = ssl.create_default_context(cafile=line["ca_file"])
+    with (
+        socket.create_connection(where, timeout=20) as connection,
+        context.wrap_socket(connection, server_hostname="fake.example") as secured,
+    ):
+        shown: Any = secured.getpeercert()
+    names = {value for _, value in shown["subjectAltName"]}
+    assert names == {"localhost", "127.0.0.1", "0:0:0:0:0:0:0:1", "fake.example"}
+    assert 0 < ssl.cert_time_to_seconds(shown["notAfter"]) - time.time() < 825 * 86_400
 
 
 def test_nobody_else_trusts_it(over_tls: Any) -> None:
