@@ -32,7 +32,7 @@ def stormy(seed: int, faults: tuple[Fault, ...], rounds: int = 150) -> Hand:
     for _ in range(rounds):
         hand.now_s += 60.0
         hand.create()
-        for task_id in list(hand.engine.tasks)[-2:]:
+        for task_id in list(hand.engine.tasks)[:-3:-1]:  # the newest first
             hand.now_s += 3.0
             hand.poll(task_id)
             hand.send("GET", f"/w/w1/assets/{task_id}.mp4", headers=())
