@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route, compile_path
+from starlette.routing import BaseRoute, Match, Route, compile_path
 
 from fake_server.admin import events, fault_pages, journal_pages, server_pages, shapes, task_pages, world_pages
 from fake_server.admin.asking import ROOT, AdminError, AdminPage, Ask
@@ -18,13 +19,11 @@ from fake_server.scenario.yaml_nodes import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from fake_server.worlds import Worlds
 
 __all__ = ["PAGES", "ROOT", "admin_routes", "list_scenarios"]
-
-_VERBS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT"]
 
 
 async def index(ask: Ask) -> dict[str, Any]:  # noqa: ARG001 - one signature for all pages
@@ -68,11 +67,8 @@ def admin_routes(worlds: Worlds, own_hosts: frozenset[str], admin_token: str | N
     """
     guard = Guard(own_hosts, admin_token)
     top = _endpoint(_INDEX, worlds, guard)
-    below = [Route(page.path, _endpoint(page, worlds, guard), methods=[page.verb]) for page in PAGES]
-    nothing = Route("/{rest:path}", _nothing_here(guard), methods=_VERBS)
-    # Verbs that a page does not take go to the last route, which says so.
-    below.sort(key=lambda route: "{" in route.path)
-    return [Route(ROOT, top), Mount(ROOT, routes=[Route("/", top), *below, nothing])]
+    below = [Route(ROOT + page.path, _endpoint(page, worlds, guard), methods=[page.verb]) for page in PAGES]
+    return [Route(ROOT, top), Route(f"{ROOT}/", top), *below, _Rest(guard)]
 
 
 def _endpoint(page: Page, worlds: Worlds, guard: Guard) -> Callable[[Request], Awaitable[Response]]:
@@ -97,22 +93,40 @@ def _check_query(page: Page, request: Request) -> None:
             raise AdminError(400, detail + did_you_mean(name, page.query), f"?{name[:60]}")
 
 
-def _nothing_here(guard: Guard) -> Callable[[Request], Awaitable[Response]]:
-    """Says why no page answers: there is none, or it takes other verbs."""
+class _Rest(BaseRoute):
+    """Says why no page answers: there is none, or it takes other verbs.
 
-    async def nothing_here(request: Request) -> Response:
+    No pattern is at work here: whatever a path holds, line breaks included, it is answered as every page answers.
+
+    Args:
+        guard: Lets in who may ask.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether a request is for this route."""
+        return (Match.FULL if scope["type"] == "http" else Match.NONE), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer."""
+        request = Request(scope, receive)
         try:
-            guard.check(request)
+            self._guard.check(request)
+            answer = _nothing_here(request.method, scope["path"].removeprefix(ROOT))
         except AdminError as error:
-            return error.page()
-        path = "/" + request.path_params["rest"]
-        verbs = sorted(
-            {page.verb for page, pattern in _KNOWN if pattern.match(path)} | ({"GET"} if path == "/" else set())
-        )
-        if verbs:
-            detail = f"this page answers {' and '.join(verbs)}, and not {request.method[:20]}"
-            return AdminError(405, detail, headers={"Allow": ", ".join(verbs)}).page()
-        near = did_you_mean(path, [page.path for page in PAGES])
-        return AdminError(404, f"no admin page answers {request.method[:20]} here; GET {ROOT}/ lists them{near}").page()
+            answer = error
+        await answer.page()(scope, receive, send)
 
-    return nothing_here
+
+def _nothing_here(verb: str, path: str) -> AdminError:
+    verbs = {page.verb for page, pattern in _KNOWN if pattern.fullmatch(path)} | (
+        {"GET"} if path in ("", "/") else set()
+    )
+    if verbs:
+        allowed = sorted(verbs)
+        detail = f"this page answers {' and '.join(allowed)}, and not {verb[:20]}"
+        return AdminError(405, detail, headers={"Allow": ", ".join(allowed)})
+    near = did_you_mean(path, [page.path for page in PAGES])
+    return AdminError(404, f"no admin page answers {verb[:20]} here; GET {ROOT}/ lists them{near}")

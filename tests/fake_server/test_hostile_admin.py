@@ -126,6 +126,13 @@ def test_an_admin_page_always_answers(runner: asyncio.Runner, asked: tuple[str, 
     assert len(WORLDS.names()) <= MOST
 
 
+def was_scripted() -> bool:
+    """Whether the latest answer of all worlds is what a scenario asked for."""
+    worlds = [world for name in WORLDS.names() if (world := WORLDS.named(name)) is not None]
+    lines = [line for world in worlds for line in world.engine.journal.entries[-1:]]
+    return any(line.fault for line in sorted(lines, key=lambda line: line.sequence)[-1:])
+
+
 KEYS_SENT = st.sampled_from(["sk-succeeds", "sk-succeeds.a", "sk-stuck-running.b", "sk-invalid", "sk-sucseeds", "any"])
 
 
@@ -141,6 +148,8 @@ def test_the_service_always_answers(
     if world is not None:
         headers.append((b"x-fake-world", world.encode("utf-8", "surrogatepass")))
     status, answer = send(runner, verb, path, query, body, headers)
+    if was_scripted():
+        return
     assert status < 500 or status == 503, answer
     page = json.loads(answer)
     if status >= 400 and GATEWAY.match(path):
