@@ -20,7 +20,8 @@ ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 DERIVED = re.compile(r"<!-- derived: .*?<!-- end -->", re.DOTALL)
 PAGES = {
-    name: (ROOT / name).read_text() for name in ("README.md", "docs/api.md", "docs/ledger.md", "scenarios/README.md")
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), ROOT / "scenarios" / "README.md"]
 }
 
 
