@@ -27,12 +27,12 @@ from resilient_poll.specs.positions import (
 if TYPE_CHECKING:
     import os
 
-__all__ = ["FORM_VERSION", "KEYS", "STATES", "read_file", "read_text"]
+__all__ = ["BILLED_STATES", "FORM_VERSION", "KEYS", "STATES", "read_file", "read_text"]
 
 FORM_VERSION = 1
 STATES = ("queued", "running", "succeeded", "failed", "canceled", "unrecognized", "expired")
 _BILLS = tuple(str(bill) for bill in Billing)
-_BILLED_STATES = (*STATES, "unlisted")
+BILLED_STATES = (*STATES, "unlisted")
 KEYS = (
     *("version", "name", "submit", "query", "cancel", "status", "states", "fold_case", "acceptors", "billing"),
     *("billing_by_status", "result", "result_url", "error", "progress", "retry_after", "allow_hosts"),
@@ -153,7 +153,7 @@ class _Reader:
         return notes.made(key_node, Lifecycle.of, name, billing=bills, fold_case=folds is not False, **words)
 
     def _bills(self, node: Node) -> dict[Phase, Billing]:
-        rows = self._notes.mapping(node, "a mapping of states to what is owed", _BILLED_STATES) or {}
+        rows = self._notes.mapping(node, "a mapping of states to what is owed", BILLED_STATES) or {}
         words = {
             state: self._notes.choice(value, [str(bill) for bill in Billing]) for state, (_, value) in rows.items()
         }
