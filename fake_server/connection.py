@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 # Heads and trailers beyond this are an attack or a bug; browsers and proxies stop far below.
 LARGEST_HEAD_BYTES = 65_536
+# Answers that end with their head, whatever it says of a body (RFC 9112, section 6.3).
+BODILESS = frozenset({204, 304})
 # SO_LINGER on, zero seconds: closing then sends a reset. abort() alone sends an orderly end.
 _LINGER_RESET = struct.pack("ii", 1, 0)
 
@@ -254,7 +256,9 @@ def send_whole(cycle: RequestResponseCycle, reply: Reply) -> bool:
         lines.append(f"{name}: {value}\r\n")
     if not is_sized:
         return False
-    lines.append("\r\n" if cycle.keep_alive else "connection: close\r\n\r\n")
+    # Who reads such an answer rightly reads no body of it, and would take it for the next answer's beginning.
+    keep = cycle.keep_alive and not (reply.body and reply.status in BODILESS)
+    lines.append("\r\n" if keep else "connection: close\r\n\r\n")
     cycle.transport.write(STATUS_LINE[reply.status] + "".join(lines).encode("latin-1") + reply.body)
-    complete(cycle, keep=cycle.keep_alive)
+    complete(cycle, keep=keep)
     return True

@@ -21,7 +21,7 @@ from fake_server.worlds import World, Worlds
 WHERE = "/api/v1/services/aigc/video-generation/video-synthesis"
 CREATE: dict[str, Any] = {"model": "wan2.5-t2v-preview", "input": {"prompt": "a cat"}}
 
-Spoiling = WireFault | Drop | float | None
+Spoiling = WireFault | Drop | Reply | float | None
 
 
 class SpoilingEngine:
@@ -40,7 +40,7 @@ class SpoilingEngine:
         if "/tasks/" not in request.path or not self.spoilings:
             return answer
         spoiling = self.spoilings.pop(0)
-        if isinstance(spoiling, Drop):
+        if isinstance(spoiling, Drop | Reply):
             return spoiling
         if isinstance(spoiling, float):
             return answer._replace(delay_s=spoiling)
