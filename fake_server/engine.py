@@ -93,7 +93,8 @@ class Engine:
         counters = self.journal.counters
         self._manners = Manners(counters)
         self.conduct = Conduct(self._manners, counters, scenario)
-        self._gate = Gate(self.service.limits, self._manners, counters)
+        self._limits = self.service.limits
+        self._gate = Gate(self._limits, self._manners, counters)
         self._rack = Rack(draw_seed, world, scenario.faults, faults)
         self._striker = Striker(scenario, self._rack, self.service, self._manners, counters, started.monotonic_s)
         self._requests = 0
@@ -131,7 +132,7 @@ class Engine:
     @property
     def limits(self) -> Limits:
         """The limits, and how much of them is used."""
-        return self.service.limits
+        return self._limits
 
     def everything(self) -> Iterator[Task]:
         """All tasks in order of submission, then what was made at once."""
@@ -146,11 +147,15 @@ class Engine:
         Raises:
             ValueError: If too many are armed.
         """
-        return self._rack.add(fault)
+        identity = self._rack.add(fault)
+        self._striker.look()
+        return identity
 
     def disarm(self, identity: str) -> bool:
         """Let a fault strike no more; whether there was one of this name."""
-        return self._rack.remove(identity)
+        is_known = self._rack.remove(identity)
+        self._striker.look()
+        return is_known
 
     def armed(self) -> list[Armed]:
         """Every fault of this world: the scenario's (`s1` …), chaos (`c1` …), and those armed since (`a1` …)."""
@@ -168,8 +173,8 @@ class Engine:
         """
         call = self._receive(request, now)
         answer = self._answer(call)
-        if call.route.dialect == "aisa" and self.limits.requests is not None:
-            answer = limit_headers(call, answer, self.limits.requests)
+        if call.route.dialect == "aisa" and self._limits.requests is not None:
+            answer = limit_headers(call, answer, self._limits.requests)
         self._note(call, answer)
         return answer.reply
 
@@ -248,7 +253,7 @@ class Engine:
         """Let time go on, and everything that only waited for it; the present, which never goes back."""
         if now.monotonic_s > self._latest.monotonic_s:
             self._latest = Moment(now.monotonic_s, max(now.wall_s, self._latest.wall_s))
-        self.limits.settle(self._latest.monotonic_s)
+        self._limits.settle(self._latest.monotonic_s)
         return self._latest
 
     def _answer(self, call: Call) -> Answer:
@@ -259,8 +264,8 @@ class Engine:
             return admission.unmatched(call)
         refused = (
             admission.refused_key(call)
-            or self._gate.over_request_rate(call, self.tasks.get(call.route.task_id or ""))
-            or admission.refused_dialect(call, self.scenario)
+            or self._gate.over_request_rate(call, self.service.tasks.get(call.route.task_id or ""))
+            or admission.refused_dialect(call, self.service.scenario)
         )
         if refused is not None:
             return refused
@@ -291,7 +296,10 @@ class Engine:
             return refused
         if call.route.by_query and self.scenario.service.task_id_query == "unsupported":
             return error(call, 500, None, "unsupported uri")
-        answer = self._striker.carry_out(call, task, lambda: self.service.query(call, task))
+        if "query" in self._striker.busy:
+            answer = self._striker.carry_out(call, task, lambda: self.service.query(call, task))
+        else:
+            answer = self.service.query(call, task)
         if task is not None and answer.told in bodies.ENDS and answer.reply.delay_s <= PATIENCE_S:
             task.end_told = True
         return answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fake_server.faults.model import AssetCut, ExpiredAsset, StaleRead, UnknownAfterCreate
+from fake_server.faults.model import ROUTE_KINDS, AssetCut, ExpiredAsset, StaleRead, UnknownAfterCreate
 from fake_server.rules.answers import Answer, error, hint_headers, plain_reply
 from fake_server.rules.faults import Script, retry_after
 from fake_server.rules.striking import Strike
@@ -36,6 +36,10 @@ class Striker:
         manners: Learns who was told to wait.
         counters: Where what fired is counted.
         started_s: When the world began (monotonic seconds).
+
+    Attributes:
+        rack: The faults.
+        busy: The routes that anything strikes; requests of others need not come here.
     """
 
     def __init__(
@@ -55,6 +59,12 @@ class Striker:
         lists = {"create": ("create", scenario.create), "query": ("poll", scenario.poll)}
         self._scripts = {kind: Script(name, answers) for kind, (name, answers) in lists.items() if answers}
         self._polls_unknown: dict[tuple[str, str], int] = {}
+        self.busy: set[str] = set()
+        self.look()
+
+    def look(self) -> None:
+        """Find out which routes anything strikes; to be called when the faults have changed."""
+        self.busy = {*self._scripts, *(kind for kind in ROUTE_KINDS if self.rack.concerns(kind))}
 
     @property
     def expected(self) -> int:
@@ -76,10 +86,10 @@ class Striker:
             do: Does what was asked for.
         """
         kind = call.route.kind
+        if kind == "unmatched" or kind not in self.busy:
+            return do()
         script = self._scripts.get(kind)
         struck = script.next() if script is not None else None
-        if kind == "unmatched" or (struck is None and not self.rack.concerns(kind)):
-            return do()
         number = self._service.next_number if kind == "create" else task.ordinal + 1 if task else 0
         at_s = call.now.monotonic_s - self._started_s
         chosen = self.rack.strike(
