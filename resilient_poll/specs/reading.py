@@ -109,7 +109,7 @@ def _by_status(spec: OperationSpec, reply: Reply, now_wall_s: float) -> Observat
         return _complaint(reply, code or reply.error_code, message or reply.message, hint_of(spec, reply, now_wall_s))
     if http_status >= 300 and not is_listed:
         return Unreadable(reason=f"HTTP {http_status}: the service sends elsewhere, and redirects are not followed")
-    if not reply.is_readable and not is_listed:
+    if not reply.is_readable:  # A page to sign in says 200 too.
         return Unreadable(reason="the answer is no JSON")
     status = word_of(find(spec.status, reply))
     if status is None:
@@ -214,7 +214,7 @@ def observe_submit(
     task_id = _id_of(spec, reply) or names_a_url
     if task_id is not None:
         return Accepted(task_id=task_id[:LONGEST_ID], status=_first_status(spec, reply))
-    if spec.submit is not None and http_status in spec.submit.at_once:
+    if spec.submit is not None and http_status in spec.submit.at_once and reply.is_readable:
         return AnsweredAtOnce(result=reply.body)
     reason = f"the answer to the submit (HTTP {http_status}) names no operation"
     return LostAnswer(reason=reason, http_status=http_status)

@@ -71,8 +71,6 @@ def test_a_success_brings_its_result(service: Service) -> None:
 def test_what_says_nothing_of_the_operation_passes(service: Service) -> None:
     """A throttle, a bad gateway, a page of HTML and a cut answer are failed questions, and Retry-After is kept."""
     steps = ["queued", "throttled", "bad gateway", "html", "cut", "succeeded"]
-    if service.spec.name == "azure-location":
-        steps.remove("html")  # There the HTTP status says it all: any 200 is a success.
     outcome, scripted, run = in_all_ways(service, steps)
     assert outcome.result == service.result
     assert len(scripted.submits) == 1
@@ -132,8 +130,7 @@ def test_a_lost_answer_to_a_submit_is_a_doubt(service: Service, colour: str, lib
         scripted = Scripted(service, ["succeeded"], [answer] * 3)
         with scripted.server as server:
             error = outcome_of(Run(colour, library, server.url), service)
-        at_once = answer is TROUBLES["html"] and service.spec.submit and service.spec.submit.at_once
-        assert at_once or isinstance(error, SubmitInDoubt)
+        assert isinstance(error, SubmitInDoubt)
         assert len(scripted.submits) == 1
 
 
