@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types architecture unit docs bench soak keys crash format clean help
+.PHONY: demo test lint types architecture unit docs bench soak keys slots crash peers format clean help
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -46,8 +46,17 @@ soak: $(VENV)/.ready-test  ## Twenty thousand tasks through one ledger, its writ
 keys: $(VENV)/.ready-test  ## Eight processes want the same 500 results at once, on SQLite and on PostgreSQL; half a minute.
 	LEDGER_KEYS=500 $(BIN)/python -m pytest -q --durations=2 tests/dashscope/test_ledger_many_processes.py
 
+slots: $(VENV)/.ready-test  ## Eight processes on one key keep to three tasks and three requests; a minute or two.
+	SLOTS_TASKS=15 SLOTS_REQUESTS=100 $(BIN)/python -m pytest -q --durations=4 tests/dashscope/test_ledger_slots_processes.py tests/ledger/test_slots_processes.py
+
 crash: $(VENV)/.ready-test  ## Kill workers at 1,000 random moments, and judge by the fake's bill; some minutes.
 	$(BIN)/python -m tests.crash --kills 1000
+
+peers: $(VENV)/.ready-test  ## See what others do with the faults that ours is tested for, and in an outage; two minutes.
+	$(PIP) install --constraint constraints.txt --editable '.[test,peers]'
+	$(BIN)/python -m benchmarks.peers --write
+	$(BIN)/python -m benchmarks.outage --write
+	$(BIN)/python docs/derive.py
 
 format: $(VENV)/.ready-test  ## Format and mend what can be mended.
 	$(BIN)/ruff check --fix .

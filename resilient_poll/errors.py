@@ -193,7 +193,7 @@ class SubmitThrottled(SubmitError):
 
 
 class SubmitNotSent(SubmitError):
-    """The service could not be reached; the request surely never arrived."""
+    """The service could not be reached, or no slot came free in time; the request surely never arrived."""
 
     safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.YES
     try_again: TryAgain = TryAgain.LATER
