@@ -1,7 +1,8 @@
 # The fake alone, for those who have no Python: docker build -t fake-dashscope .
 #   docker run --rm -p 8080:8080 -e FAKE_DASHSCOPE_ADMIN_TOKEN=some-secret fake-dashscope demo --speed 60
 # It answers on every address of its container, so it wants a token for its admin pages, and does not start without.
-# What the file does was run step by step where it was written, but there was no Docker there to build it with.
+# There was no Docker daemon where this was written: its steps were run by hand, with Python 3.12, and its command is run
+# by a test; `docker build` itself was not.
 FROM python:3.12-slim AS build
 WORKDIR /source
 RUN python -m venv /environment
