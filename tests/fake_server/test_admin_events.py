@@ -177,6 +177,7 @@ def test_a_slow_reader_is_given_up_with_a_word() -> None:
     told = collect(scene, iter([flood, flood]))
     kind, data, _ = read_event(told[-1])
     assert kind == "lost"
+    assert not any("event: request" in text for text in told), "what waited was thrown away"
     assert "Last-Event-ID" in data["detail"]
     assert scene.reader.is_lost
     assert scene.reader.take() == []

@@ -146,6 +146,7 @@ def test_a_scenario_can_be_handed_in_and_replaced(fake: Running) -> None:
     assert fake.create("sk-handed-in").status_code == 200  # Nobody's scenario yet: the default, in a private world.
     assert fake.client.post("/__admin/scenarios/handed-in", content=text).status_code == 201
     assert fake.create("sk-handed-in.a").json()["output"]["task_status"] == "RUNNING"
+    assert fake.create("sk-handed-in").json()["output"]["task_status"] == "RUNNING", "no slip any more"
     as_json = {"version": 1, "summary": "Second.", "tasks": ["PENDING"], "expect": {"outcome": "STILL_GOING"}}
     assert fake.client.post("/__admin/scenarios/handed-in", json=as_json).status_code == 201
     assert fake.create("sk-handed-in.b").json()["output"]["task_status"] == "PENDING"

@@ -91,6 +91,7 @@ def test_a_task_that_waits_for_a_slot_starts_when_it_is_moved() -> None:
     assert hand.status(first) == "SUCCEEDED"
     hand.now_s = 24.0
     assert hand.status(third) == "RUNNING"
+    assert life_of(hand, second) == [("PENDING", 0.0), ("RUNNING", 0.0), ("SUCCEEDED", 20.0)]
 
 
 def test_a_cancelled_task_frees_its_slot_and_costs_nothing() -> None:
@@ -180,6 +181,8 @@ def test_a_higher_cap_starts_those_who_wait_and_a_lower_one_stops_nobody() -> No
     hand.now_s = 23.5
     assert [hand.status(task_id) for task_id in tasks[:2]] == ["SUCCEEDED"] * 2
     assert hand.ask("GET", f"/api/v1/tasks/{fourth}").status == 429, "two queries a second"
+    hand.now_s = 24.9
+    assert hand.status(fourth) == "PENDING", "it starts when the last of three has ended, not the first"
     hand.now_s = 25.1
     assert hand.status(fourth) == "RUNNING"
     assert content(hand.ask("GET", "/api/v1/quotas"))["data"]["concurrent_tasks"] == 1
