@@ -197,6 +197,9 @@ def compose(path: Path) -> Node:
             aliases and tags are refused: a scenario needs none, and they are how YAML bombs are built.
     """
     try:
+        if path.is_fifo():
+            # Whoever reads it waits until somebody writes, which may be never.
+            raise ScenarioErrors(path, [Problem(1, 1, "found a pipe, expected a file")])
         with path.open("rb") as file:
             raw = file.read(LARGEST_FILE_BYTES + 1)
     except (OSError, ValueError) as error:
