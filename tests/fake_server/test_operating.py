@@ -89,6 +89,8 @@ def test_a_task_that_waits_for_a_slot_starts_when_it_is_moved() -> None:
     assert [hand.status(task_id) for task_id in (first, second, third)] == ["RUNNING", "SUCCEEDED", "PENDING"]
     hand.now_s = 22.0
     assert hand.status(first) == "SUCCEEDED"
+    hand.now_s = 23.9
+    assert hand.status(third) == "PENDING"
     hand.now_s = 24.0
     assert hand.status(third) == "RUNNING"
     assert life_of(hand, second) == [("PENDING", 0.0), ("RUNNING", 0.0), ("SUCCEEDED", 20.0)]
