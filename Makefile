@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types architecture unit docs bench soak keys slots crash peers format clean help
+.PHONY: demo test lint types architecture unit docs bench soak keys slots crash peers pyz format clean help
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,9 @@ peers: $(VENV)/.ready-test  ## See what others do with the faults that ours is t
 	$(BIN)/python -m benchmarks.peers --write
 	$(BIN)/python -m benchmarks.outage --write
 	$(BIN)/python docs/derive.py
+
+pyz: $(VENV)/.ready-test  ## The fake as one file, for this Python and platform.
+	$(BIN)/python tools/build_fake.py dist/fake-dashscope.pyz
 
 format: $(VENV)/.ready-test  ## Format and mend what can be mended.
 	$(BIN)/ruff check --fix .
