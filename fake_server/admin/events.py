@@ -8,7 +8,6 @@ without a clock: the caller waits.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from fake_server.rules.journal import Entry
     from fake_server.worlds import World, Worlds
 
-    Wait = Callable[[float], Awaitable[None]]
+    Wait = Callable[[float], Awaitable[bool]]
 
 # How often a real clock is looked at while some task may still change: a page draws no faster.
 TICK_S = 0.25
@@ -152,7 +151,7 @@ async def stream(follower: Follower, reader: Reader, wait: Wait) -> AsyncIterato
     Args:
         follower: What it has been told.
         reader: Its queue, which is joined to the feed already.
-        wait: Returns when the reader is woken, or after so many seconds.
+        wait: Returns when the reader is woken, or after so many seconds; whether these have passed.
     """
     yield "retry: 1000\nevent: hello\ndata: {}\n\n"
     for text in follower.missed():
@@ -167,7 +166,8 @@ async def stream(follower: Follower, reader: Reader, wait: Wait) -> AsyncIterato
             yield _Event(0.0, 0, "lost", {"detail": detail}).text()
             return
         rests_s = follower.rests_s
-        await wait(rests_s)
+        if not await wait(rests_s):
+            continue
         silent_s += rests_s
         if silent_s >= HEARTBEAT_S:
             silent_s = 0.0
@@ -206,11 +206,14 @@ def _respond(ask: Ask, name: str | None) -> Response:
             if not woken.is_set():
                 loop.call_soon_threadsafe(woken.set)
 
-        async def wait(seconds: float) -> None:
-            with contextlib.suppress(TimeoutError):
+        async def wait(seconds: float) -> bool:
+            try:
                 async with asyncio.timeout(seconds):
                     await woken.wait()
+            except TimeoutError:
+                return True
             woken.clear()
+            return False
 
         reader = Reader(name, wake)
         feed.join(reader)

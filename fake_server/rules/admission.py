@@ -8,6 +8,7 @@ from fake_server.rules.answers import error
 from fake_server.rules.limits import is_known
 from fake_server.rules.nearest import nearest_routes
 from fake_server.wire import bodies, errors
+from fake_server.wire.routes import ROUTES
 from fake_server.wire.submissions import Submission, read_submission
 
 if TYPE_CHECKING:
@@ -32,10 +33,11 @@ def refused_key(call: Call) -> Answer | None:
 
 
 def unmatched(call: Call) -> Answer:
-    """The answer to a request that fits nothing: what it comes nearest to, and what differs."""
+    """The answer to a request that fits nothing: what it comes nearest to, what differs, and what its dialect has."""
     request = call.request
     near = "; or ".join(suggestion.text for suggestion in nearest_routes(request.method, request.path, request.query))
-    message = f"nothing answers {request.method[:20]} here; expected one of: {near}"
+    known = f". All of this dialect: {'; '.join(ROUTES[call.route.dialect])}" if call.route.dialect else ""
+    message = f"nothing answers {request.method[:20]} here; expected one of: {near}{known}"
     return error(call, 404, None, message)
 
 

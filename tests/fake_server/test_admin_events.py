@@ -142,14 +142,17 @@ def test_lines_that_are_forgotten_are_told_as_a_gap(monkeypatch: pytest.MonkeyPa
     assert [kind for kind, _ in kinds].count("request") == 2
 
 
+WOKEN = object()
+
+
 def collect(scene: Scene, waits: Iterator[Any], most: int = 50) -> list[str]:
     """What a stream sends while the waiting is done by somebody else; ends with the waits."""
 
-    async def wait(seconds: float) -> None:
+    async def wait(seconds: float) -> bool:
         act = next(waits, None)
         if act is None:
             raise EOFError
-        act(seconds)
+        return act(seconds) is not WOKEN
 
     async def run() -> list[str]:
         told: list[str] = []
@@ -191,6 +194,7 @@ def test_silence_is_told_to_be_alive() -> None:
     told = collect(quiet, iter([waited.append] * 3))
     assert waited == [HEARTBEAT_S] * 3
     assert told[1:] == [": alive\n\n"] * 3
+    assert len(collect(quiet, iter([lambda _: WOKEN] * 3))) == 1, "whoever is woken need not be told"
     real = Scene(manual=False)
     assert real.follower.rests_s == HEARTBEAT_S
     create(real.a)
