@@ -37,7 +37,7 @@ async def arm_fault(ask: Ask) -> dict[str, Any]:
 
 async def disarm_fault(ask: Ask) -> dict[str, Any]:
     """Let a fault strike no more."""
-    world, identity = ask.world(), ask.path("fault")
+    world, identity = ask.world(), ask.path("fault_id")
     row = next((_row(armed) for armed in world.engine.armed() if armed.identity == identity), None)
     if row is None or not world.engine.disarm(identity):
         raise AdminError(404, "there is no fault of this id in this world; the list of faults tells the ids")
@@ -92,7 +92,7 @@ PAGES = (
     ),
     Page(
         "DELETE",
-        "/worlds/{world}/faults/{fault}",
+        "/worlds/{world}/faults/{fault_id}",
         disarm_fault,
         "let a fault strike no more",
         _FAULT,

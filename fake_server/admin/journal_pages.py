@@ -6,8 +6,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, get_args
 
 from fake_server.admin import shapes
-from fake_server.admin.asking import AdminError, Ask
+from fake_server.admin.asking import AdminError, Ask, refuse_mistakes
 from fake_server.admin.pages import Body, Page
+from fake_server.rules.fields import Fields
 from fake_server.rules.matching import KEYS, MOST_STARS, Matcher, read_matcher
 from fake_server.rules.nearest import nearest_routes
 from fake_server.wire.routes import Kind
@@ -37,9 +38,9 @@ async def find_lines(ask: Ask) -> dict[str, Any]:
     """The lines that a matcher means."""
     journal = ask.world().engine.journal
     values = await ask.object()
-    limit = values.pop("limit", MOST_LINES)
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 0 <= limit <= MOST_LINES:
-        raise AdminError(400, f"found no limit, expected a whole number from 0 to {MOST_LINES}", "/limit")
+    fields = Fields({"limit": values.pop("limit", MOST_LINES)}, ("limit",))
+    limit = fields.integer("limit", 0, MOST_LINES)
+    refuse_mistakes(fields)
     matcher = _matcher(values)
     found = [entry for entry in journal.entries if matcher.matches(entry)]
     told = [asdict(entry) for entry in found[:limit]]

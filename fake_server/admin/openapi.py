@@ -20,7 +20,7 @@ _PARTS = {
     "world": "a world, `<scenario>` or `<scenario>.<tail>`",
     "task_id": "the id of a task",
     "scenario": "the name of a scenario",
-    "fault": "the id of a fault, as the list of faults tells it",
+    "fault_id": "the id of a fault, as the list of faults tells it",
 }
 _SCENARIO_NAME = "^[a-z0-9][a-z0-9_-]{0,63}$"
 

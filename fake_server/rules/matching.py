@@ -152,7 +152,8 @@ def _statuses(fields: Fields) -> frozenset[int] | None:
     value = fields.values["status"]
     found: set[int] = set()
     items = value if isinstance(value, list) else [value]
-    for item in items[:100]:
+    for given in items[:100]:
+        item = int(given) if isinstance(given, float) and given.is_integer() else given
         if isinstance(item, str) and _CLASS.fullmatch(item):
             first = int(item[0]) * 100
             found.update(range(first, first + 100))

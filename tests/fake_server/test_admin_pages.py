@@ -23,7 +23,7 @@ STREAMS = "text/event-stream"
 def path_of(page: Page, world: str, task_id: str = "none", fault: str = "none") -> str:
     """A page's path with its parts filled in."""
     scenario = "from-its-example" if page.verb == "POST" else "succeeds"
-    parts = {"world": world, "task_id": task_id, "scenario": scenario, "fault": fault}
+    parts = {"world": world, "task_id": task_id, "scenario": scenario, "fault_id": fault}
     return "/__admin" + page.path.format(**parts) + page.example_query
 
 

@@ -56,7 +56,7 @@ def admin_requests(draw: st.DrawFn) -> tuple[str, str, str, bytes]:
     """A verb, a path that is nearly always a page's, a query and a body."""
     page = draw(st.sampled_from(PAGES_WITH_AN_ANSWER))
     path = page.path
-    for part in ("{world}", "{task_id}", "{scenario}", "{fault}"):
+    for part in ("{world}", "{task_id}", "{scenario}", "{fault_id}"):
         path = path.replace(part, draw(PARTS))
     query = draw(st.sampled_from(["", "limit=1", "after=2", "outcome=FAILED", "limit=x", "x=1"]) | st.text(max_size=10))
     verb = draw(st.sampled_from([page.verb] * 5 + ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS"]))
