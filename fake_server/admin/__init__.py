@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route, compile_path
 
-from fake_server.admin import events, fault_pages, journal_pages, server_pages, shapes, task_pages, world_pages
+from fake_server.admin import events, fault_pages, journal_pages, room, server_pages, shapes, task_pages, world_pages
 from fake_server.admin.asking import ROOT, AdminError, AdminPage, Ask
 from fake_server.admin.guard import Guard
 from fake_server.admin.openapi import describe
@@ -44,6 +44,7 @@ PAGES: tuple[Page, ...] = (
     *fault_pages.PAGES,
     *journal_pages.PAGES,
     *events.PAGES,
+    *room.PAGES,
 )
 _INDEX = Page("GET", "", index, "this list", shapes.record({"pages": shapes.rows({"type": "object"})}))
 _KNOWN = [(page, compile_path(page.path)[0]) for page in PAGES]
@@ -68,7 +69,7 @@ def admin_routes(worlds: Worlds, own_hosts: frozenset[str], admin_token: str | N
     guard = Guard(own_hosts, admin_token)
     top = _endpoint(_INDEX, worlds, guard)
     below = [Route(ROOT + page.path, _endpoint(page, worlds, guard), methods=[page.verb]) for page in PAGES]
-    return [Route(ROOT, top), Route(f"{ROOT}/", top), *below, _Rest(guard)]
+    return [Route(ROOT, top), Route(f"{ROOT}/", top), *below, room.RoomFiles(guard), _Rest(guard)]
 
 
 def _endpoint(page: Page, worlds: Worlds, guard: Guard) -> Callable[[Request], Awaitable[Response]]:
@@ -76,6 +77,9 @@ def _endpoint(page: Page, worlds: Worlds, guard: Guard) -> Callable[[Request], A
 
     async def endpoint(request: Request) -> Response:
         try:
+            if page is _INDEX and room.wants_page(request):
+                guard.check_page(request)
+                return room.serve_file("index.html")
             guard.check(request)
             _check_query(page, request)
             answer = await page.handler(Ask(worlds, request))

@@ -1,0 +1,231 @@
+// The control room: one world, as it is now, until somebody looks at another.
+import { ask, follow, keepToken } from "./asking.js";
+import { make, redrawIfNew } from "./dom.js";
+import { Hands } from "./hands.js";
+import { Journal } from "./journal.js";
+import { Lanes, legend, taskTable } from "./lanes.js";
+import { judgements, unmatched } from "./rules.js";
+import { amount, count, seconds, short } from "./words.js";
+
+const LOBBY = "~lobby";
+const BEAT_MS = 500;
+// After a story the next one is asked for only after a multiple of what it took: a large world is not slowed down.
+const REST_FACTOR = 4;
+const LEAST_REST_MS = 60;
+
+const find = (id) => document.getElementById(id);
+
+class Room {
+  constructor() {
+    this.lines = new Map();
+    this.story = null;
+    this.chosen = null;
+    this.stream = new AbortController();
+    this.lanes = new Lanes(find("lanes"), { chooses: (id) => this.choose(id), opens: (ordinal) => this.journal.reveal(ordinal) });
+    this.journal = new Journal(find("journal"));
+    this.hands = new Hands(this);
+    find("legend").append(legend());
+    find("world").addEventListener("change", (event) => this.enter(event.target.value));
+    find("world").addEventListener("focus", () => this.list());
+    find("span").addEventListener("change", (event) => {
+      this.lanes.lastSeconds = Number(event.target.value);
+      this.draw();
+    });
+    find("as-table").addEventListener("click", () => this.switchPicture());
+    find("token-form").addEventListener("submit", () => {
+      keepToken(find("token-text").value);
+      find("token-text").value = "";
+      this.open();
+    });
+    window.addEventListener("hashchange", () => this.enter(decodeURIComponent(location.hash.slice(1))));
+    setInterval(() => this.beat(), BEAT_MS);
+  }
+
+  get path() {
+    return `/worlds/${encodeURIComponent(this.world)}`;
+  }
+
+  get task() {
+    return this.story?.tasks.find((task) => task.task_id === this.chosen);
+  }
+
+  // Begin, or begin again with a token.
+  async open() {
+    try {
+      const { scenarios, default: usual } = await ask("/scenarios");
+      this.hands.offer(scenarios.filter((scenario) => !scenario.error), usual);
+      const names = await this.list();
+      const wanted = decodeURIComponent(location.hash.slice(1));
+      await this.enter(names.includes(wanted) ? wanted : (names.at(-1) ?? LOBBY));
+      this.follow("/events", this.everything(), { heard: (kind, data) => this.hearOfWorlds(kind, data) });
+    } catch (error) {
+      this.refused(error);
+    }
+  }
+
+  refused(error) {
+    if (error.status !== 401) return this.say(`The fake does not answer: ${error.message}`, true);
+    if (!find("token").open) find("token").showModal();
+  }
+
+  everything() {
+    this.all?.abort();
+    this.all = new AbortController();
+    return this.all.signal;
+  }
+
+  follow(path, signal, ears) {
+    follow(path, signal, { isUp: () => {}, ...ears });
+  }
+
+  // A world that is new belongs into the list; the first one is looked at.
+  async hearOfWorlds(kind, data) {
+    if (!data.world || this.names.includes(data.world) || data.world === LOBBY) return;
+    const wasEmpty = !this.names.length;
+    await this.list();
+    if (wasEmpty) await this.enter(data.world);
+  }
+
+  async list() {
+    const { worlds } = await ask("/worlds");
+    this.names = worlds.map((world) => world.world);
+    const shown = [...worlds].sort((one, other) => one.world.localeCompare(other.world)).map(({ world }) => [world, world]);
+    shown.push([LOBBY, "requests that belong to no world"]);
+    redrawIfNew(find("world"), [shown, this.world], () => shown.map(([value, words]) => make("option", { value, selected: value === this.world }, words)));
+    return this.names;
+  }
+
+  // Look at a world from now on.
+  async enter(world) {
+    if (!world || (world === this.world && this.story)) return;
+    this.world = world;
+    this.chosen = null;
+    this.forget();
+    history.replaceState(null, "", `#${encodeURIComponent(world)}`);
+    this.stream.abort();
+    this.stream = new AbortController();
+    const { signal } = this.stream;
+    await this.list();
+    await this.refresh();
+    this.follow(`${this.path}/events`, signal, {
+      heard: (kind, data) => this.hear(kind, data),
+      isUp: (up) => {
+        find("link").textContent = up ? "live" : "reconnecting";
+        find("link").classList.toggle("is-live", up);
+      },
+    });
+  }
+
+  forget() {
+    this.story = null;
+    this.lines = new Map();
+  }
+
+  hear(kind, data) {
+    if (kind === "hello" || kind === "reset" || kind === "gap") this.lines = new Map();
+    if (kind === "task") {
+      const number = this.story?.tasks.find((task) => task.task_id === data.task_id)?.number;
+      this.say(`${number ? `Task ${number}` : `A new task, ${short(data.task_id)},`} is ${data.to}.`);
+    }
+    this.soon();
+  }
+
+  // Ask for the story before long: once for many events.
+  soon() {
+    if (this.isDue) return;
+    this.isDue = true;
+    setTimeout(async () => {
+      this.isDue = false;
+      await this.refresh();
+    }, Math.max(LEAST_REST_MS, (this.tookMs ?? 0) * REST_FACTOR));
+  }
+
+  // Bring what is shown up to date.
+  async refresh() {
+    const { world } = this;
+    const known = Math.max(0, ...this.lines.keys());
+    const beganMs = performance.now();
+    try {
+      const story = await ask(`${this.path}/story?after=${known}`);
+      this.tookMs = performance.now() - beganMs;
+      if (world !== this.world) return;
+      if (known > (story.counters.requests ?? 0)) {
+        this.lines = new Map();
+        return await this.refresh();
+      }
+      for (const { headers, ...line } of story.lines) this.lines.set(line.ordinal, { ...line, header_names: story.header_sets[headers] });
+      for (const ordinal of this.lines.keys()) if (ordinal <= story.lines_left_out) this.lines.delete(ordinal);
+      this.story = story;
+      this.askedMs = beganMs;
+      this.draw();
+    } catch (error) {
+      this.refused(error);
+    }
+  }
+
+  // What time it is in the world: a real clock goes on between two stories.
+  now() {
+    const passed = this.story.clock === "real" ? (performance.now() - this.askedMs) / 1000 : 0;
+    return this.story.now_s + passed;
+  }
+
+  beat() {
+    if (!this.story || this.story.clock !== "real" || document.hidden) return;
+    find("clock").textContent = seconds(this.now(), 0);
+    if (this.story.tasks.some((task) => !task.is_over) || this.lanes.lastSeconds) this.lanes.show(this.story, this.lines, this.now());
+  }
+
+  draw() {
+    const { story, lines } = this;
+    if (!story) return;
+    const isEmpty = !story.tasks.length && !lines.size;
+    find("clock").textContent = seconds(story.now_s, story.clock === "manual" ? 3 : 0);
+    find("clock-kind").textContent = story.clock === "manual" ? "Manual clock" : "Clock";
+    find("scenario").textContent = `${story.scenario.name} – ${story.scenario.summary}`;
+    find("summary").textContent = this.summary(story);
+    find("empty").hidden = !isEmpty;
+    find("base-url").textContent = this.world === LOBBY ? `${location.origin}/api/v1` : `${location.origin}/w/${this.world}/api/v1`;
+    this.lanes.chosen = this.chosen;
+    this.lanes.show(story, lines, this.now());
+    if (!find("table").hidden) find("table").replaceChildren(taskTable(story, lines));
+    this.journal.show(lines, story.lines_left_out);
+    find("unmatched-card").hidden = !story.unmatched.length;
+    const opens = (ordinal) => this.journal.reveal(ordinal);
+    redrawIfNew(find("unmatched"), story.unmatched, () => unmatched(story.unmatched, opens));
+    redrawIfNew(find("rules"), [story.rules, story.expectations], () => [
+      judgements(`Scenario ${story.scenario.name}`, story.expectations, opens),
+      judgements("Rules for everyone", story.rules, opens),
+    ]);
+    this.hands.show(story);
+  }
+
+  summary(story) {
+    const open = story.tasks.filter((task) => !task.is_over).length;
+    const all = story.tasks.length + story.tasks_left_out;
+    const wrong = [...this.lines.values()].filter((line) => line.fault !== null).length;
+    const parts = [count(all, "task"), `${open} open`, count(story.counters.requests ?? 0, "request"), `${wrong} struck`, `bill ${amount(story.bill.total)}`];
+    return parts.join(" · ");
+  }
+
+  choose(taskId) {
+    this.chosen = this.chosen === taskId ? null : taskId;
+    this.draw();
+    if (this.task) this.say(`Task ${this.task.number} is chosen; it can be moved, cancelled or expired.`);
+  }
+
+  switchPicture() {
+    const showsTable = find("table").hidden;
+    find("table").hidden = !showsTable;
+    find("lanes").hidden = showsTable;
+    find("legend").hidden = showsTable;
+    find("as-table").setAttribute("aria-pressed", String(showsTable));
+    this.draw();
+  }
+
+  say(words, isMistake = false) {
+    find("said").textContent = words;
+    find("said").classList.toggle("is-mistake", isMistake);
+  }
+}
+
+new Room().open();
