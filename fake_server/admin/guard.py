@@ -50,7 +50,7 @@ class Guard:
             raise AdminError(403, "this request comes from a page of another origin")
 
     def check_page(self, request: Request) -> None:
-        """Let a request in for a file that tells nothing of any world: a browser that opens a page has no token to send.
+        """Let a request in for a file that tells of no world: a browser that opens a page has no token to send.
 
         Raises:
             AdminError: If it may not be answered.
