@@ -208,7 +208,8 @@ class _PointingNotes(Notes):
         elif isinstance(value, bool) or value is None:
             node = self._scalar({True: "true", False: "false", None: ""}[value], None)
         else:
-            node = self._scalar(f"{value:.9f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value), None)
+            shown = f"{value:.9f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+            node = self._scalar(shown, None)
         self._pointers[id(node)] = pointer
         self._nodes.append(node)
         return node
