@@ -6,7 +6,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types architecture unit docs bench soak keys slots crash peers pyz format clean help
+.PHONY: demo test lint types architecture unit docs bench soak keys slots crash peers fuzz pyz format clean help
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,9 @@ peers: $(VENV)/.ready-test  ## See what others do with the faults that ours is t
 	$(BIN)/python -m benchmarks.peers --write
 	$(BIN)/python -m benchmarks.outage --write
 	$(BIN)/python docs/derive.py
+
+fuzz: $(VENV)/.ready-test  ## Schemathesis at length, and thousands of odd requests; some minutes.
+	FUZZ_EXAMPLES=20 FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -q tests/fake_server/test_openapi.py tests/fake_server/test_hostile_admin.py
 
 pyz: $(VENV)/.ready-test  ## The fake as one file, for this Python and platform.
 	$(BIN)/python tools/build_fake.py dist/fake-dashscope.pyz
