@@ -51,7 +51,7 @@ export function flightRow(flight) {
         draw("path", { class: "queued", d: closed(queued, scale) }),
         draw("path", { class: "running-area", d: closed(running_, scale) }),
         draw("path", { class: "running-line", d: running_ }),
-        flight.cap === null ? null : draw("line", { class: "cap", x1: 0, x2: scale.width, y1: toY(flight.cap), y2: toY(flight.cap) }),
+        flight.cap === null ? null : draw("line", { class: "cap", x1: scale.x(scale.from), x2: scale.width, y1: toY(flight.cap), y2: toY(flight.cap) }),
         flight.cap === null ? null : draw("text", { class: "cap-word", x: scale.width - 4, y: toY(flight.cap) + 12, "text-anchor": "end" }, `cap ${flight.cap}`),
       );
     },

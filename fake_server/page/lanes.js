@@ -1,15 +1,17 @@
 // Lanes: one for each task, its states over time, and below them a mark for each request about it.
 import { draw, make, redraw, redrawIfNew } from "./dom.js";
 import { billRow, flightRow } from "./curves.js";
-import { ENDS, MARKS, amount, count, seconds, sentence, short, statusClass } from "./words.js";
+import { MARKS, STATUSES, amount, count, seconds, sentence, short, statusClass } from "./words.js";
 
 const HEIGHT = 42;
 const BAR = { y: 5, height: 15 };
 const MARKS_Y = 31;
-const LETTER_PX = 6.4;
+const LETTER_PX = 7;
 const NAMES_PX = 208;
 const NARROW_PX = 620;
 const FEW_LANES = 40;
+const APART_PX = 7;
+const MOST_MOVED_PX = 21;
 const STEPS_S = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400];
 
 const SHAPES = {
@@ -33,7 +35,7 @@ function shape(kind, x, y) {
 
 // What the marks and colours mean.
 export function legend() {
-  const states = ["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN"].map((status) =>
+  const states = STATUSES.map((status) =>
     make("li", {}, make("span", { class: `swatch ${statusClass(status)}`, "aria-hidden": "true" }), status));
   const marks = Object.entries(MARKS).map(([kind, words]) =>
     make("li", {}, draw("svg", { width: 14, height: 14, "aria-hidden": "true" }, shape(kind, 7, 7)), words));
@@ -59,6 +61,16 @@ function scaleOf(view, width, now) {
   for (let number = Math.ceil(view.from / step); number * step <= view.to; number += 1) ticks.push(number * step);
   const x = (at) => 8 + ((at - view.from) / span) * (width - 16);
   return { ...view, x, ticks, width, now, step };
+}
+
+// Marks of one instant stand side by side, if there are few; of many one sees the crowd.
+function apart(places) {
+  let last = -Infinity;
+  return places.map((place) => {
+    const moved = place - last < APART_PX && last - place < MOST_MOVED_PX ? last + APART_PX : place;
+    last = Math.max(last, moved);
+    return moved;
+  });
 }
 
 function bar(segment, scale, isLast, isOver) {
@@ -176,12 +188,12 @@ export class Lanes {
   track(label, bars, ordinals, scale) {
     const grid = scale.ticks.map((at) => draw("line", { class: "grid", x1: scale.x(at), x2: scale.x(at), y1: 0, y2: HEIGHT }));
     const known = ordinals.map((ordinal) => this.lines.get(ordinal)).filter((line) => line && line.at_s >= scale.from && line.at_s <= scale.to);
-    const marks = known.map((line, index) => this.mark(line, scale, index === 0));
+    const places = apart(known.map((line) => scale.x(line.at_s)));
+    const marks = known.map((line, index) => this.mark(line, places[index], index === 0));
     return draw("svg", { class: "track", width: scale.width, height: HEIGHT, role: "group", "aria-label": label }, grid, bars, marks);
   }
 
-  mark(line, scale, isFirst) {
-    const x = scale.x(line.at_s);
+  mark(line, x, isFirst) {
     const words = sentence(line);
     return draw(
       "g",
@@ -252,8 +264,4 @@ export function taskTable(story, lines) {
     return make("tr", {}, make("th", { scope: "row" }, task.number), cells.map((cell) => make("td", {}, cell)));
   });
   return make("table", {}, make("caption", {}, "Every task, as it truly is"), make("thead", {}, make("tr", {}, head.map((word) => make("th", { scope: "col" }, word)))), make("tbody", {}, rows));
-}
-
-export function isOver(status) {
-  return ENDS.has(status);
 }

@@ -2,7 +2,7 @@
 import { make } from "./dom.js";
 import { Journal } from "./journal.js";
 import { Lanes, legend, taskTable } from "./lanes.js";
-import { judgements, unmatched, verdict } from "./rules.js";
+import { ORDER, judgements, unmatched, verdict } from "./rules.js";
 import { amount, count } from "./words.js";
 
 function why(run) {
@@ -15,14 +15,14 @@ function body(run) {
   const place = make("div");
   const journal = new Journal(place, { newestFirst: false });
   const opens = (ordinal) => journal.reveal(ordinal);
-  if (run.expectations.length) parts.push(judgements("Expectations", run.expectations, opens));
   const { story } = run;
-  if (!story) return [...parts, make("p", { class: "note" }, run.reason ?? "Nothing was seen of this run.")];
+  if (!story) return [make("p", { class: "note" }, run.reason ?? "Nothing was seen of this run.")];
   const lines = new Map(story.lines.map(({ headers, ...line }) => [line.ordinal, { ...line, header_names: story.header_sets[headers] }]));
   const picture = make("div");
   const lanes = new Lanes(picture, { opens });
   const table = make("details", {}, make("summary", {}, "The same as a table"), make("div", { class: "scrolls" }, taskTable(story, lines)));
   parts.push(make("section", { "aria-label": "Timeline" }, make("p", { class: "summary" }, `${story.scenario.summary} Bill ${amount(story.bill.total)}.`), picture, legend(), table));
+  parts.push(judgements("Expectations", run.expectations, opens));
   parts.push(make("section", { "aria-label": "Journal" }, make("h3", {}, "Journal"), place));
   if (story.unmatched.length) parts.push(make("section", {}, make("h3", {}, "Why nothing matched"), unmatched(story.unmatched, opens)));
   const words = [["It printed", run.output], ["It complained", run.errors]].filter(([, text]) => text.trim());
@@ -48,8 +48,7 @@ function row(run) {
 
 function show(report) {
   const counts = Object.entries(report.summary).map(([word, number]) => make("span", { class: `verdict verdict-${word}` }, `${number} ${word.toLowerCase().replace("_", " ")}`));
-  const order = ["FAIL", "NOT_EXERCISED", "PASS"];
-  const runs = [...report.runs].sort((one, other) => order.indexOf(one.verdict) - order.indexOf(other.verdict));
+  const runs = [...report.runs].sort((one, other) => ORDER.indexOf(one.verdict) - ORDER.indexOf(other.verdict));
   const rows = runs.map(row);
   document.getElementById("report").replaceChildren(make("p", { class: "counts" }, counts), make("p", { class: "note" }, `${count(report.runs.length, "run")}, fake-dashscope ${report.fake_version}. What failed comes first.`), make("div", {}, rows));
   const first = rows.find((item, index) => runs[index].verdict === "FAIL") ?? (rows.length === 1 ? rows[0] : undefined);

@@ -140,8 +140,13 @@ class Room {
     }, Math.max(LEAST_REST_MS, (this.tookMs ?? 0) * REST_FACTOR));
   }
 
-  // Bring what is shown up to date.
-  async refresh() {
+  // Bring what is shown up to date, one story after the other.
+  refresh() {
+    this.turn = (this.turn ?? Promise.resolve()).then(() => this.fetchStory());
+    return this.turn;
+  }
+
+  async fetchStory() {
     const { world } = this;
     const known = Math.max(0, ...this.lines.keys());
     const beganMs = performance.now();
@@ -151,7 +156,7 @@ class Room {
       if (world !== this.world) return;
       if (known > (story.counters.requests ?? 0)) {
         this.lines = new Map();
-        return await this.refresh();
+        return await this.fetchStory();
       }
       for (const { headers, ...line } of story.lines) this.lines.set(line.ordinal, { ...line, header_names: story.header_sets[headers] });
       for (const ordinal of this.lines.keys()) if (ordinal <= story.lines_left_out) this.lines.delete(ordinal);

@@ -5,14 +5,17 @@ import { count } from "./words.js";
 const WORDS = { PASS: "pass", FAIL: "fail", NOT_EXERCISED: "not exercised" };
 const SIGNS = { PASS: "✓", FAIL: "✗", NOT_EXERCISED: "–" };
 
+export const ORDER = ["FAIL", "PASS", "NOT_EXERCISED"];
+
 // A verdict as a badge: sign, word and colour.
 export function verdict(word) {
   return make("span", { class: `verdict verdict-${word}` }, make("span", { "aria-hidden": "true" }, `${SIGNS[word]} `), WORDS[word]);
 }
 
-// A table of judgements; `opens` is called with the number of a line that proves one.
+// A table of judgements, what failed first; `opens` is called with the number of a line that proves one.
 export function judgements(caption, rows, opens) {
-  const body = rows.map((row) => {
+  const sorted = [...rows].sort((one, other) => ORDER.indexOf(one.verdict) - ORDER.indexOf(other.verdict));
+  const body = sorted.map((row) => {
     const lines = row.lines.map((ordinal) =>
       make("button", { type: "button", class: "evidence", "data-key": `proof ${row.name} ${ordinal}`, onclick: () => opens(ordinal) }, `line ${ordinal}`));
     return make(
@@ -20,7 +23,7 @@ export function judgements(caption, rows, opens) {
       {},
       make("td", {}, verdict(row.verdict)),
       make("th", { scope: "row" }, make("code", {}, row.name)),
-      make("td", {}, make("span", { class: "seen" }, row.actual), make("small", {}, `expected: ${row.expected}`), lines),
+      make("td", {}, make("span", { class: "seen" }, row.actual), " ", make("small", {}, `expected: ${row.expected}`), " ", lines),
     );
   });
   const head = make("thead", { class: "unseen" }, make("tr", {}, ["Verdict", "Rule", "What was seen"].map((word) => make("th", { scope: "col" }, word))));
