@@ -18,7 +18,7 @@ from fake_server.reach.parent import is_orphan
 from fake_server.scenario.chaos import chaos_faults
 from fake_server.scenario.library import find_scenarios
 from fake_server.scenario.yaml_nodes import ScenarioErrors, did_you_mean
-from fake_server.telling import fail, fail_with, say, say_while_serving, scenario_files
+from fake_server.telling import DRAWN_SEEDS, MOST_SEED, fail, fail_with, say, say_while_serving, scenario_files
 
 if TYPE_CHECKING:
     from fake_server.faults.model import Fault
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 DEFAULT_SCENARIO = "succeeds"
 SCENARIO_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 TOKEN_VARIABLE = "FAKE_DASHSCOPE_ADMIN_TOKEN"  # noqa: S105 - a variable's name
-# Seeds that are drawn: enough that two runs differ, and short enough to be typed again.
-DRAWN_SEEDS = 1_000_000_000
-MOST_SEED = 2**63 - 1
 # Long enough that nobody in reach guesses it, and of letters that a header carries (RFC 6750, b64token).
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{8,200}")
 

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 USAGE_ERROR = 2
+# Seeds that are drawn: enough that two runs differ, and short enough to be typed again.
+DRAWN_SEEDS = 1_000_000_000
+MOST_SEED = 2**63 - 1
 
 
 def say(text: str) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import secrets
 import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,27 +17,32 @@ import click
 from fake_server.check.expected import KnownFailuresError, news, read_known
 from fake_server.check.plan import plan_runs
 from fake_server.check.suites import SuiteError, read_suite
+from fake_server.scenario.chaos import chaos_faults
 from fake_server.scenario.library import load_scenario
 from fake_server.scenario.yaml_nodes import ScenarioErrors, did_you_mean
-from fake_server.telling import fail, fail_with, say, scenario_files
+from fake_server.telling import DRAWN_SEEDS, MOST_SEED, fail, fail_with, say, scenario_files
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fake_server.check.examine import Report, Settings
     from fake_server.check.expected import Known
     from fake_server.check.plan import Planned
+    from fake_server.check.suites import Suite
+    from fake_server.faults.model import Fault
 
 FAILED = 1
+# What shells give a program that was interrupted: 128, and the signal's number.
+INTERRUPTED = 130
 # Scripted generation takes seconds to minutes; a twentieth of it can still be polled in, and is soon over.
 DEFAULT_SPEED = 20.0
-DEFAULT_LIMIT_S = 60.0
-DEFAULT_DEADLINE_S = 30.0
 # Longer than any Retry-After, back-off and sequence of polls of the usual scenarios, in a client's own seconds.
 DEFAULT_LONGEST_S = 20.0
 MOST_JOBS = 64
 # Clients wait most of the time; a process of Python takes half a second of a processor to start.
-DEFAULT_JOBS = 8
+DEFAULT_JOBS = 12
+# A pipe and a CI system's log have no width of their own.
+UNCUT_COLUMNS = 140
 _OUTPUT_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
 
 
@@ -50,12 +58,13 @@ class CommandAfterDashes(click.Command):
 
 @click.command(
     cls=CommandAfterDashes,
+    short_help="Judge a client, in any language.",
     options_metavar="[OPTIONS]",
     epilog="The page docs/driver.md says what COMMAND is told, and what it may print.",
 )
 @click.argument("scenarios", nargs=-1, metavar="[SCENARIO]... -- COMMAND...")
-@click.option("--all", "takes_all", is_flag=True, help="Every scenario.")
-@click.option("--suite", help="A frozen list of scenarios, which later releases never change.")
+@click.option("--all", "takes_all", is_flag=True, help="Every scenario, but those longer than --longest.")
+@click.option("--suite", metavar="NAME", help="A frozen set of scenarios, which later releases never change.")
 @click.option(
     "--scenarios",
     "folder",
@@ -76,18 +85,14 @@ class CommandAfterDashes(click.Command):
 @click.option(
     "--time-limit",
     "limit_s",
-    default=DEFAULT_LIMIT_S,
-    show_default=True,
     type=click.FloatRange(0.1, 86_400),
-    help="Seconds until COMMAND is killed.",
+    help="Seconds until COMMAND is killed.  [default: 60, and what a long scenario takes]",
 )
 @click.option(
     "--deadline",
     "deadline_s",
-    default=DEFAULT_DEADLINE_S,
-    show_default=True,
     type=click.FloatRange(0.1, 86_400),
-    help="Seconds after which COMMAND gives up a task, at most.",
+    help="Seconds after which COMMAND gives up a task, at most.  [default: 30, and what a long scenario takes]",
 )
 @click.option(
     "--longest",
@@ -97,7 +102,17 @@ class CommandAfterDashes(click.Command):
     type=click.FloatRange(0),
     help="Leave out scenarios that take a good client longer; in seconds. One that is named is run.",
 )
-@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of ids and of chances.")
+@click.option(
+    "--chaos",
+    metavar="light|heavy|FILE",
+    help="Faults by chance, beside those of the scenarios. What a scenario expects is not judged then; the rules for "
+    "everyone, the bill, the file and the deadline are.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, MOST_SEED),
+    help="What all chance is drawn by.  [default: 0; with --chaos a new one]",
+)
 @click.option(
     "--expected-failures",
     "known_file",
@@ -121,49 +136,101 @@ def check(context: click.Context, /, **options: Any) -> None:
         fail("found no command, expected one after --, such as: fake-dashscope check --all -- python my_client.py")
     if not 0 < options["speed"] <= 1_000_000:
         fail(f"found --speed {options['speed']}, expected a number above 0, up to 1000000")
-    files = scenario_files(options["folder"])
+    _refuse_lost_reports(options)
+    seed = _seed(options, command)
+    files, suite = _files(options)
     plan = _plan(options, files)
-    known = _known(options["known_file"])
+    known = _known(options["known_file"], files)
+    faults = _chaos(options["chaos"])
     from fake_server.check.examine import Settings  # noqa: PLC0415 - brings the server; mistakes above need none
 
-    settings = Settings(command, options["jobs"], options["limit_s"], options["deadline_s"])
-    reports = _run(plan, files, settings, options)
+    settings = Settings(
+        command,
+        options["jobs"],
+        options["limit_s"],
+        options["deadline_s"],
+        None if suite is None else suite.rules,
+        options["chaos"],
+    )
+    worlds = {"speed": options["speed"], "draw_seed": seed, "faults": faults}
+    reports = _run(plan, files, settings, worlds)
     _tell(reports, options)
-    sys.exit(_conclude(reports, known, options, command))
+    sys.exit(_conclude(reports, known, {**options, "seed": seed}, command))
+
+
+def _refuse_lost_reports(options: Mapping[str, Any]) -> None:
+    """Exit if a report could not be written: better now than after a minute."""
+    for name in ("junit", "html"):
+        path: Path | None = options[name]
+        if path is not None and not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+            fail(f"cannot write {path}: there is no such folder, or it is not yours to write to")
+
+
+def _seed(options: Mapping[str, Any], command: Sequence[str]) -> int:
+    """What chance is drawn by; of chaos it is told before anything else, with the line that replays it."""
+    if options["chaos"] is None:
+        return options["seed"] or 0
+    seed: int = secrets.randbelow(DRAWN_SEEDS) if options["seed"] is None else options["seed"]
+    names = [*options["scenarios"], *(["--all"] if options["takes_all"] else [])]
+    say(f"seed {seed}; the same again: {_replay(names, options['dialect'], {**options, 'seed': seed}, command)}")
+    return seed
+
+
+def _chaos(wanted: str | None) -> tuple[Fault, ...]:
+    if wanted is None:
+        return ()
+    try:
+        return chaos_faults(wanted)
+    except ScenarioErrors as errors:
+        fail_with(errors)
+
+
+def _files(options: Mapping[str, Any]) -> tuple[Mapping[str, Path], Suite | None]:
+    """Where the scenarios are that can be named, and the suite that they are of."""
+    if options["suite"] is None:
+        return scenario_files(options["folder"]), None
+    if options["folder"] is not None or options["takes_all"]:
+        fail("--suite says which scenarios are run, so neither --all nor --scenarios goes with it")
+    try:
+        suite = read_suite(options["suite"])
+    except SuiteError as error:
+        fail(str(error))
+    return suite.files, suite
 
 
 def _plan(options: Mapping[str, Any], files: Mapping[str, Path]) -> list[Planned]:
     names = list(options["scenarios"])
-    chosen = sum((bool(names), options["takes_all"], options["suite"] is not None))
-    if chosen != 1:
+    if options["suite"] is None and bool(names) is options["takes_all"]:
         fail("expected either scenarios by name, or --all, or --suite; `fake-dashscope scenarios` lists them")
     for name in names:
         if name not in files:
-            fail(f"there is no scenario {name!r}{did_you_mean(name, files) or ''}")
+            where = "" if options["suite"] is None else f" in the suite {options['suite']!r}"
+            fail(f"there is no scenario {name!r}{where}{did_you_mean(name, files) or ''}")
     try:
-        if options["suite"] is not None:
-            names = read_suite(options["suite"], files)
-        loaded = [load_scenario(files[name]) for name in names or files]
-    except SuiteError as error:
-        fail(str(error))
+        loaded = [load_scenario(files[name]) for name in dict.fromkeys(names) or files]
     except ScenarioErrors as errors:
         fail_with(errors)
-    # What was named one by one is run, however long it takes.
-    longest_s = None if options["scenarios"] else options["longest_s"]
+    # What was named one by one is run, however long it takes; and a suite is always run whole.
+    longest_s = options["longest_s"] if options["takes_all"] else None
     return plan_runs(loaded, options["dialect"], longest_s)
 
 
-def _known(path: Path | None) -> list[Known] | None:
+def _known(path: Path | None, files: Mapping[str, Path]) -> list[Known] | None:
     if path is None:
         return None
     try:
-        return read_known(path)
+        known = read_known(path)
     except KnownFailuresError as error:
         fail(str(error))
+    for entry in known:
+        if entry.scenario not in files:
+            hint = did_you_mean(entry.scenario, files) or ""
+            fail(f"{path}:{entry.line}: there is no scenario {entry.scenario!r}{hint}")
+    return known
 
 
 def _run(
-    plan: Sequence[Planned], files: Mapping[str, Path], settings: Settings, options: Mapping[str, Any]
+    plan: Sequence[Planned], files: Mapping[str, Path], settings: Settings, how: Mapping[str, Any]
 ) -> list[Report]:
     from rich.console import Console  # noqa: PLC0415 - a mistake on the command line needs neither
     from rich.progress import (  # noqa: PLC0415 - as above
@@ -178,12 +245,15 @@ def _run(
     from fake_server.running import RunningServer  # noqa: PLC0415 - as above
     from fake_server.worlds import Worlds  # noqa: PLC0415 - as above
 
-    worlds = Worlds(
-        files, plan[0].scenario.name if plan else "succeeds", speed=options["speed"], draw_seed=options["seed"]
-    )
+    worlds = Worlds(files, plan[0].scenario.name if plan else next(iter(files)), **how)
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     reports: list[Report] = []
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar, RunningServer(worlds) as server:
+    with contextlib.suppress(ValueError):  # Not in the main thread: then others look after signals.
+        signal.signal(signal.SIGTERM, _end_as_told)
+    console = Console(stderr=True)
+    # Without a terminal the bar would leave an empty line behind.
+    progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    with progress as bar, RunningServer(worlds) as server:
         shown = bar.add_task("", total=len(plan))
         try:
             for report in examine(plan, server, settings):
@@ -191,29 +261,49 @@ def _run(
                 bar.update(shown, advance=1, description=report.planned.title)
         except OSError as error:
             fail(f"cannot run {settings.command[0]}: {error.strerror or error}")
+        except KeyboardInterrupt:
+            say(f"interrupted after {len(reports)} of {len(plan)} runs; what ran was killed")
+            sys.exit(INTERRUPTED)
     return reports
+
+
+def _end_as_told(*_: object) -> None:
+    """End as at Ctrl-C: with nothing left behind."""
+    raise KeyboardInterrupt
 
 
 def _tell(reports: Sequence[Report], options: Mapping[str, Any]) -> None:
     from rich.console import Console  # noqa: PLC0415 - as above
 
-    from fake_server.check.reports import as_json, as_junit, print_table, summary  # noqa: PLC0415 - as above
+    from fake_server.check.reports import as_json, summary  # noqa: PLC0415 - as above
+    from fake_server.check.table import print_table  # noqa: PLC0415 - as above
 
-    try:
-        if options["junit"] is not None:
-            options["junit"].write_bytes(as_junit(reports))
-        if options["html"] is not None:
-            from fake_server.check.html import as_html  # noqa: PLC0415 - one page, seldom wanted
-
-            options["html"].write_text(as_html(reports), encoding="utf-8")
-    except OSError as error:
-        fail(f"cannot write {error.filename}: {error.strerror}")
     if options["as_json"]:
         click.echo(json.dumps(as_json(reports), indent=2))
     else:
         is_cut = sys.stdout.isatty() or "COLUMNS" in os.environ
-        print_table(reports, Console(width=None if is_cut else 160), verbose=options["verbose"])
+        print_table(reports, Console(width=None if is_cut else UNCUT_COLUMNS), verbose=options["verbose"])
     say(summary(reports))
+    _write(reports, options)
+
+
+def _write(reports: Sequence[Report], options: Mapping[str, Any]) -> None:
+    from fake_server.check.reports import as_junit  # noqa: PLC0415 - as above
+
+    writers: dict[str, Callable[[Sequence[Report]], bytes]] = {"junit": as_junit, "html": _as_html}
+    for name, write in writers.items():
+        if options[name] is None:
+            continue
+        try:
+            options[name].write_bytes(write(reports))
+        except OSError as error:
+            fail(f"cannot write {options[name]}: {error.strerror or error}")
+
+
+def _as_html(reports: Sequence[Report]) -> bytes:
+    from fake_server.check.html import as_html  # noqa: PLC0415 - one page, seldom wanted
+
+    return as_html(reports).encode()
 
 
 def _conclude(
@@ -231,7 +321,30 @@ def _conclude(
         for text in stale:
             say(f"no failure any more, remove it from {options['known_file']}: {text}")
         return FAILED if new or stale else 0
-    for report in failed:
-        again = f"fake-dashscope check {report.planned.scenario.name} --dialect {report.planned.dialect}"
-        say(f"again: {again} --seed {options['seed']} -v -- {shlex.join(command)}")
+    if failed:
+        names = list(dict.fromkeys(report.planned.scenario.name for report in failed))
+        dialects = {report.planned.dialect for report in failed}
+        dialect = dialects.pop() if len(dialects) == 1 else "both"
+        say(f"what failed, again: {_replay(names, dialect, options, [], verbose=True)} -- {shlex.join(command)}")
     return FAILED if failed else 0
+
+
+def _replay(
+    names: Sequence[str], dialect: str, options: Mapping[str, Any], command: Sequence[str], *, verbose: bool = False
+) -> str:
+    """The line that runs these again, in the same way."""
+    words = ["fake-dashscope", "check", *names]
+    told = {
+        "--suite": (options["suite"], None),
+        "--scenarios": (options["folder"], None),
+        "--dialect": (dialect, "dashscope"),
+        "--speed": (options["speed"], DEFAULT_SPEED),
+        "--time-limit": (options["limit_s"], None),
+        "--deadline": (options["deadline_s"], None),
+        "--chaos": (options["chaos"], None),
+        "--seed": (options["seed"] or None, None),
+    }
+    for option, (value, default) in told.items():
+        if value != default:
+            words += [option, f"{value:g}" if isinstance(value, float) else str(value)]
+    return shlex.join([*words, *(["-v"] if verbose else []), *(["--", *command] if command else [])])

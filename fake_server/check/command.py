@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 # The end of what a command prints is what tells why it ended.
 LONGEST_TAIL_BYTES = 64_000
 _PIECE_BYTES = 8_192
-# How long pipes that a killed command left to its children are waited for.
+# How long the children of a command may take to end after it, and pipes that it left to them are waited for.
 LAST_WORDS_S = 2.0
+LOOK_EVERY_S = 0.02
+# The variable whose value is another one in each run.
+MARK = "FAKE_DASHSCOPE_OUTPUT"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +35,73 @@ class Ended:
         took_s: Seconds from its start to its end.
         output: The end of its standard output.
         errors: The end of its standard error.
+        left_behind: Whether processes that it had started went on after its end, and had to be killed.
     """
 
     exit_code: int | None
     took_s: float
     output: str
     errors: str
+    left_behind: bool = False
 
 
-def run_command(command: Sequence[str], environment: Mapping[str, str], folder: str, limit_s: float) -> Ended:
-    """Run a command.
+class Commands:
+    """Runs commands, from as many threads as there are, until it is told to stop."""
 
-    Args:
-        command: The program and its arguments.
-        environment: What is added to this process's own environment.
-        folder: Where it runs.
-        limit_s: After how many seconds it is killed, with all its children.
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._groups: dict[int, str] = {}
+        self._is_over = False
 
-    Raises:
-        OSError: There is no such program.
-    """
-    began_s = time.monotonic()
-    process = subprocess.Popen(  # noqa: S603 - running what the user names is what this is for
+    def stop(self) -> None:
+        """Kill what runs, with all its children, and run nothing any more."""
+        with self._lock:
+            self._is_over = True
+            for group, mark in self._groups.items():
+                _kill(group, mark)
+
+    def run(self, command: Sequence[str], environment: Mapping[str, str], folder: str, limit_s: float) -> Ended:
+        """Run a command.
+
+        Args:
+            command: The program and its arguments.
+            environment: What is added to this process's own environment; :data:`MARK` among it.
+            folder: Where it runs.
+            limit_s: After how many seconds it is killed, with all its children.
+
+        Raises:
+            OSError: There is no such program.
+            InterruptedError: Nothing is run any more.
+        """
+        with self._lock:
+            if self._is_over:
+                raise InterruptedError("told to stop")
+            began_s = time.monotonic()
+            process = _start(command, environment, folder)
+            # Programs that leave their group keep their environment; this entry of it is of this run only.
+            mark = f"{MARK}={environment[MARK]}"
+            self._groups[process.pid] = mark
+        assert process.stdout is not None, "asked for"  # noqa: S101 - for the type checker
+        assert process.stderr is not None, "asked for"  # noqa: S101 - for the type checker
+        tails = [_Tail(process.stdout), _Tail(process.stderr)]
+        left_behind = False
+        try:
+            exit_code: int | None = process.wait(limit_s)
+            took_s = time.monotonic() - began_s
+            left_behind = _outlasts(process.pid, mark, LAST_WORDS_S)
+        except subprocess.TimeoutExpired:
+            exit_code, took_s = None, time.monotonic() - began_s
+        finally:
+            with self._lock:
+                self._groups.pop(process.pid, None)
+            _kill(process.pid, mark)
+            process.wait()
+        output, errors = (tail.text() for tail in tails)
+        return Ended(exit_code, took_s, output, errors, left_behind)
+
+
+def _start(command: Sequence[str], environment: Mapping[str, str], folder: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 - running what the user names is what this is for
         list(command),
         env={**os.environ, **environment},
         cwd=folder,
@@ -62,21 +111,52 @@ def run_command(command: Sequence[str], environment: Mapping[str, str], folder: 
         # A session of its own, so that its children can be killed with it.
         start_new_session=True,
     )
-    assert process.stdout is not None, "asked for above"  # noqa: S101 - for the type checker
-    assert process.stderr is not None, "asked for above"  # noqa: S101 - for the type checker
-    tails = [_Tail(process.stdout), _Tail(process.stderr)]
-    exit_code: int | None
-    try:
-        exit_code = process.wait(limit_s)
-    except subprocess.TimeoutExpired:
-        exit_code = None
-    finally:
-        took_s = time.monotonic() - began_s
+
+
+def _kill(group: int, mark: str) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(group, signal.SIGKILL)
+    for process_id in _running(group, mark) or ():
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    output, errors = (tail.text() for tail in tails)
-    return Ended(exit_code, took_s, output, errors)
+            os.kill(process_id, signal.SIGKILL)
+
+
+def _outlasts(group: int, mark: str, patience_s: float) -> bool:
+    """Whether processes of a command are there for so long."""
+    until_s = time.monotonic() + patience_s
+    while _is_alive(group, mark):
+        if time.monotonic() >= until_s:
+            return True
+        time.sleep(LOOK_EVERY_S)
+    return False
+
+
+def _is_alive(group: int, mark: str) -> bool:
+    running = _running(group, mark)
+    if running is not None:
+        return bool(running)
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):  # macOS says the latter of those that wait to be buried.
+        return False
+    return True
+
+
+def _running(group: int, mark: str) -> list[int] | None:
+    """The processes of a group, and those that left it but carry its mark; None where the system does not tell."""
+    folders = [path for path in Path("/proc").glob("[0-9]*") if path.name.isdecimal()]
+    return [int(path.name) for path in folders if _belongs(path, group, mark.encode())] if folders else None
+
+
+def _belongs(path: Path, group: int, mark: bytes) -> bool:
+    """Whether this process is one of a command's, and no corpse (proc(5): state, parent, group after the name)."""
+    try:
+        state, _, its_group = (path / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()[:3]
+        if state in "ZX":
+            return False
+        return int(its_group) == group or mark in (path / "environ").read_bytes()
+    except (OSError, ValueError):
+        return False
 
 
 class _Tail:

@@ -4,32 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import json
-import secrets
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fake_server.check.command import Ended, run_command
+from fake_server.check.command import Commands, Ended
 from fake_server.check.judging import Seen, judge_run, sum_up
 from fake_server.check.outcome import Claim, read_claim
 from fake_server.check.plan import Planned, environment
+from fake_server.check.proof import with_proof
 from fake_server.names import Refusal
 from fake_server.rules.downloads import TYPES, sample
+from fake_server.story import tell
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from fake_server.rules.expectations import Judgement, Verdict
     from fake_server.rules.journal import Entry
     from fake_server.running import RunningServer
+    from fake_server.scenario.model import Scenario
     from fake_server.worlds import World
 
 # Where a test cannot be run at all, programs end with this (GNU Automake's manual, "Scripts-based Testsuites").
 CANNOT = 77
 # Assets are a few kilobytes; what is larger than this is not what was made.
 LARGEST_FILE_BYTES = 10_000_000
+DEFAULT_LIMIT_S = 60.0
+DEFAULT_DEADLINE_S = 30.0
+# A report holds the stories of some sixty runs.
+MOST_TOLD_TASKS = 50
+MOST_TOLD_LINES = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +46,27 @@ class Settings:
     Args:
         command: The program and its arguments.
         jobs: How many run at the same time.
-        limit_s: After how many seconds one is killed.
-        deadline_s: After how many seconds a client is told to give up, at most; a scenario may say less.
+        limit_s: After how many seconds one is killed; None for :data:`DEFAULT_LIMIT_S` and what a scenario takes.
+        deadline_s: After how many seconds a client is told to give up, at most; a scenario may say less. None as above.
+        rules: Which of the rules for everyone are judged; None for all.
+        chaos: What else strikes, beside the scenarios' own faults, or None; then their expectations are not judged.
     """
 
     command: Sequence[str]
     jobs: int
-    limit_s: float
-    deadline_s: float
+    limit_s: float | None = None
+    deadline_s: float | None = None
+    rules: frozenset[str] | None = None
+    chaos: str | None = None
+
+    def limit_of(self, scenario: Scenario) -> float:
+        """After how many seconds a command is killed: as told, or else after enough for what a scenario takes."""
+        return self.limit_s if self.limit_s is not None else DEFAULT_LIMIT_S + scenario.takes_s
+
+    def deadline_of(self, scenario: Scenario) -> float:
+        """After how many seconds a client gives up a task: as told, or else after enough for what a scenario takes."""
+        usual_s = self.deadline_s if self.deadline_s is not None else DEFAULT_DEADLINE_S + scenario.takes_s
+        return min(scenario.client.timeout_s, usual_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +83,7 @@ class Report:
         forgotten: How many were not.
         total: The true bill, as text.
         world: The world's name.
+        story: What the report draws, of :func:`fake_server.story.tell`; None where nothing was run.
     """
 
     planned: Planned
@@ -74,6 +95,7 @@ class Report:
     forgotten: int = 0
     total: str = "0"
     world: str = ""
+    story: Mapping[str, Any] | None = None
 
 
 def examine(plan: Sequence[Planned], server: RunningServer, settings: Settings) -> Iterator[Report]:
@@ -90,17 +112,17 @@ def examine(plan: Sequence[Planned], server: RunningServer, settings: Settings) 
     Raises:
         OSError: The command cannot be run at all.
     """
-    # So that a world of this check cannot be one that anybody else has.
-    tail = secrets.token_hex(4)
+    commands = Commands()
 
     def run(planned: Planned) -> Report:
-        return _left_out(planned) if planned.left_out else _run(planned, server, settings, tail)
+        return _left_out(planned) if planned.left_out else _run(planned, server, settings, commands)
 
     with ThreadPoolExecutor(settings.jobs, "check") as pool:
         try:
             yield from pool.map(run, plan)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            commands.stop()
             raise
 
 
@@ -108,58 +130,80 @@ def _left_out(planned: Planned) -> Report:
     return Report(planned, "NOT_EXERCISED", reason=planned.left_out)
 
 
-def _run(planned: Planned, server: RunningServer, settings: Settings, tail: str) -> Report:
-    key = f"sk-{planned.scenario.name}.{planned.dialect}-{tail}"
+def _run(planned: Planned, server: RunningServer, settings: Settings, commands: Commands) -> Report:
+    # Chance is drawn by the world's name, too: it must be the same when a run is replayed.
+    key = f"sk-{planned.scenario.name}.{planned.dialect}"
     world = server.call(lambda: server.worlds.for_key(key))
     if isinstance(world, Refusal):
         return Report(planned, "NOT_EXERCISED", reason=world.message)
-    deadline_s = min(planned.scenario.client.timeout_s, settings.deadline_s)
+    limit_s, deadline_s = settings.limit_of(planned.scenario), settings.deadline_of(planned.scenario)
+    began_s = server.call(lambda: _elapsed_s(world))
     with tempfile.TemporaryDirectory(prefix="fake-dashscope-check-") as folder:
         output = Path(folder, "output")
         variables = environment(planned, server.url, key, deadline_s, str(output))
-        ended = run_command(settings.command, variables, str(Path.cwd()), settings.limit_s)
+        ended = commands.run(settings.command, variables, str(Path.cwd()), limit_s)
         saved = _read(output)
     if ended.exit_code == CANNOT:
         return Report(planned, "NOT_EXERCISED", reason=f"the command says that it cannot do this (exit code {CANNOT})")
     claim = read_claim(ended.output)
-    return server.call(lambda: _judge(planned, world, claim, ended, saved, settings.limit_s, deadline_s))
+    played = Played(planned, world, claim, ended, saved, began_s + ended.took_s, limit_s, deadline_s)
+    return server.call(lambda: _judge(played, settings))
 
 
-def _judge(
-    planned: Planned,
-    world: World,
-    claim: Claim,
-    ended: Ended,
-    saved: bytes | None,
-    limit_s: float,
-    deadline_s: float,
-) -> Report:
+def _elapsed_s(world: World) -> float:
+    return world.now().monotonic_s - world.engine.started.monotonic_s
+
+
+class Played(NamedTuple):
+    """A run that is over: what was run, how it ended, and by which limits."""
+
+    planned: Planned
+    world: World
+    claim: Claim
+    ended: Ended
+    saved: bytes | None
+    ended_at_s: float
+    limit_s: float
+    deadline_s: float
+
+
+def _judge(played: Played, settings: Settings) -> Report:
     """Called in the server's thread: it looks at the world while nothing else does."""
-    now, engine = world.now(), world.engine
-    bill = engine.bill(now, most_rows=0)
-    made = [entry for entry in engine.journal.entries if entry.route == "create" and entry.task_id]
+    planned, claim, engine = played.planned, played.claim, played.world.engine
+    now = played.world.now()
+    accepted_at_s = max(
+        (task.submitted.monotonic_s - engine.started.monotonic_s for task in engine.everything()), default=None
+    )
+    waited_s = played.ended_at_s - (accepted_at_s or 0.0)
+    conduct = engine.conduct.judge(gave_up="STILL_GOING" in claim.outcomes or waited_s >= played.deadline_s)
     seen = Seen(
         expectations=engine.verdict(now, claim.outcomes),
-        conduct=engine.conduct.judge(gave_up="STILL_GOING" in claim.outcomes),
+        conduct=[row for row in conduct if settings.rules is None or row.name in settings.rules],
         expected_outcomes=planned.scenario.expect.outcomes,
-        billed_tasks=bill.billed_tasks,
+        billed_tasks=engine.bill(now, most_rows=0).billed_tasks,
         tasks=sum(1 for _ in engine.everything()),
-        accepted_at_s=made[0].at_s if made else None,
-        ended_at_s=now.monotonic_s - engine.started.monotonic_s,
-        saved=None if saved is None else _is_whole(saved),
+        accepted_at_s=accepted_at_s,
+        ended_at_s=played.ended_at_s,
+        saved=None if played.saved is None else _is_whole(played.saved, planned.scenario.client.endpoint),
+        is_chaotic=settings.chaos is not None,
     )
-    rows = judge_run(seen, claim, ended, limit_s, deadline_s)
-    verdict = sum_up(rows)
+    rows = judge_run(seen, claim, played.ended, played.limit_s, played.deadline_s)
+    verdict, reason = sum_up(rows), None
+    if verdict == "NOT_EXERCISED":
+        reason = "a fault of the scenario never struck"
+    elif verdict == "PASS" and not engine.journal.counters["requests"]:
+        verdict, reason = "NOT_EXERCISED", "the command asked the fake for nothing"
     return Report(
         planned,
         verdict,
-        rows,
-        "a fault of the scenario never struck" if verdict == "NOT_EXERCISED" else None,
-        ended,
+        with_proof(rows, engine.journal.entries),
+        reason,
+        played.ended,
         engine.journal.entries,
         engine.journal.forgotten,
-        str(bill.total),
-        world.name,
+        str(engine.bill(now, most_rows=0).total),
+        played.world.name,
+        tell(engine, now, most_tasks=MOST_TOLD_TASKS, most_lines=MOST_TOLD_LINES),
     )
 
 
@@ -172,11 +216,11 @@ def _read(path: Path) -> bytes | None:
     return None
 
 
-def _is_whole(saved: bytes) -> bool:
+def _is_whole(saved: bytes, endpoint: str) -> bool:
     """Whether a file is one of those that are made here, to the last byte."""
-    if any(saved == sample(extension).content for extension in TYPES):
-        return True
+    if endpoint != "transcription":
+        return any(saved == sample(extension).content for extension in TYPES)
     try:
-        return isinstance(json.loads(saved), dict)  # a transcription
+        return isinstance(json.loads(saved), dict)
     except (ValueError, RecursionError):
         return False

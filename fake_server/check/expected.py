@@ -53,7 +53,7 @@ def read_known(path: Path) -> list[Known]:
     """
     try:
         raw = path.read_bytes()[: LONGEST_FILE_BYTES + 1]
-        text = raw.decode("utf-8")
+        text = raw.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise KnownFailuresError(f"cannot read {path}: {error}") from None
     if len(raw) > LONGEST_FILE_BYTES:
@@ -86,10 +86,10 @@ def news(reports: Iterable[Report], known: Sequence[Known]) -> tuple[list[str], 
     """
     new: list[str] = []
     stale = {entry.line: entry for entry in known}
-    ran: set[str] = set()
+    ran: set[tuple[str, str | None]] = set()
     for report in reports:
         if report.ended is not None:
-            ran.add(report.planned.scenario.name)
+            ran |= {(report.planned.scenario.name, report.planned.dialect), (report.planned.scenario.name, None)}
         for row in report.rows:
             if row.verdict != "FAIL":
                 continue
@@ -98,5 +98,5 @@ def news(reports: Iterable[Report], known: Sequence[Known]) -> tuple[list[str], 
                 new.append(f"{report.planned.title}: {row.name}")
             for entry in covering:
                 stale.pop(entry.line, None)
-    gone = [f"line {entry.line}: {entry.scenario} {entry.expectation}" for entry in stale.values()]
-    return new, [text for text, entry in zip(gone, stale.values(), strict=True) if entry.scenario in ran]
+    gone = [entry for entry in stale.values() if (entry.scenario, entry.dialect) in ran]
+    return new, [f"line {entry.line}: {entry.scenario} {entry.expectation}" for entry in gone]

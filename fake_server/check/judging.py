@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from fake_server.rules.expectations import Judgement
 
@@ -19,7 +19,18 @@ DEADLINE_MARGIN_S = 3.0
 OUTCOME = "outcome"
 # Expectations that need no fault to have struck, and no client to have said anything, to be worth something.
 _NEEDED = ("faults_consumed",)
+_UNDER_CHAOS = "not judged under chaos"
 _SAYS = {True: "yes", False: "no", None: "perhaps"}
+# What is expected of each run, beside what its scenario expects and the rules for everyone.
+MEANINGS: Final[dict[str, str]] = {
+    "ends": "the command ends by itself, within --time-limit, and leaves no process behind",
+    "outcome": "what the command says is what happened: by its words, or else by its exit code",
+    "billed_tasks": "tasks that cost something, whoever heard of them",
+    "billing": "what it believes to owe is compatible with the true bill",
+    "file": "what was saved is what was made, to the last byte",
+    "deadline": "it is over within FAKE_DASHSCOPE_DEADLINE_S of the acceptance of its last task, and 3 s to end",
+    "faults_consumed": "everything that the scenario scripts has struck; else the run proves nothing",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +43,10 @@ class Seen:
         expected_outcomes: What the scenario expects, a word for each task, or one for all.
         billed_tasks: How many tasks the true bill charges for.
         tasks: How many tasks there are.
-        accepted_at_s: When the first task was made, in seconds of the world; None if none was.
+        accepted_at_s: When the last task was made, in seconds of the world; None if none was.
         ended_at_s: When the command had ended, in the same seconds.
         saved: Whether the file that was asked for holds what was made, and nothing else; None where there is none.
+        is_chaotic: Whether other faults struck than those that the scenario expects: its counts mean nothing then.
     """
 
     expectations: Sequence[Judgement]
@@ -45,6 +57,7 @@ class Seen:
     accepted_at_s: float | None
     ended_at_s: float
     saved: bool | None
+    is_chaotic: bool = False
 
 
 def judge_run(seen: Seen, claim: Claim, ended: Ended, limit_s: float, deadline_s: float) -> list[Judgement]:
@@ -61,9 +74,13 @@ def judge_run(seen: Seen, claim: Claim, ended: Ended, limit_s: float, deadline_s
         A row for each expectation: how it ended, what it said, what the scenario expects, then the rules for everyone.
     """
     outcome, *counted = seen.expectations
+    said = _judge_outcome(outcome, seen, claim, ended)
+    if seen.is_chaotic:
+        counted = [_unjudged(row) for row in counted]
+        said = said if claim.complaint is not None or _is_false_success(seen, claim) else _unjudged(said)
     return [
         _judge_ending(ended, limit_s),
-        _judge_outcome(outcome, seen, claim, ended),
+        said,
         *counted,
         _judge_bill(seen, claim),
         _judge_file(seen),
@@ -78,22 +95,41 @@ def sum_up(rows: Sequence[Judgement]) -> Verdict:
         return "FAIL"
     # A lower bound that was not reached (`min_…`) is what the scenario is about, too.
     unproven = [
-        row for row in rows if row.verdict == "NOT_EXERCISED" and (row.name in _NEEDED or row.name.startswith("min_"))
+        row
+        for row in rows
+        if row.verdict == "NOT_EXERCISED"
+        and (row.name in _NEEDED or row.name.startswith("min_"))
+        and not row.actual.endswith(_UNDER_CHAOS)
     ]
     return "NOT_EXERCISED" if unproven else "PASS"
+
+
+def _unjudged(row: Judgement) -> Judgement:
+    return Judgement(row.name, row.expected, f"{row.actual}; {_UNDER_CHAOS}", "NOT_EXERCISED")
+
+
+def _is_false_success(seen: Seen, claim: Claim) -> bool:
+    """Whether it says that more succeeded than was ever made."""
+    return claim.outcomes.count("SUCCEEDED") > seen.tasks
 
 
 def _judge_ending(ended: Ended, limit_s: float) -> Judgement:
     expected = "the command ends by itself"
     if ended.exit_code is None:
         return Judgement("ends", expected, f"did not end; killed after {limit_s:g} s", "FAIL")
-    return Judgement("ends", expected, f"exit code {ended.exit_code} after {ended.took_s:.1f} s", "PASS")
+    actual = f"exit code {ended.exit_code} after {ended.took_s:.1f} s"
+    if ended.left_behind:
+        return Judgement("ends", f"{expected}, with all that it started", f"{actual}; processes of it went on", "FAIL")
+    return Judgement("ends", expected, actual, "PASS")
 
 
 def _judge_outcome(row: Judgement, seen: Seen, claim: Claim, ended: Ended) -> Judgement:
     """By what the command said; by its exit code where it said nothing."""
     if claim.complaint is not None:
         return Judgement(OUTCOME, row.expected, claim.complaint, "FAIL")
+    if _is_false_success(seen, claim):
+        actual = f"{', '.join(claim.outcomes)}, but {seen.tasks} tasks were made"
+        return Judgement(OUTCOME, row.expected, actual, "FAIL")
     if claim.outcomes:
         return row
     words = set(seen.expected_outcomes)
@@ -101,19 +137,23 @@ def _judge_outcome(row: Judgement, seen: Seen, claim: Claim, ended: Ended) -> Ju
         actual = "not reported" if ended.exit_code is not None else "not reported: it was killed"
         return Judgement(OUTCOME, row.expected, actual, "NOT_EXERCISED")
     says_success, is_success = ended.exit_code == 0, "SUCCEEDED" in words
-    actual = f"exit code {ended.exit_code}, so {'it claims success' if says_success else 'it claims no success'}"
-    return Judgement(OUTCOME, row.expected, actual, "PASS" if says_success is is_success else "FAIL")
+    actual = f"exit code {ended.exit_code}, which claims {'success' if says_success else 'no success'}"
+    holds = says_success is is_success
+    if says_success and not seen.tasks:
+        actual, holds = f"{actual}, but nothing was made", False
+    return Judgement(OUTCOME, row.expected, actual, "PASS" if holds else "FAIL")
 
 
 def _judge_bill(seen: Seen, claim: Claim) -> Judgement:
     """Nobody may believe in less than the true bill, nor in a charge that is none."""
-    expected = "what the client believes to owe is compatible with the bill"
+    expected = "what the bill says"
     if not claim.billed:
         return Judgement("billing", expected, "not reported", "NOT_EXERCISED")
     charged, free = claim.billed.count(True), claim.billed.count(False)
     holds = charged <= seen.billed_tasks <= max(seen.tasks, len(claim.billed)) - free
     actual = (
-        f"{', '.join(_SAYS[value] for value in claim.billed)}; {seen.billed_tasks} of {seen.tasks} tasks are billed"
+        f"it believes to owe something: {', '.join(_SAYS[value] for value in claim.billed)}; "
+        f"billed: {seen.billed_tasks} of {seen.tasks} tasks"
     )
     return Judgement("billing", expected, actual, "PASS" if holds else "FAIL")
 
@@ -122,13 +162,18 @@ def _judge_file(seen: Seen) -> Judgement:
     expected = "what was saved is what was made, whole"
     if seen.saved is None:
         return Judgement("file", expected, "nothing was saved", "NOT_EXERCISED")
-    return Judgement("file", expected, "the same" if seen.saved else "not the same", "PASS" if seen.saved else "FAIL")
+    return Judgement(
+        "file",
+        expected,
+        "the same" if seen.saved else "the file is another one, or cut",
+        "PASS" if seen.saved else "FAIL",
+    )
 
 
 def _judge_deadline(seen: Seen, ended: Ended, deadline_s: float) -> Judgement:
-    expected = f"over within {deadline_s:g} s of its acceptance, and {DEADLINE_MARGIN_S:g} s to end"
+    expected = f"over within {deadline_s:g} s of the acceptance, and {DEADLINE_MARGIN_S:g} s to end"
     if seen.accepted_at_s is None:
         return Judgement("deadline", expected, "no task was made", "NOT_EXERCISED")
     took_s = seen.ended_at_s - seen.accepted_at_s
     holds = ended.exit_code is not None and took_s <= deadline_s + DEADLINE_MARGIN_S
-    return Judgement("deadline", expected, f"after {took_s:.1f} s", "PASS" if holds else "FAIL")
+    return Judgement("deadline", expected, f"{took_s:.1f} s after the acceptance", "PASS" if holds else "FAIL")

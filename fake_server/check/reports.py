@@ -1,4 +1,4 @@
-"""What a check found, for people and for machines: a table, JSON, and JUnit's XML."""
+"""What a check found, for machines: JSON, and JUnit's XML."""
 
 from __future__ import annotations
 
@@ -6,45 +6,15 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
+from fake_server.check.table import WORDS, evidence, explain
 from fake_server.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.console import Console
-
     from fake_server.check.examine import Report
-    from fake_server.rules.expectations import Judgement
-    from fake_server.rules.journal import Entry
 
 REPORT_VERSION = 1
-_MARKS = {"PASS": "[green]PASS[/]", "FAIL": "[bold red]FAIL[/]", "NOT_EXERCISED": "[yellow]NOT EXERCISED[/]"}
-# Of a command that failed, the last lines that it wrote tell why.
-_LAST_LINES = 6
-
-
-def print_table(reports: Sequence[Report], console: Console, *, verbose: bool) -> None:
-    """Print a line for each run, and below it what failed, with the lines of the journal that prove it.
-
-    Args:
-        reports: What came of the runs.
-        console: Where to.
-        verbose: Show each expectation, not only what failed.
-    """
-    from rich.markup import escape  # noqa: PLC0415 - reports for machines need no terminal
-    from rich.table import Table  # noqa: PLC0415 - as above
-
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for report in reports:
-        took = "" if report.ended is None else f"{report.ended.took_s:.1f} s"
-        table.add_row(_MARKS[report.verdict], escape(report.planned.title), escape(report.reason or took))
-        for row in report.rows:
-            if verbose or row.verdict == "FAIL":
-                table.add_row("", f"  {_MARKS[row.verdict]} {row.name}", escape(_explain(row, report)))
-    console.print(table)
 
 
 def summary(reports: Sequence[Report]) -> str:
@@ -58,7 +28,7 @@ def as_json(reports: Sequence[Report]) -> dict[str, Any]:
     return {
         "report_version": REPORT_VERSION,
         "fake_version": version(),
-        "summary": {word: sum(report.verdict == word for report in reports) for word in _MARKS},
+        "summary": {word: sum(report.verdict == word for report in reports) for word in WORDS},
         "runs": [_as_json(report) for report in reports],
     }
 
@@ -78,8 +48,10 @@ def as_junit(reports: Sequence[Report]) -> bytes:
             {"classname": report.planned.dialect, "name": report.planned.scenario.name, "time": seconds},
         )
         if report.verdict == "FAIL":
-            failed = [f"{row.name}: {_explain(row, report)}" for row in report.rows if row.verdict == "FAIL"]
-            ET.SubElement(case, "failure", {"message": _clean(failed[0])}).text = _clean("\n".join(failed))
+            failed = [row for row in report.rows if row.verdict == "FAIL"]
+            told = [*(f"{row.name}: {explain(row)}" for row in failed), *evidence(failed, report)]
+            message = f"{', '.join(row.name for row in failed)}: {explain(failed[0])}"
+            ET.SubElement(case, "failure", {"message": _clean(message)}).text = _clean("\n".join(told))
         elif report.verdict == "NOT_EXERCISED":
             ET.SubElement(case, "skipped", {"message": _clean(report.reason or "not exercised")})
         if report.ended is not None:
@@ -106,24 +78,6 @@ def _as_json(report: Report) -> dict[str, Any]:
         "output": "" if ended is None else ended.output,
         "errors": "" if ended is None else ended.errors,
     }
-
-
-def _explain(row: Judgement, report: Report) -> str:
-    """What was seen and expected, and the lines of the journal that show it; of a failed ending, its last words."""
-    text = f"{row.actual}; expected {row.expected}"
-    shown = [_line(entry) for entry in report.entries if entry.ordinal in row.lines]
-    if row.verdict == "FAIL" and row.name in ("ends", "outcome") and report.ended is not None:
-        shown += [f"| {line}" for line in report.ended.errors.splitlines()[-_LAST_LINES:]]
-    return "\n".join([text, *shown])
-
-
-def _line(entry: Entry) -> str:
-    """A line of the journal, short."""
-    answered = str(entry.status) if entry.status else "cut"
-    struck = f" [{entry.fault}]" if entry.fault else ""
-    return (
-        f"{entry.ordinal}. {entry.at_s:.3f} s {entry.method} {entry.route} {entry.task_id or ''} -> {answered}{struck}"
-    )
 
 
 def _clean(text: str) -> str:

@@ -75,6 +75,10 @@ class Conduct:
             self._saw_asset(entry)
         elif ASYNC_HEADER in entry.header_names and kind != "unmatched":
             self._breach("async_header", entry.ordinal)
+        if kind == "list":
+            # A list asks for every task at once.
+            self._failed_polls.clear()
+            self._unknowns.clear()
 
     def judge(self, *, gave_up: bool = False) -> list[Judgement]:
         """Judge the client by each of :data:`RULES`.
@@ -135,25 +139,25 @@ class Conduct:
             lines.append(line)
 
     def _judge_async_header(self, _: bool) -> Judgement:
-        return self._judge_breaches("async_header", f"{self._seen['async_header']} creates")
+        return self._judge_breaches("async_header", "{} requests had it wrong; {} were creates")
 
     def _judge_create_once(self, _: bool) -> Judgement:
-        return self._judge_breaches("create_once", f"{self._seen['create_once']} lost answers")
+        return self._judge_breaches("create_once", "creates again: {}; answers that were lost: {}")
 
     def _judge_key_stays_home(self, _: bool) -> Judgement:
-        return self._judge_breaches("key_stays_home", f"{self._seen['key_stays_home']} downloads")
+        return self._judge_breaches("key_stays_home", "credentials went with {} of {} downloads")
 
     def _judge_download_in_time(self, _: bool) -> Judgement:
         left = list(self._expired.values())
-        actual = f"{len(left)} tasks whose address expired before they were fetched"
+        actual = f"addresses that expired before the result was fetched: {len(left)}"
         verdict: Verdict = "FAIL" if left else "PASS" if self._seen["download_in_time"] else "NOT_EXERCISED"
         lines = tuple(left[:MOST_LINES_OF_EVIDENCE])
         return Judgement("download_in_time", RULES["download_in_time"], actual, verdict, lines)
 
-    def _judge_breaches(self, rule: str, seen: str) -> Judgement:
+    def _judge_breaches(self, rule: str, words: str) -> Judgement:
         breaches = self._counters[f"breaches_of_{rule}"]
         verdict: Verdict = "FAIL" if breaches else "PASS" if self._seen[rule] else "NOT_EXERCISED"
-        return Judgement(rule, RULES[rule], f"{breaches} breaches in {seen}", verdict, self._evidence(rule))
+        return Judgement(rule, RULES[rule], words.format(breaches, self._seen[rule]), verdict, self._evidence(rule))
 
     def _judge_retry_after(self, _: bool) -> Judgement:
         margin_s = self._manners.least_margin_s
@@ -161,7 +165,7 @@ class Conduct:
         lines = tuple(sorted(line for name in names for line in self._manners.evidence.get(name, ())))
         if margin_s is None:
             return Judgement("retry_after", RULES["retry_after"], "nobody was told to wait", "NOT_EXERCISED")
-        when = f"{abs(margin_s) * 1000:.0f} ms {'too early' if margin_s < 0 else 'after it'}, at the closest"
+        when = f"{abs(margin_s) * 1000:.0f} ms {'too early' if margin_s < 0 else 'after it'} at the closest"
         verdict: Verdict = "FAIL" if any(self._counters[name] for name in names) else "PASS"
         return Judgement("retry_after", RULES["retry_after"], when, verdict, lines)
 
@@ -171,23 +175,23 @@ class Conduct:
             return Judgement("poll_rate", RULES["poll_rate"], "no task was asked for twice", "NOT_EXERCISED")
         verdict: Verdict = "FAIL" if self._counters["hasty_polls"] else "PASS"
         lines = tuple(self._manners.evidence.get("hasty_polls", ()))
-        return Judgement("poll_rate", RULES["poll_rate"], f"{gap_s * 1000:.0f} ms apart at least", verdict, lines)
+        return Judgement("poll_rate", RULES["poll_rate"], f"at the closest {gap_s * 1000:.0f} ms apart", verdict, lines)
 
     def _judge_quiet_after_end(self, _: bool) -> Judgement:
         polls = self._counters["polls_after_end"]
         verdict: Verdict = "FAIL" if polls else "PASS" if self._seen["quiet_after_end"] else "NOT_EXERCISED"
         lines = tuple(self._manners.evidence.get("polls_after_end", ()))
-        return Judgement("quiet_after_end", RULES["quiet_after_end"], f"{polls} polls after an end", verdict, lines)
+        return Judgement("quiet_after_end", RULES["quiet_after_end"], f"polls after an end: {polls}", verdict, lines)
 
     def _judge_persistence(self, gave_up: bool) -> Judgement:
         left = [] if gave_up else list(self._failed_polls.values())
-        actual = f"{self._seen['persistence']} polls failed, {len(left)} tasks were given up after one"
+        actual = f"polls that failed: {self._seen['persistence']}; tasks that were given up after one: {len(left)}"
         verdict: Verdict = "FAIL" if left else "PASS" if self._seen["persistence"] else "NOT_EXERCISED"
         return Judgement("persistence", RULES["persistence"], actual, verdict, tuple(left[:MOST_LINES_OF_EVIDENCE]))
 
     def _judge_unknown(self, gave_up: bool) -> Judgement:
         left = [] if gave_up else list(self._unknowns.values())
-        actual = f"{self._seen['unknown']} answers were UNKNOWN, {len(left)} tasks were given up after the first"
+        actual = f"answers UNKNOWN: {self._seen['unknown']}; tasks that were given up after the first: {len(left)}"
         verdict: Verdict = "FAIL" if left else "PASS" if self._seen["unknown"] else "NOT_EXERCISED"
         return Judgement("unknown", RULES["unknown"], actual, verdict, tuple(left[:MOST_LINES_OF_EVIDENCE]))
 

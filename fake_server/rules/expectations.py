@@ -68,7 +68,7 @@ def judge(
     for name, expected in expect.counts.items():
         row = _judge_count(name, expected, counters, asked=asked)
         rows.append(replace(row, lines=tuple(evidence.get(name, ()))) if row.verdict == "FAIL" else row)
-    fired = f"{scripted - len(unfired)} of {scripted}"
+    fired = f"{scripted - len(unfired)} of {scripted}" if scripted else "none is scripted"
     actual_faults = fired if not unfired else f"{fired}; never fired: {', '.join(unfired)}"
     rows.append(
         Judgement(

@@ -53,7 +53,7 @@ def test_a_failure_is_told_with_the_command_that_shows_it_again() -> None:
     """A failing check ends with 1, and says what to type to see that failure again."""
     ended = check("create-answer-lost", "--seed", "7", "--", *CREATES, "2", IN_DOUBT, "0")
     assert ended.exit_code == 1
-    assert "again: fake-dashscope check create-answer-lost --dialect dashscope --seed 7 -v -- " in ended.stderr
+    assert "what failed, again: fake-dashscope check create-answer-lost --seed 7 -v -- " in ended.stderr
 
 
 def test_a_command_that_does_not_end_is_killed_with_its_children(tmp_path: Path) -> None:

@@ -144,14 +144,16 @@ def test_the_environment_is_the_documented_one() -> None:
 
 
 def test_known_failures_hide_neither_new_nor_mended_ones(tmp_path: Path) -> None:
-    """A failure that is not in the file is news, and so is a line of it that no longer fails."""
+    """A failure that is not in the file is news, and so is a line of it that ran and no longer fails."""
     path = tmp_path / "known.txt"
-    path.write_text("# ours\nbad-gateway create_requests  # a reason\nbad-gateway/aisa outcome\nelsewhere outcome\n")
+    lines = ["# ours", "bad-gateway create_requests  # a reason", "bad-gateway/dashscope outcome"]
+    # Windows' ends of lines, and the mark that its editors begin a file with.
+    path.write_bytes("\r\n".join(["\ufeff", *lines, "bad-gateway/aisa outcome", "elsewhere outcome"]).encode())
     known = read_known(path)
     report = Report(PLANNED, "FAIL", [PASSED, FAILED, Judgement("persistence", "", "", "FAIL")], ended=ENDED)
     new, stale = news([report], known)
     assert new == ["bad-gateway (dashscope): persistence"]
-    assert stale == ["line 3: bad-gateway outcome"]
+    assert stale == ["line 4: bad-gateway outcome"]
 
 
 @pytest.mark.parametrize("text", ["one", "one two three", "\xff"])
