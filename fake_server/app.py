@@ -11,13 +11,14 @@ from fake_server.addressing import read_target
 from fake_server.admin import ROOT, admin_routes
 from fake_server.names import Refusal
 from fake_server.wire.messages import Request
-from fake_server.wire_shell import carry_out, is_plain
+from fake_server.wire_shell import WIRE, carry_out, is_plain
 
 if TYPE_CHECKING:
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from fake_server.clock import Clock
     from fake_server.wire.messages import Drop, Reply
+    from fake_server.wire_shell import Wire
     from fake_server.worlds import Worlds
 
 # The server puts into the scope under this name a function that sends a whole answer at once, if it can.
@@ -65,6 +66,7 @@ class Api:
         headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers]
         if refusal:
             headers.append((b"connection", b"close"))  # The rest of the body is still on its way.
+        send = careful(scope, send)
         await send({"type": "http.response.start", "status": reply.status, "headers": headers})
         await send({"type": "http.response.body", "body": reply.body})
 
@@ -124,7 +126,20 @@ class Application(Starlette):
         if scope["type"] == "http" and not f"{scope['path']}/".startswith(f"{ROOT}/"):
             await self._service(scope, receive, send)
         else:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, receive, careful(scope, send))
+
+
+def careful(scope: Scope, send: Send) -> Send:
+    """A `send` that drops what comes after the connection has ended, where the server is the fake's own."""
+    wire: Wire | None = scope.get("extensions", {}).get(WIRE)
+    if wire is None:
+        return send
+
+    async def send_while_open(message: Message) -> None:
+        wire.notice_end()
+        await send(message)
+
+    return send_while_open
 
 
 def make_app(

@@ -203,8 +203,17 @@ class CycleWire:
         if not self._cycle.transport.is_closing():
             self._cycle.transport.set_write_buffer_limits()
 
+    def notice_end(self) -> None:
+        """Let what is sent from now on be dropped in silence if the connection is over already.
+
+        A loop may close a transport and tell the protocol a turn later; what writes in between would fail.
+        """
+        if self._cycle.transport.is_closing():
+            self._cycle.disconnected = True
+
     async def write(self, data: bytes) -> None:
         """Send bytes as they are, and wait until the kernel has them or the client has gone."""
+        self.notice_end()
         self._cycle.response_started = True
         self._cycle.waiting_for_100_continue = False
         if not self._cycle.disconnected:
@@ -256,6 +265,9 @@ def send_whole(cycle: RequestResponseCycle, reply: Reply) -> bool:
         lines.append(f"{name}: {value}\r\n")
     if not is_sized:
         return False
+    if cycle.transport.is_closing():
+        complete(cycle, keep=False)  # The client has gone, and the protocol will be told in the loop's next turn.
+        return True
     # Who reads such an answer rightly reads no body of it, and would take it for the next answer's beginning.
     keep = cycle.keep_alive and not (reply.body and reply.status in BODILESS)
     lines.append("\r\n" if keep else "connection: close\r\n\r\n")

@@ -40,6 +40,10 @@ class Wire(Protocol):
         """It no longer is."""
         ...
 
+    def notice_end(self) -> None:
+        """Drop in silence what is sent from now on, if the connection is over already."""
+        ...
+
     async def write(self, data: bytes) -> None:
         """Send bytes as they are, and wait until they have left this process or the client has gone."""
         ...
