@@ -9,8 +9,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 
-__all__ = ["Cause", "Classify", "ErrorKind", "SafeToSubmitAgain", "TryAgain", "advice", "within"]
+__all__ = ["Cause", "Classify", "ErrorKind", "Portable", "SafeToSubmitAgain", "TryAgain", "advice", "within"]
+
+
+class Portable(Exception):
+    """An error that can be copied, and carried to another process, whatever its constructor wants."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made_again, (type(self), self.args), dict(self.__dict__)
+
+
+def _made_again(kind: type[Exception], args: tuple[Any, ...]) -> Exception:
+    return kind.__new__(kind, *args)
 
 
 class ErrorKind(StrEnum):

@@ -37,7 +37,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from resilient_poll.error_kinds import Cause, ErrorKind, SafeToSubmitAgain, TryAgain, advice, within
+from resilient_poll.error_kinds import Cause, ErrorKind, Portable, SafeToSubmitAgain, TryAgain, advice, within
 from resilient_poll.standing import Standing
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ _AGAIN = {
 }
 
 
-class ResilientPollError(Exception):
+class ResilientPollError(Portable):
     """The root of every error that this package raises on purpose.
 
     Attributes:

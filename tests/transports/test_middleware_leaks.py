@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import threading
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -18,6 +19,13 @@ from tests.transports.scripted import EACH_WAY, Says, Script, client_over, inner
 
 each_way = pytest.mark.parametrize(("colour", "library"), EACH_WAY)
 URL = "http://api.test/thing"
+
+
+class AnyBody(LIBRARIES["httpx"].AsyncByteStream):  # type: ignore[misc]  # a module chosen at run time
+    """A body that nobody has read yet."""
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield b"whole"
 
 
 def all_given_back() -> None:
@@ -195,3 +203,32 @@ def test_a_loop_that_ends_under_a_request_keeps_nothing() -> None:
     inside.clear()
     all_given_back()
     assert slots.is_free
+
+
+def test_a_place_is_not_given_to_one_whose_loop_is_over() -> None:
+    """One who waited on an event loop that was closed under it is passed over, and the next one has the place."""
+    httpx = LIBRARIES["httpx"]
+    over = AsyncConcurrencyTransport(
+        httpx.MockTransport(lambda _: httpx.Response(200, stream=AnyBody())), 1, max_wait_s=30.0
+    )
+
+    async def held() -> tuple[Any, Any]:
+        response = await over.handle_async_request(request())
+        waiting = asyncio.ensure_future(over.handle_async_request(request()))
+        for _ in range(5):  # The one who waits gets there.
+            await asyncio.sleep(0)  # virtual
+        return response, waiting
+
+    loop = asyncio.new_event_loop()
+    response, waiting = loop.run_until_complete(held())
+    waiting._log_destroy_pending = False
+    loop.close()
+
+    async def another() -> int:
+        asking = asyncio.ensure_future(over.handle_async_request(request()))
+        await asyncio.sleep(0)  # virtual
+        await response.aclose()
+        return int((await asking).status_code)
+
+    assert asyncio.run(another()) == 200
+    assert not waiting.done()

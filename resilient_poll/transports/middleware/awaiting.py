@@ -50,14 +50,15 @@ class _Waker:
             # trio, then; it is loaded, since this runs in it.
             self._soon = sys.modules["trio"].lowlevel.current_trio_token().run_sync_soon
 
-    def wake(self) -> None:
-        if threading.get_ident() == self._home:
-            self._event.set()
-            return
+    def wake(self) -> bool:
         try:
-            self._soon(self._event.set)
+            if threading.get_ident() == self._home:
+                self._event.set()
+            else:
+                self._soon(self._event.set)
         except RuntimeError:
-            return  # Its loop is over, and so is whoever waited there.
+            return False  # Its loop is over, and so is whoever waited there.
+        return True
 
     async def wait(self, longest_s: float | None) -> None:
         with anyio.move_on_after(longest_s):

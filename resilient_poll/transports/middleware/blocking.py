@@ -33,11 +33,12 @@ class _Waker:
     def __init__(self) -> None:
         self._event = threading.Event()
 
-    def wake(self) -> None:
+    def wake(self) -> bool:
         self._event.set()
+        return True
 
     def wait(self, longest_s: float | None) -> None:
-        self._event.wait(longest_s)
+        self._event.wait(None if longest_s is None else min(longest_s, threading.TIMEOUT_MAX))
 
 
 class BlockingShell:

@@ -49,9 +49,10 @@ class BreakerLayer:
 
     def flow(self, call: Call, below: Below) -> Flow:
         """Carry a call through; see :class:`.Layer`."""
+        scope = call.scope(self._key)  # Before the lock: what names the key may send requests of its own.
         now_s = call.watch.now_s()
         with self._lock:
-            breaker = self._breakers.of(call.scope(self._key))
+            breaker = self._breakers.of(scope)
             answer, move = breaker.admit(now_s)
         self._tell(call, move, now_s)
         if isinstance(answer, Rejected):

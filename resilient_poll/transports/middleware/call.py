@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from resilient_poll.errors import ConfigurationError
 from resilient_poll.transports.middleware.kit import Kit
 from resilient_poll.transports.middleware.watch import Watch
 from resilient_poll.transports.rules.deadlines import earlier
@@ -102,10 +103,19 @@ class Call:
 
         Args:
             key: Names what shares the origin; None takes the request's own :data:`.KEY`.
+
+        Raises:
+            ConfigurationError: What it names cannot be told apart from others; nothing was sent.
         """
         request = self.original
         url = request.url
         said = request.extensions.get(KEY, "") if key is None else key(request)
+        try:
+            hash(said)
+        except TypeError:
+            raise ConfigurationError(
+                f"what shares an origin is named by a text, not by a {type(said).__name__}; nothing was sent"
+            ) from None
         return (url.raw_scheme, url.raw_host, url.port, said)
 
 

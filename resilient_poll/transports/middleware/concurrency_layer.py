@@ -141,11 +141,13 @@ class ConcurrencyLayer:
         return give_back
 
     def _leave(self, line: Line, ticket: Ticket) -> None:
-        with self._lock:
-            following = line.leave(ticket)
-            wake = None if following is None else following.wake
-        if wake is not None:
-            wake()
+        leaving: Ticket | None = ticket
+        while leaving is not None:
+            with self._lock:
+                following = line.leave(leaving)
+                wake = None if following is None else following.wake
+            # One who waited on an event loop that is over will never leave by itself.
+            leaving = following if wake is not None and not wake() else None
 
 
 class _Asking:

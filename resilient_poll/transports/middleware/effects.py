@@ -48,8 +48,8 @@ class Discard:
 class Waker(Protocol):
     """Wakes one who waits, from whatever thread."""
 
-    def wake(self) -> None:
-        """Wake it, now or before it begins to wait."""
+    def wake(self) -> bool:
+        """Wake it, now or before it begins to wait, and return False if it is gone for ever."""
         ...
 
 

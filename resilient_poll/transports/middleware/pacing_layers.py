@@ -51,9 +51,10 @@ class RateLayer:
 
     def flow(self, call: Call, below: Below) -> Flow:
         """Carry a call through; see :class:`.Layer`."""
+        scope = call.scope(self._key)
         now_s = call.watch.now_s()
         with self._lock:
-            bucket = self._buckets.of(call.scope(self._key))
+            bucket = self._buckets.of(scope)
             at_s = _start(call, bucket, now_s, self._max_wait_s, "our own rate")
         if at_s > now_s:
             self._teller.tell(HeldBack, now_s, call.original, "rate", at_s - now_s)
@@ -84,9 +85,10 @@ class HeadroomLayer:
 
     def flow(self, call: Call, below: Below) -> Flow:
         """Carry a call through; see :class:`.Layer`."""
+        scope = call.scope(self._key)
         now_s = call.watch.now_s()
         with self._lock:
-            throttle = self._throttles.of(call.scope(self._key))
+            throttle = self._throttles.of(scope)
             at_s = _start(call, throttle, now_s, self._policy.longest_s, "the service's own rate headers")
         if at_s > now_s:
             self._teller.tell(HeldBack, now_s, call.original, "headroom", at_s - now_s)

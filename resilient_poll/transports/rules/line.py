@@ -17,10 +17,10 @@ class Ticket:
 
     Attributes:
         has_place: Whether it has one.
-        wake: Called once when it gets one that it had to wait for.
+        wake: Called once when it gets one that it had to wait for; returns False if nobody is there any more.
     """
 
-    wake: Callable[[], None] | None = None
+    wake: Callable[[], bool] | None = None
     has_place: bool = False
 
 
