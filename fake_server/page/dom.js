@@ -8,7 +8,7 @@ function dress(element, attributes, children) {
     else if (value === true) element.setAttribute(name, "");
     else if (value !== false && value !== null && value !== undefined) element.setAttribute(name, String(value));
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 
@@ -32,11 +32,13 @@ export function redraw(place, children) {
   }
 }
 
+const shownIn = new WeakMap();
+
 // Draw a place anew only if what is shown there has changed.
 export function redrawIfNew(place, shown, children) {
   const mark = JSON.stringify(shown);
-  if (place.dataset.shown !== mark) {
+  if (shownIn.get(place) !== mark) {
     redraw(place, children());
-    place.dataset.shown = mark;
+    shownIn.set(place, mark);
   }
 }

@@ -65,7 +65,7 @@ export class Journal {
     const number = make("button", { type: "button", class: "line-number", "data-key": `row ${line.ordinal}`, "aria-expanded": String(isOpen), "aria-label": `Line ${line.ordinal}, everything about it`, onclick: toggle }, line.ordinal);
     const row = make(
       "tr",
-      { class: `line line-${line.mark}`, id: `line-${line.ordinal}` },
+      { class: `line line-${line.mark}` },
       make("td", {}, number),
       make("td", { class: "when" }, seconds(line.at_s, 3)),
       make("td", { class: "request" }, make("b", {}, line.route), " ", make("code", {}, `${line.method} ${line.path}`)),

@@ -23,8 +23,8 @@ function body(run) {
   const table = make("details", {}, make("summary", {}, "The same as a table"), make("div", { class: "scrolls" }, taskTable(story, lines)));
   parts.push(make("section", { "aria-label": "Timeline" }, make("p", { class: "summary" }, `${story.scenario.summary} Bill ${amount(story.bill.total)}.`), picture, legend(), table));
   parts.push(judgements("Expectations", run.expectations, opens));
-  parts.push(make("section", { "aria-label": "Journal" }, make("h3", {}, "Journal"), place));
-  if (story.unmatched.length) parts.push(make("section", {}, make("h3", {}, "Why nothing matched"), unmatched(story.unmatched, opens)));
+  parts.push(make("section", { "aria-label": "Journal" }, make("h2", {}, "Journal"), place));
+  if (story.unmatched.length) parts.push(make("section", {}, make("h2", {}, "Why nothing matched"), unmatched(story.unmatched, opens)));
   const words = [["It printed", run.output], ["It complained", run.errors]].filter(([, text]) => text.trim());
   for (const [name, text] of words) parts.push(make("details", {}, make("summary", {}, name), make("pre", {}, text)));
   requestAnimationFrame(() => {

@@ -9,6 +9,8 @@ import { amount, count, seconds, short } from "./words.js";
 
 const LOBBY = "~lobby";
 const BEAT_MS = 500;
+// What no event tells, such as a clock that was moved without any task changing, shows this late.
+const LOOK_AGAIN_MS = 1500;
 // After a story the next one is asked for only after a multiple of what it took: a large world is not slowed down.
 const REST_FACTOR = 4;
 const LEAST_REST_MS = 60;
@@ -18,6 +20,7 @@ const find = (id) => document.getElementById(id);
 class Room {
   constructor() {
     this.lines = new Map();
+    this.names = [];
     this.story = null;
     this.chosen = null;
     this.stream = new AbortController();
@@ -37,7 +40,7 @@ class Room {
       find("token-text").value = "";
       this.open();
     });
-    window.addEventListener("hashchange", () => this.enter(decodeURIComponent(location.hash.slice(1))));
+    window.addEventListener("hashchange", () => this.followHash());
     setInterval(() => this.beat(), BEAT_MS);
   }
 
@@ -64,6 +67,7 @@ class Room {
   }
 
   refused(error) {
+    this.isLost = true;
     if (error.status !== 401) return this.say(`The fake does not answer: ${error.message}`, true);
     if (!find("token").open) find("token").showModal();
   }
@@ -93,6 +97,13 @@ class Room {
     shown.push([LOBBY, "requests that belong to no world"]);
     redrawIfNew(find("world"), [shown, this.world], () => shown.map(([value, words]) => make("option", { value, selected: value === this.world }, words)));
     return this.names;
+  }
+
+  // The address names the world; a link within the page must not change that for long.
+  followHash() {
+    const wanted = decodeURIComponent(location.hash.slice(1));
+    if (this.names.includes(wanted) || wanted === LOBBY) this.enter(wanted);
+    else history.replaceState(null, "", `#${encodeURIComponent(this.world)}`);
   }
 
   // Look at a world from now on.
@@ -160,6 +171,8 @@ class Room {
       }
       for (const { headers, ...line } of story.lines) this.lines.set(line.ordinal, { ...line, header_names: story.header_sets[headers] });
       for (const ordinal of this.lines.keys()) if (ordinal <= story.lines_left_out) this.lines.delete(ordinal);
+      if (this.isLost) this.say("The fake answers again.");
+      this.isLost = false;
       this.story = story;
       this.askedMs = beganMs;
       this.draw();
@@ -175,7 +188,9 @@ class Room {
   }
 
   beat() {
-    if (!this.story || this.story.clock !== "real" || document.hidden) return;
+    if (!this.story || document.hidden) return;
+    if (performance.now() - this.askedMs > LOOK_AGAIN_MS) this.soon();
+    if (this.story.clock !== "real") return;
     find("clock").textContent = seconds(this.now(), 0);
     if (this.story.tasks.some((task) => !task.is_over) || this.lanes.lastSeconds) this.lanes.show(this.story, this.lines, this.now());
   }

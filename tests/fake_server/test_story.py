@@ -204,6 +204,18 @@ def test_armed_faults_and_rules_are_told() -> None:
     assert story["expectations"]
 
 
+def test_who_waited_for_a_slot_shows_until_it_began() -> None:
+    """A task over the cap waits from its create on, and is in flight from when the first slot was free."""
+    hand = Hand.on(shipped("concurrency-cap"))
+    for _ in range(4):
+        hand.created()
+    hand.now_s = 100.0
+    [flight] = tell(hand.engine, hand.now)["in_flight"]
+    freed_s = hand.engine.tasks[next(iter(hand.engine.tasks))].frees_slot_s()
+    assert flight["steps"][0] == [0.0, 3, 1]
+    assert [waiting for at_s, _, waiting in flight["steps"] if at_s == freed_s] == [0]
+
+
 def test_steps_of_one_instant_are_one() -> None:
     """Several changes at one instant show as their sum."""
     assert steps_of([(1.0, 1, 0), (0.0, 1, 1), (1.0, 0, -1)]) == [[0.0, 1, 1], [1.0, 2, 0]]
