@@ -70,8 +70,8 @@ class Verdict:
         return {row.name: row.verdict for row in self.rows}[name]
 
     def __str__(self) -> str:
-        """The verdict, and a line for each expectation that is not met or was not exercised and counts."""
-        wrong = [row for row in self.rows if row.verdict == "FAIL" or row.name == "faults_consumed"]
+        """The verdict, and a line for each expectation that failed, or that proves nothing although it should."""
+        wrong = [row for row in self.rows if row.verdict == "FAIL" or sum_up([row]) == "NOT_EXERCISED"]
         lines = [f"{row.verdict} {row.name}: {row.actual}; expected {row.expected}{_proof(row)}" for row in wrong]
         return "\n".join([self.verdict, *lines])
 
@@ -159,6 +159,10 @@ class Hand:
             "AISA_API_KEY": self.key,
             "AISA_BASE_URL": self.base_url("aisa"),
         }
+
+    def __repr__(self) -> str:
+        """Where it is; no key."""
+        return f"<{type(self).__name__} {self.name} at {self.origin}>"
 
     @property
     def scenario(self) -> Scenario:
