@@ -102,6 +102,8 @@ class Connection(HttpToolsProtocol):
     _framing_of_skipped_body = b""
     _replays_head = False
     is_held = False
+    # The request that is answered now; uvicorn only knows the last one that came, which may wait behind it.
+    _answered: RequestResponseCycle | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -113,6 +115,18 @@ class Connection(HttpToolsProtocol):
         super().data_received(data)
         if self._framing_bytes > LARGEST_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("Request head too large.")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is over, also for an answer that others wait behind: it is told too, and need not be held."""
+        super().connection_lost(exc)
+        answered = self._answered
+        if answered is not None and not answered.response_complete:
+            answered.disconnected = True
+            answered.message_event.set()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answered = cycle
+        super()._start_asgi_task(cycle, app)
 
     def shutdown(self) -> None:
         """The server ends. An answer that is held up or spoilt is not waited for: nobody may ever advance its clock."""

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
+import socket
 from pathlib import Path
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 
+from fake_server.feed import MOST_READERS
 from tests.storm.__main__ import main
-from tests.storm.fake import StormedFake, stormed_fake
+from tests.storm.fake import stormed_fake
 from tests.storm.tally import Tally
-from tests.storm.wire import Line, request
+from tests.storm.wire import request
 
 REQUESTS = 1_500
+CLIENTS = 20
 
 
 def test_a_short_storm_leaves_the_fake_whole(capsys: pytest.CaptureFixture[str]) -> None:
@@ -28,20 +32,30 @@ def test_a_short_storm_leaves_the_fake_whole(capsys: pytest.CaptureFixture[str])
     assert int(figures["faults that fired"]) >= REQUESTS // 10
 
 
-@pytest.mark.parametrize("path", ["/api/v1/tasks/nobody", "/__admin/health"])
-def test_an_answer_to_a_connection_that_is_over_is_dropped_in_silence(tmp_path: Path, path: str) -> None:
-    """A request with rubbish behind it is refused while its answer is made; writing that answer is no error."""
-
-    async def throw(fake: StormedFake) -> None:
-        line, other = Line(fake.url), Line(fake.url)
-        await line.ask(request("GET", path, (("authorization", "Bearer sk-succeeds"),)) + b"\0 no request\r\n\r\n")
-        after = await other.ask(request("GET", "/__admin/health"))
-        assert after.status == 200
-        other.cut()
-
-    with stormed_fake(tmp_path, 1) as fake:
-        asyncio.run(throw(fake))
+def test_who_leaves_with_requests_unanswered_is_not_answered(tmp_path: Path) -> None:
+    """A client that sent several requests and left while the first was held back is noticed: nothing is written to it
+    when its time has come, and no error is told."""
+    key = "sk-succeeds.left"
+    asked = request("GET", "/api/v1/tasks/nobody", (("authorization", f"Bearer {key}"),))
+    with stormed_fake(tmp_path, 1) as fake, httpx.Client(base_url=f"{fake.url}/__admin/worlds/") as admin:
+        admin.post("", json={"key": key})
+        for _ in range(CLIENTS):
+            with socket.create_connection((urlsplit(fake.url).hostname, urlsplit(fake.url).port)) as client:
+                client.sendall(asked * 3)
+        assert admin.get("succeeds.left/clock").status_code == 200
+        admin.post("succeeds.left/clock/advance", json={"seconds": 3_600})
+        assert admin.get("succeeds.left/clock").status_code == 200
     assert "Traceback" not in fake.said()
+
+
+def test_who_leaves_a_stream_with_a_request_behind_it_makes_room(tmp_path: Path) -> None:
+    """Readers of events that left are forgotten, also where each had sent a request behind: others may read."""
+    with stormed_fake(tmp_path, 1) as fake:
+        address = (urlsplit(fake.url).hostname, urlsplit(fake.url).port)
+        for _ in range(2 * MOST_READERS):
+            with socket.create_connection(address) as client:
+                client.sendall(request("GET", "/__admin/events") * 2)
+                assert client.recv(12) == b"HTTP/1.1 200"
 
 
 def test_a_miscount_is_told() -> None:
