@@ -42,9 +42,6 @@ __all__ = ["INVALID_KEY", "Drop", "Engine", "Moment", "Reply", "Request"]
 # Every client waits as long for an answer; what comes later it may not have heard.
 PATIENCE_S = 5.0
 
-# What an address of a result is answered with once it has expired.
-EXPIRED_ADDRESS = 403
-
 
 class Engine:
     """The state of one world and the rules by which it answers.
@@ -326,7 +323,7 @@ class Engine:
         is_served = isinstance(reply, Reply) and reply.status in (200, 206) and arrives_whole(reply)
         if task is not None and is_served and call.request.method == "GET":
             task.was_fetched = True
-        elif task is not None and isinstance(reply, Reply) and reply.status == EXPIRED_ADDRESS:
-            # Whoever finds an address expired asks the task for a new one, and may.
+        elif task is not None and not is_served:
+            # Whoever finds an address expired, or gets a half, asks the task for a new one, and may.
             task.end_told = False
         return answer

@@ -153,8 +153,17 @@ def check(context: click.Context, /, **options: Any) -> None:
         options["chaos"],
     )
     worlds = {"speed": options["speed"], "draw_seed": seed, "faults": faults}
-    reports = _run(plan, files, settings, worlds)
-    _tell(reports, options)
+    reports: list[Report] = []
+    try:
+        _run(plan, files, settings, worlds, reports)
+    except KeyboardInterrupt:
+        say(f"interrupted after {len(reports)} of {len(plan)} runs; what ran was killed")
+        sys.exit(INTERRUPTED)
+    try:
+        _tell(reports, options)
+    except OSError as error:
+        fail(f"cannot write to standard output: {error.strerror or error}")
+    _write(reports, options)
     sys.exit(_conclude(reports, known, {**options, "seed": seed}, command))
 
 
@@ -230,8 +239,13 @@ def _known(path: Path | None, files: Mapping[str, Path]) -> list[Known] | None:
 
 
 def _run(
-    plan: Sequence[Planned], files: Mapping[str, Path], settings: Settings, how: Mapping[str, Any]
-) -> list[Report]:
+    plan: Sequence[Planned],
+    files: Mapping[str, Path],
+    settings: Settings,
+    how: Mapping[str, Any],
+    reports: list[Report],
+) -> None:
+    """Run the plan, and add the report of each run to those that there are."""
     from rich.console import Console  # noqa: PLC0415 - a mistake on the command line needs neither
     from rich.progress import (  # noqa: PLC0415 - as above
         BarColumn,
@@ -247,7 +261,6 @@ def _run(
 
     worlds = Worlds(files, plan[0].scenario.name if plan else next(iter(files)), **how)
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
-    reports: list[Report] = []
     with contextlib.suppress(ValueError):  # Not in the main thread: then others look after signals.
         signal.signal(signal.SIGTERM, _end_as_told)
     console = Console(stderr=True)
@@ -261,10 +274,6 @@ def _run(
                 bar.update(shown, advance=1, description=report.planned.title)
         except OSError as error:
             fail(f"cannot run {settings.command[0]}: {error.strerror or error}")
-        except KeyboardInterrupt:
-            say(f"interrupted after {len(reports)} of {len(plan)} runs; what ran was killed")
-            sys.exit(INTERRUPTED)
-    return reports
 
 
 def _end_as_told(*_: object) -> None:
@@ -284,7 +293,6 @@ def _tell(reports: Sequence[Report], options: Mapping[str, Any]) -> None:
         is_cut = sys.stdout.isatty() or "COLUMNS" in os.environ
         print_table(reports, Console(width=None if is_cut else UNCUT_COLUMNS), verbose=options["verbose"])
     say(summary(reports))
-    _write(reports, options)
 
 
 def _write(reports: Sequence[Report], options: Mapping[str, Any]) -> None:

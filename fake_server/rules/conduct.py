@@ -6,7 +6,6 @@ was never put to a rule's test is NOT_EXERCISED by it.
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from fake_server.rules.manners import Manners
     from fake_server.scenario.model import Scenario
 
+Key = TypeVar("Key")
 Value = TypeVar("Value")
 
 # What each rule asks for, in the order of a report. The sources stand in README's page on drivers.
@@ -56,8 +56,9 @@ class Conduct:
         self._wanted = scenario.client.tasks
         self._seen: Counter[str] = type(counters)()
         self._lines: dict[str, list[int]] = {}
-        # By a create's mark: how many were carried out, and whether the answer of one was lost.
-        self._made: OrderedDict[str, tuple[int, bool]] = OrderedDict()
+        self._made = 0
+        # Marks of the creates that were carried out and whose answer was lost. Those that were heard need no memory.
+        self._lost: OrderedDict[int, None] = OrderedDict()
         # By task: the line of the last answer that calls for another question.
         self._failed_polls: OrderedDict[str, int] = OrderedDict()
         self._unknowns: OrderedDict[str, int] = OrderedDict()
@@ -69,7 +70,8 @@ class Conduct:
         kind = call.route.kind
         if kind == "query":
             self._saw_query(answer, entry)
-        elif kind == "create":
+            return
+        if kind == "create":
             self._saw_create(call, answer, entry)
         elif kind == "asset":
             self._saw_asset(entry)
@@ -93,21 +95,21 @@ class Conduct:
         self._seen["async_header"] += 1
         if (ASYNC_HEADER in entry.header_names) is not is_asynchronous:
             self._breach("async_header", entry.ordinal)
-        mark = hashlib.sha256(call.request.body).hexdigest()
-        made, is_lost = self._made.pop(mark, (0, False))
-        if is_lost and made >= self._wanted:
+        # A loop that makes so many equal tasks has not repeated itself before there are as many.
+        if self._lost and self._made >= self._wanted and hash(call.request.body) in self._lost:
             self._breach("create_once", entry.ordinal)
         if answer.committed:
-            self._seen["create_once"] += answer.told is None
-            made, is_lost = made + 1, is_lost or answer.told is None
-        if made:
-            _remember(self._made, mark, (made, is_lost))
+            self._made += 1
+            if answer.told is None:
+                self._seen["create_once"] += 1
+                _remember(self._lost, hash(call.request.body), None)
 
     def _saw_query(self, answer: Answer, entry: Entry) -> None:
         if ASYNC_HEADER in entry.header_names:
             self._breach("async_header", entry.ordinal)
         task_id = entry.task_id or ""
-        self._failed_polls.pop(task_id, None)
+        if self._failed_polls:
+            self._failed_polls.pop(task_id, None)
         if task_id in self._unknowns:
             self._unknowns.pop(task_id)
             _remember(self._known_again, task_id, None)
@@ -204,7 +206,7 @@ def _passes(status: int) -> bool:
     return not 400 <= status < 500 or status in (408, 425, 429)
 
 
-def _remember(memory: OrderedDict[str, Value], key: str, value: Value) -> None:
+def _remember(memory: OrderedDict[Key, Value], key: Key, value: Value) -> None:
     """Note a value, and forget the oldest beyond the bound."""
     memory[key] = value
     memory.move_to_end(key)
