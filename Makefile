@@ -31,7 +31,7 @@ architecture: $(VENV)/.ready-test  ## Which part may import which.
 # The floors: 90 % of everything, 95 % of the machine, branches counted.
 unit: $(VENV)/.ready-test  ## Tests, with coverage.
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q --numprocesses auto --maxprocesses 4
+	$(BIN)/coverage run -m pytest -q --numprocesses auto --maxprocesses 4 --dist worksteal
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=90
 	$(BIN)/coverage report --fail-under=95 --include='resilient_poll/machine/*'

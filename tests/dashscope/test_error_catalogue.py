@@ -51,8 +51,9 @@ from tests.dashscope.error_table import (
     on_poll,
 )
 from tests.dashscope.wire_bodies import BODIES, NOW_S, STATUSES, answer
+from tests.support.tables import each_case
 
-each_row = pytest.mark.parametrize("row", TABLE, ids=str)
+each_row = each_case("row", TABLE)
 each_shape = pytest.mark.parametrize("shape", SHAPES)
 Answering = Callable[[httpx.Request], httpx.Response]
 
@@ -150,14 +151,7 @@ def test_each_code_on_a_poll(wire: Wire, row: Listed, shape: str) -> None:
 
 # The gateway passes on the vendor's codes; the vendor does not speak the gateway's.
 @pytest.mark.parametrize("shape", FAILED_SHAPES)
-@pytest.mark.parametrize(
-    ("dialect", "row"),
-    [
-        pytest.param(dialect, row, id=f"{dialect}-says-{row}")
-        for row in TABLE
-        for dialect in sorted({row.dialect, "aisa"})
-    ],
-)
+@each_case("dialect, row", [(dialect, row) for row in TABLE for dialect in sorted({row.dialect, "aisa"})])
 def test_each_code_of_a_task_that_failed(wire: Wire, row: Listed, dialect: str, shape: str) -> None:
     """A failed task says its class wherever its code stands, the vendor's own through the gateway too."""
     error = wire.error_of_wait(dialect, response(200, failed_in(shape, row.code, row.message)))
@@ -217,7 +211,7 @@ def test_a_code_has_one_class_for_each_status(row: Listed) -> None:
     assert classify(row.dialect, row.code, row.message, row.status) == (row.kind, row.again)
 
 
-@pytest.mark.parametrize("row", CATALOGUE, ids=lambda row: f"{row.dialect}-{row.code}-{row.quotes}")
+@each_case("row", CATALOGUE)
 def test_the_column_about_creates_is_what_happens(row: Any) -> None:
     """What a row says of a create is what the translator makes of it in the dialect's own shape."""
     code = row.code.replace("*", "x")
@@ -336,8 +330,8 @@ SUBMITS_AND_TASKS = [
 
 
 @pytest.mark.parametrize("error_kind", SUBMITS_AND_TASKS)
-@pytest.mark.parametrize("billing", Billing)
-@pytest.mark.parametrize("again", [None, *TryAgain])
+@each_case("billing", Billing)
+@each_case("again", [None, *TryAgain])
 def test_no_error_promises_more(
     error_kind: type[SubmitError | TaskError], billing: Billing, again: TryAgain | None
 ) -> None:
@@ -359,8 +353,8 @@ def test_only_at_once_is_true() -> None:
     assert [word for word in TryAgain if word] == [TryAgain.YES]
 
 
-@pytest.mark.parametrize("kind", ErrorKind)
-@pytest.mark.parametrize("again", TryAgain)
+@each_case("kind", ErrorKind)
+@each_case("again", TryAgain)
 def test_people_get_a_sentence(kind: ErrorKind, again: TryAgain) -> None:
     """Every kind with every word makes one sentence of one line."""
     text = advice(kind, again, "submit again")

@@ -15,6 +15,7 @@ from resilient_poll.dashscope.wire.translate import create_failed, translate_cre
 from resilient_poll.http.messages import ExchangeFailed
 from resilient_poll.machine.observations import Accepted, LostAnswer, Observation, Refused, Throttled, Unreachable
 from tests.dashscope.wire_bodies import BODIES, ERRORS, HEADERS, MONEY, NOW_S, STATUSES, TASK_ID, answer, shapes
+from tests.support.tables import each_case
 
 DOCUMENTED = (Accepted, Refused, Throttled, LostAnswer)
 
@@ -36,8 +37,8 @@ def meaning(dialect: str, status: int, body: object, headers: tuple[tuple[str, s
     return translate_create(answer(status, body, headers), DIALECTS[dialect], NOW_S)
 
 
-@pytest.mark.parametrize(
-    ("dialect", "status", "code", "shape"),
+@each_case(
+    "dialect, status, code, shape",
     [(dialect, status, code, shape) for dialect, status, code in ERRORS for shape in shapes(dialect, code)],
 )
 def test_every_documented_error_means_what_the_table_says(dialect: str, status: int, code: str, shape: str) -> None:
@@ -51,7 +52,7 @@ def test_every_documented_error_means_what_the_table_says(dialect: str, status: 
         assert seen.http_status == status
 
 
-@pytest.mark.parametrize(("dialect", "status", "code"), ERRORS)
+@each_case("dialect, status, code", ERRORS)
 def test_the_same_error_in_another_dialects_shape_is_a_doubt(dialect: str, status: int, code: str) -> None:
     """An error that the dialect would not write so came from somewhere on the way, and proves nothing."""
     other = "aisa" if dialect == "dashscope" else "dashscope"
@@ -62,8 +63,8 @@ def test_the_same_error_in_another_dialects_shape_is_a_doubt(dialect: str, statu
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("status", [*range(200, 227), *range(300, 309), *range(400, 452), *range(500, 512), 599])
-@pytest.mark.parametrize("body", [b"", b"<html>no</html>", b"{}", b"[]", b'{"message": "no code"}', b'{"error": {}}'])
+@each_case("status", [*range(200, 227), *range(300, 309), *range(400, 452), *range(500, 512), 599])
+@each_case("body", [b"", b"<html>no</html>", b"{}", b"[]", b'{"message": "no code"}', b'{"error": {}}'])
 def test_an_answer_that_is_not_the_services_is_a_doubt(dialect: str, status: int, body: bytes) -> None:
     """Whatever its status, an answer in nobody's words may come from a proxy behind which the task was made."""
     assert isinstance(meaning(dialect, status, body), LostAnswer)

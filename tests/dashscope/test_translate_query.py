@@ -22,6 +22,7 @@ from resilient_poll.machine.observations import (
     Unreadable,
 )
 from tests.dashscope.wire_bodies import BODIES, ERRORS, HEADERS, MONEY, NOW_S, STATUSES, TASK_ID, answer, shapes
+from tests.support.tables import each_case
 
 DOCUMENTED = (StatusSeen, Throttled, Unreachable, Unreadable, Refused)
 URL = "https://assets.test/clip.mp4?Expires=1&Signature=x"
@@ -40,8 +41,8 @@ def expected(status: int, code: str | None) -> type[Observation]:
     return Unreachable
 
 
-@pytest.mark.parametrize(
-    ("dialect", "status", "code", "shape"),
+@each_case(
+    "dialect, status, code, shape",
     [(dialect, status, code, shape) for dialect, status, code in ERRORS for shape in shapes(dialect, code)],
 )
 def test_every_documented_error_means_what_the_table_says(dialect: str, status: int, code: str, shape: str) -> None:
@@ -52,8 +53,8 @@ def test_every_documented_error_means_what_the_table_says(dialect: str, status: 
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-@pytest.mark.parametrize("status", [*range(300, 309), *range(400, 452), *range(500, 512), 599])
-@pytest.mark.parametrize("body", [b"", b"<html>no</html>", b"{}", b"[]"])
+@each_case("status", [*range(300, 309), *range(400, 452), *range(500, 512), 599])
+@each_case("body", [b"", b"<html>no</html>", b"{}", b"[]"])
 def test_a_failure_in_nobodys_words_is_decided_by_its_status(dialect: str, status: int, body: bytes) -> None:
     """A proxy's page with a 5xx passes, and with a 4xx means that nobody will say."""
     assert type(meaning(dialect, status, body)) is expected(status, None)
