@@ -41,15 +41,15 @@ _EXACT_DIGITS = 50
 _KEY_LIKE = re.compile(r"sk-\S+")
 
 Mark = Literal["create", "poll", "download", "cancel", "list", "throttle", "fault", "cut", "refused", "unmatched"]
-# What each mark stands for; the legend of the picture is made of it.
+# What each mark stands for; the page's own table says the same.
 MARKS: Final[dict[Mark, str]] = {
-    "create": "a create",
-    "poll": "a status query",
-    "download": "a download",
-    "cancel": "a cancel",
-    "list": "a list, or a look at the quotas",
-    "throttle": "refused for now by a limit",
-    "fault": "struck by a fault",
+    "create": "create",
+    "poll": "status query",
+    "download": "download",
+    "cancel": "cancel",
+    "list": "list or quotas",
+    "throttle": "refused for now",
+    "fault": "fault",
     "cut": "cut without an answer",
     "refused": "refused",
     "unmatched": "fitted no route",

@@ -23,7 +23,7 @@ export function judgements(caption, rows, opens) {
       {},
       make("td", {}, verdict(row.verdict)),
       make("th", { scope: "row" }, make("code", {}, row.name)),
-      make("td", {}, make("span", { class: "seen" }, row.actual), " ", make("small", {}, `expected: ${row.expected}`), " ", lines),
+      make("td", {}, make("span", { class: "seen" }, row.actual), " ", make("small", {}, `· expected: ${row.expected}`), " ", lines),
     );
   });
   const head = make("thead", { class: "unseen" }, make("tr", {}, ["Verdict", "Rule", "What was seen"].map((word) => make("th", { scope: "col" }, word))));

@@ -25,11 +25,14 @@ class Client:
     tasks: list[str] = field(default_factory=list)
 
     def create(self, prompt: str = "a cat", model: str = "wan2.5-t2v-preview", dialect: str = "dashscope") -> int:
-        """Ask for a video; the answer's status."""
+        """Ask for a video; the answer's status, or 0 where none came."""
         base = "/apis/v1" if dialect == "aisa" else "/api/v1"
         body = {"model": model, "input": {"prompt": prompt}, "parameters": {"duration": 5}}
         headers = {"Authorization": f"Bearer sk-{self.world}", "X-DashScope-Async": "enable"}
-        answer = self.http.post(base + VIDEO, json=body, headers=headers)
+        try:
+            answer = self.http.post(base + VIDEO, json=body, headers=headers)
+        except httpx.TransportError:
+            return 0
         if answer.status_code == 200:
             self.tasks.append(answer.json()["output"]["task_id"])
         return answer.status_code
