@@ -55,7 +55,7 @@ def evidence(rows: Sequence[Judgement], report: Report) -> list[str]:
     wanted = {line for row in rows for line in row.lines}
     shown = [_line(entry) for entry in report.entries if entry.ordinal in wanted]
     if report.ended is not None and any(row.name in ("ends", "outcome") and row.verdict == "FAIL" for row in rows):
-        shown += [f"| {_printable(line)}" for line in report.ended.errors.splitlines()[-_LAST_LINES:]]
+        shown += [f"| {_printable(line)}".rstrip() for line in report.ended.errors.splitlines()[-_LAST_LINES:]]
     return shown
 
 

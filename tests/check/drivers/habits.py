@@ -65,7 +65,7 @@ def create() -> str | None:
             return task_id
         if status != 429 and "creates again" not in HABITS:
             return None
-        time.sleep(wait_s(answered))
+        time.sleep(wait_s(answered))  # real: a client of its own process
     return None
 
 
@@ -76,7 +76,7 @@ def look(task_id: str) -> tuple[str | None, dict[str, Any], float]:
         rows = json.loads(content)["data"] if status == 200 else []
         if task_id in [row["task_id"] for row in rows if row["status"] not in ENDS]:
             # Steps that are counted in polls go on by polls only, so every list is followed by one.
-            time.sleep(INTERVAL_S)
+            time.sleep(INTERVAL_S)  # real: as above
     status, answered, content = ask("GET", f"{BASE.path}/tasks/{task_id}", headers=AUTHORIZATION)
     if status != 200:
         return None, {}, max(INTERVAL_S, wait_s(answered) if status == 429 else 0.0)
@@ -94,7 +94,7 @@ def follow(task_id: str) -> tuple[str, dict[str, Any]]:
             return word, output
         if (word is None and "stops at a failure" in HABITS) or (word == "UNKNOWN" and "stops at UNKNOWN" in HABITS):
             return "FAILED" if word is None else "EXPIRED", {}
-        time.sleep(pause_s)
+        time.sleep(pause_s)  # real: as above
     return "STILL_GOING", {}
 
 
@@ -130,10 +130,10 @@ def main() -> tuple[str, bool | None]:
         return "IN_DOUBT", None
     word, output = follow(task_id)
     while word == "SUCCEEDED" and not download(output["video_url"]):
-        time.sleep(INTERVAL_S)
+        time.sleep(INTERVAL_S)  # real: as above
         word, output = follow(task_id)
     if "asks on" in HABITS:
-        time.sleep(0.6)
+        time.sleep(0.6)  # real: as above
         look(task_id)
     return word, word == "SUCCEEDED" if word in ENDS else None
 
@@ -141,7 +141,7 @@ def main() -> tuple[str, bool | None]:
 said, owes = main()
 if "lives on" in HABITS and os.fork() == 0:
     os.setsid()
-    time.sleep(60)
+    time.sleep(60)  # real: outlives its parent, and is killed
 if "says nothing" not in HABITS:
     claim = {"outcome": said, "billed": not owes if "errs about the bill" in HABITS else owes}
     sys.stdout.write(json.dumps(claim) + "\n")
