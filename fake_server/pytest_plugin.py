@@ -94,8 +94,7 @@ def fake_dashscope(request: pytest.FixtureRequest, _fake_dashscope_servers: _Ser
     if isinstance(world, str):
         pytest.fail(f"the fixture {MARK}: {world}", pytrace=False)
     yield world
-    # A world without tasks can be given up, when a long run needs room for others.
-    world.reset()
+    world.give_back()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -25,8 +25,12 @@ public class JavaClient {
         return HttpRequest.newBuilder(URI.create(BASE + path)).timeout(Duration.ofSeconds(15)).header("Authorization", "Bearer " + KEY);
     }
 
-    static void pause(HttpResponse<String> answer) throws InterruptedException {
-        Thread.sleep(1000 * Long.parseLong(answer.headers().firstValue("retry-after").filter(s -> s.matches("\\d{1,4}")).orElse("1")));
+    static long waitMs(HttpResponse<String> answer) {
+        return 1000 * Long.parseLong(answer.headers().firstValue("retry-after").filter(s -> s.matches("\\d{1,9}")).orElse("1"));
+    }
+
+    static long after(String seconds) {
+        return System.currentTimeMillis() + (long) (1000 * Double.parseDouble(seconds));
     }
 
     static String make() throws Exception {
@@ -34,21 +38,22 @@ public class JavaClient {
         var create = to(field(TASK, "path")).header("Content-Type", "application/json").header("X-DashScope-Async", "enable")
             .POST(BodyPublishers.ofString(body.replaceFirst(", \"cancel\".*", "}"))).build();
         HttpResponse<String> made = null;
-        for (int tries = 0; made == null || made.statusCode() == 429; tries++) {
-            if (tries == 5) return "THROTTLED";
-            if (made != null) pause(made);
+        long giveUp = after(field(TASK, "submit_timeout_s"));
+        while (made == null || made.statusCode() == 429) {
+            if (made != null && System.currentTimeMillis() + waitMs(made) > giveUp) return "THROTTLED";
+            if (made != null) Thread.sleep(waitMs(made));
             try {
                 made = HTTP.send(create, BodyHandlers.ofString());
             } catch (java.io.IOException lost) {
                 return "IN_DOUBT";
             }
         }
-        if (made.statusCode() != 200) return made.statusCode() < 500 ? "REFUSED" : "IN_DOUBT";
+        if (made.statusCode() != 200) return made.statusCode() / 100 == 4 ? "REFUSED" : "IN_DOUBT";
         var id = field(made.body(), "task_id");
         if (field(TASK, "cancel").equals("PENDING")) HTTP.send(to("/tasks/" + id + "/cancel").POST(BodyPublishers.noBody()).build(), BodyHandlers.ofString());
         var query = to((AISA ? "/services/aigc/tasks/" : "/tasks/") + id).build();
-        long until = System.nanoTime() + (long) (Double.parseDouble(System.getenv("FAKE_DASHSCOPE_DEADLINE_S")) * 1e9);
-        while (System.nanoTime() < until) {
+        long until = after(System.getenv("FAKE_DASHSCOPE_DEADLINE_S"));
+        while (System.currentTimeMillis() < until) {
             try {
                 var answer = HTTP.send(query, BodyHandlers.ofString());
                 var status = answer.statusCode() == 200 ? field(answer.body(), "task_status") : "";
@@ -57,7 +62,7 @@ public class JavaClient {
                     HTTP.send(HttpRequest.newBuilder(url).build(), BodyHandlers.ofFile(Path.of(System.getenv("FAKE_DASHSCOPE_OUTPUT"))));
                 }
                 if (status.matches("SUCCEEDED|FAILED|CANCELED")) return status;
-                pause(answer);
+                Thread.sleep(Math.max(0, Math.min(waitMs(answer), until - System.currentTimeMillis())));
             } catch (java.io.IOException failed) {
                 Thread.sleep(1000);
             }

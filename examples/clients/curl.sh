@@ -19,17 +19,18 @@ ask() {
   curl --silent --show-error --max-time 15 --output "$folder/body" --dump-header "$folder/head" \
     --write-out '%{http_code}' --header "Authorization: Bearer $key" "$@"
 }
-pause() { sleep "$(sed -n 's/^retry-after: *\([0-9][0-9]*\).*/\1/Ip' "$folder/head" | grep . || echo 1)"; }
+# How long the last answer asks to stay away: whole seconds, or one if it asks for nothing that can be read.
+pause_s() { sed -n 's/^retry-after: *\([0-9]\{1,9\}\).*/\1/Ip' "$folder/head" | grep . || echo 1; }
 
 create() {
   ask --request POST "$base$(task path)" --header 'Content-Type: application/json' --header 'X-DashScope-Async: enable' \
     --data "{\"model\": \"$(task model)\", \"input\": {\"prompt\": \"$(task prompt)\"}}"
 }
-tries=0
+until_s=$(($(date +%s) + $(task submit_timeout_s | cut -d. -f1)))
 while code=$(create) || end IN_DOUBT; do
   case $code in
     200) break ;;
-    429) tries=$((tries + 1)); [ $tries -lt 5 ] || end THROTTLED; pause ;;
+    429) [ $(($(date +%s) + $(pause_s))) -le "$until_s" ] || end THROTTLED; sleep "$(pause_s)" ;;
     4??) end REFUSED ;;
     *) end IN_DOUBT ;;
   esac
@@ -49,6 +50,7 @@ while [ "$(date +%s)" -lt "$until_s" ]; do
       CANCELED) end CANCELED ;;
     esac
   fi
-  pause
+  [ $(($(date +%s) + $(pause_s))) -le "$until_s" ] || break
+  sleep "$(pause_s)"
 done
 end STILL_GOING

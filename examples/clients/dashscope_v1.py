@@ -36,7 +36,7 @@ def make() -> str:
     answer = VideoSynthesis.wait(made)
     if answer.status_code != 200:
         sys.stderr.write(f"the wait ended: {answer.status_code} {answer.code} {answer.message}\n")
-        return refused(answer)
+        return "STILL_GOING"
     status = str(answer.output.task_status)
     if status == "SUCCEEDED" and TASK["download"]:
         with urllib.request.urlopen(answer.output.video_url, timeout=30) as video:  # noqa: S310  # an address of the service

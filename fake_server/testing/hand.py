@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +39,7 @@ Source = str | Path | Mapping[str, Any] | Scenario
 
 BASE_PATHS: dict[Dialect, str] = {"dashscope": "/api/v1", "aisa": "/apis/v1"}
 MOST_TOLD = 1_000
-# What a scenario without a name is called.
+# What a scenario without a name is called. One name for all: a server takes a bounded number of names.
 _UNNAMED = "own"
 
 
@@ -83,13 +82,12 @@ def _proof(row: Judgement) -> str:
     return f" (lines {', '.join(map(str, row.lines))} of the journal)" if row.lines else ""
 
 
-def scenario_of(source: Source, folder: Path | None = None, name: str | None = None) -> Scenario:
+def scenario_of(source: Source, folder: Path | None = None) -> Scenario:
     """A scenario, however it is given.
 
     Args:
         source: Its name, its file, its text (of several lines), what a parser made of that, or itself.
         folder: Where own scenarios lie, beside the shipped ones.
-        name: What to call one that has no name; by default `own-` and a mark of its text.
 
     Raises:
         LookupError: There is none of this name.
@@ -104,8 +102,8 @@ def scenario_of(source: Source, folder: Path | None = None, name: str | None = N
         if source not in files:
             raise LookupError(f"there is no scenario {source!r}{did_you_mean(source, files)}")
         return load_scenario(files[source])
-    raw = (source if isinstance(source, str) else json.dumps(source, ensure_ascii=False)).encode("utf-8", "replace")
-    return load_scenario_text(name or f"{_UNNAMED}-{hashlib.sha256(raw).hexdigest()[:8]}", raw)
+    raw = source if isinstance(source, str) else json.dumps(source, ensure_ascii=False)
+    return load_scenario_text(_UNNAMED, raw.encode("utf-8", "replace"))
 
 
 def scenario_files(folder: Path | None) -> dict[str, Path]:

@@ -50,6 +50,7 @@ class FakeWorld(Hand):
         self.url = self.origin = fake.server.url
         manual = world.clock if isinstance(world.clock, ManualClock) else None
         self._clock = VirtualClock(manual) if manual is not None else None
+        self._loaded: list[FakeWorld] = []
 
     @property
     def clock(self) -> VirtualClock:
@@ -79,12 +80,21 @@ class FakeWorld(Hand):
             ScenarioErrors: It is broken.
             ValueError: It cannot be taken, and why: it has the name of a scenario that others play, say.
         """
-        return self._fake.world(source, tail)
+        world = self._fake.world(source, tail)
+        self._loaded.append(world)
+        return world
 
     def reset(self) -> None:
         """Begin this world anew: no task, no bill, an empty journal; ids given out are unknown."""
         worlds = self._fake.server.worlds
         self._fake.server.call(lambda: worlds.reset(self._world))
+
+    def give_back(self) -> None:
+        """Empty this world and those loaded from it: a server gives up an empty one when it needs room for others."""
+        for world in self._loaded:
+            world.give_back()
+        self._loaded.clear()
+        self.reset()
 
     def _do(self, function: Callable[[Engine, Moment], Result]) -> Result:
         world = self._world
@@ -138,6 +148,7 @@ class FakeDashScope:
         self._scenario = scenario
         self._folder = None if scenarios is None else Path(scenarios)
         self._numbers = itertools.count(1)
+        self._read: dict[str, Scenario] = {}
         worlds = Worlds(
             scenario_files(self._folder),
             DEFAULT_SCENARIO,
@@ -158,7 +169,7 @@ class FakeDashScope:
             LookupError: There is no scenario of this name.
             ScenarioErrors: It is broken.
         """
-        scenario_of(self._scenario, self._folder)  # A mistake is told before anything runs.
+        self._scenario_of(self._scenario)  # A mistake is told before anything runs.
         self.server.__enter__()
         try:
             return self.world(self._scenario)
@@ -185,10 +196,18 @@ class FakeDashScope:
             ScenarioErrors: It is broken.
             ValueError: It cannot be taken, and why.
         """
-        scenario = scenario_of(source, self._folder)
+        scenario = self._scenario_of(source)
         ending = _NOT_IN_A_TAIL.sub("-", tail)[:LONGEST_TAIL] if tail else str(next(self._numbers))
         key = f"sk-{scenario.name}.{ending}"
         return FakeWorld(self, self.server.call(functools.partial(self._make, scenario, key)), key)
+
+    def _scenario_of(self, source: Source) -> Scenario:
+        """A scenario, however it is given; a named one is read once."""
+        if not isinstance(source, str) or "\n" in source:
+            return scenario_of(source, self._folder)
+        if source not in self._read:
+            self._read[source] = scenario_of(source, self._folder)
+        return self._read[source]
 
     def _make(self, scenario: Scenario, key: str) -> World:
         """Called in the server's thread."""

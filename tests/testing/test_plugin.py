@@ -92,7 +92,7 @@ def test_a_world_for_each_test_on_one_server(pytester: pytest.Pytester) -> None:
         [
             "the fixture fake_dashscope: there is no scenario 'bad-gatewya'; did you mean bad-gateway?",
             "the marker fake_dashscope: found sped, expected scenario, clock, speed",
-            "the fixture fake_dashscope: own-*.yaml:1:1: found no expect, *",
+            "the fixture fake_dashscope: own.yaml:1:1: found no expect, *",
             "*fake_dashscope: what own-default.test_that_fails-* was asked*",
             "1. 0.000 s GET /api/v1/tasks/some-task -> 200",
             "*FAIL unknown: *",

@@ -68,7 +68,7 @@ def test_a_scenario_is_loaded_in_every_form(fake: FakeWorld, tmp_path: Path, for
     path.write_text(OWN_TEXT)
     source: Any = {"mapping": OWN, "text": OWN_TEXT, "file": path, "name": "succeeds"}[form]
     world = fake.load(source)
-    assert world.key.startswith({"file": "sk-own-file.", "name": "sk-succeeds."}.get(form, "sk-own-"))
+    assert world.key.startswith({"file": "sk-own-file.", "name": "sk-succeeds."}.get(form, "sk-own."))
     make_one(world)
     assert world.verdict("SUCCEEDED").of("outcome") == "PASS"
     assert world.bill.billed_tasks == 1
@@ -131,6 +131,22 @@ def test_a_task_is_moved_forgotten_and_a_world_begun_anew(fake: FakeWorld) -> No
     assert not world.tasks[0].is_remembered
     world.reset()
     assert (world.tasks, world.journal) == ([], ())
+
+
+def test_what_was_loaded_is_given_back_with_its_world(fake: FakeWorld) -> None:
+    """A world that is given back is empty, and so are those that were loaded from it."""
+    world = fake.load("succeeds")
+    other = world.load(OWN)
+    make_one(other)
+    world.give_back()
+    assert (other.tasks, other.journal) == ([], ())
+
+
+def test_any_number_of_nameless_scenarios_is_played(fake: FakeWorld) -> None:
+    """Of scenarios without a name one after the other is taken, and each world plays its own, reset or not."""
+    worlds = [fake.load({**OWN, "summary": f"Number {number}."}) for number in range(3)]
+    worlds[0].reset()
+    assert [world.scenario.summary for world in worlds] == ["Number 0.", "Number 1.", "Number 2."]
 
 
 def test_a_delay_waits_for_the_test(fake: FakeWorld) -> None:
