@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types architecture unit docs bench soak keys slots crash peers fuzz pyz format clean help
+.PHONY: demo test lint types architecture unit docs bench soak keys slots crash peers browser fuzz pyz format clean help
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -59,6 +59,12 @@ peers: $(VENV)/.ready-test  ## See what others do with the faults that ours is t
 	$(BIN)/python -m benchmarks.peers --write
 	$(BIN)/python -m benchmarks.outage --write
 	$(BIN)/python docs/derive.py
+
+# The tests run, too, as a part of `make test`, where Chromium and Playwright are.
+browser: $(VENV)/.ready-test  ## The fake's page in a real browser; it wants Chromium, and takes the pictures of the docs anew.
+	$(PIP) install --constraint constraints.txt --editable '.[test,browser]'
+	$(BIN)/python -m pytest -q tests/browser
+	$(BIN)/python -m tests.browser.screenshot
 
 fuzz: $(VENV)/.ready-test  ## Schemathesis at length, and thousands of odd requests; some minutes.
 	FUZZ_EXAMPLES=20 FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -q tests/fake_server/test_openapi.py tests/fake_server/test_hostile_admin.py
