@@ -6,20 +6,18 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+# --- example ---
 import httpx
-from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Route
 
-from examples.embedding.task_group import finished
+from examples.embedding.task_group import finished  # the one above
 from resilient_poll import TaskError
 
 JOBS: dict[str, str] = {}
 
 
-# --- example ---
 async def watch(http: httpx.AsyncClient, job_id: str) -> None:
     try:
         JOBS[job_id] = (await finished(http, job_id)).result["url"]
@@ -35,6 +33,9 @@ async def order(request: Request) -> JSONResponse:
 
 
 # --- end ---
+
+from starlette.applications import Starlette  # noqa: E402  # what the recipe itself needs stands in it
+from starlette.routing import Route  # noqa: E402  # as above
 
 
 @asynccontextmanager

@@ -6,7 +6,7 @@ from __future__ import annotations
 import queue
 import threading
 
-from examples.embedding.decorator import finished
+from examples.embedding.decorator import finished  # the one above
 from resilient_poll import Outcome, TaskError
 
 Ended = queue.SimpleQueue[Outcome[dict[str, str]] | TaskError]

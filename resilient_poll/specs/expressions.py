@@ -64,7 +64,8 @@ def _jmespath(expression: str, where: object) -> Search:
     def search(body: Any) -> Any:
         try:
             return parsed.search(body)
-        except (JMESPathError, RecursionError, TypeError, AttributeError) as error:
+        except (JMESPathError, RecursionError, TypeError, AttributeError, ArithmeticError, LookupError) as error:
+            # The package lets through what its functions stumble over: floor() of an Infinity, for one.
             raise ValueError(f"{expression!r} cannot be applied to the answer: {error}") from error
 
     return search

@@ -222,9 +222,11 @@ def observe_submit(
 
 def _id_of(spec: OperationSpec, reply: Reply) -> str | None:
     try:
-        found = None if spec.submit is None else word_of(find(spec.submit.id, reply))
+        place = None if spec.submit is None else find(spec.submit.id, reply)
     except ValueError:
         return None
+    # A truth value is a word for a status, and names nothing: two tasks would have the same one.
+    found = None if isinstance(place, bool) else word_of(place)
     return found if found is not None and len(found) <= LONGEST_ID and found.isprintable() else None
 
 

@@ -156,14 +156,20 @@ class _CutStream:
         self._inner = inner
         self._backend = backend
         self._library = library
+        # What every read and write needs is bound once.
+        self._remaining = backend.remaining
+        self._read = inner.read
+        self._write = inner.write
+        self._read_timeout = library.read_timeout
+        self._write_timeout = library.write_timeout
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        cut_s = self._backend.remaining(timeout, self._library.read_timeout)
-        data: bytes = self._inner.read(max_bytes, timeout=cut_s)
+        data: bytes = self._read(max_bytes, self._remaining(timeout, self._read_timeout))
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._inner.write(buffer, timeout=self._backend.remaining(timeout, self._library.write_timeout))
+        if buffer:  # Of the three that a request without a body has, one.
+            self._write(buffer, self._remaining(timeout, self._write_timeout))
 
     def close(self) -> None:
         self._inner.close()

@@ -113,6 +113,24 @@ def test_words_of_a_declaration_may_be_numbers_and_truths() -> None:
     assert isinstance(spec.observe(Reply({"done": "x" * 300}, 200)), Unreadable)
 
 
+@pytest.mark.parametrize("status", ["floor(x)", "ceil(x)", "avg(x)", "max_by(x, &y)", "join(',', x)", "x[::2].y"])
+@pytest.mark.parametrize("body", [b"Infinity", b"-1e400", b"NaN", b"[Infinity, 1e400]", b'[1, "a"]', b"[]", b'"a"'])
+def test_what_an_expression_stumbles_over_is_a_failed_question(status: str, body: bytes) -> None:
+    """Where an expression cannot be applied the answer is unreadable, whatever error the package lets through."""
+    spec = OperationSpec(name="p", status=status, lifecycle=Lifecycle.of(succeeded=["done"]))
+    seen = spec.observe(reply_from(200, (), b'{"x": ' + body + b"}"))
+    assert isinstance(seen, Unreadable | StatusSeen)
+
+
+@pytest.mark.parametrize("body", [{"id": True}, {"id": False}, {"id": None}, {"id": ["a"]}, {"id": ""}])
+def test_what_names_no_task_is_no_id(body: dict[str, Any]) -> None:
+    """A truth value, a list or nothing at all where the id should be is a doubt, not a task of that name."""
+    spec = OperationSpec(
+        name="p", submit=SubmitCall(url="/s", id="id"), status="status", lifecycle=Lifecycle.of(succeeded=["done"])
+    )
+    assert isinstance(observe_submit(spec, Reply(body, 200), NOW.wall_s, names_a_url=None), LostAnswer)
+
+
 @pytest.mark.parametrize(
     "change",
     [
