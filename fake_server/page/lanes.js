@@ -10,6 +10,7 @@ const LETTER_PX = 7;
 const NAMES_PX = 208;
 const NARROW_PX = 620;
 const FEW_LANES = 40;
+const LEAST_SPAN_S = 0.3;
 const APART_PX = 7;
 const MOST_MOVED_PX = 21;
 const STEPS_S = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400];
@@ -51,7 +52,7 @@ function windowOf(story, lines, now, lastSeconds) {
   const first = instants.reduce((least, at) => Math.min(least, at), Infinity);
   const last = instants.reduce((most, at) => Math.max(most, at), 0);
   const from = first < (last - first) * 0.25 ? 0 : first;
-  return { from, to: Math.max(last + (last - from) * 0.06, from + 1) };
+  return { from, to: Math.max(last + (last - from) * 0.06, from + LEAST_SPAN_S) };
 }
 
 function scaleOf(view, width, now) {
@@ -116,6 +117,7 @@ export class Lanes {
     Object.assign(this, { story, lines, now });
     const whole = this.place.clientWidth;
     if (!whole) return;
+    if (!lines.has(this.pointed)) this.unpoint();
     this.place.classList.toggle("narrow", whole < NARROW_PX);
     const width = Math.max(whole < NARROW_PX ? whole : whole - NAMES_PX, 120);
     const scale = scaleOf(windowOf(story, lines, now, this.lastSeconds), width, now);
@@ -232,6 +234,7 @@ export class Lanes {
   }
 
   point(mark, line) {
+    this.pointed = line.ordinal;
     this.tip.replaceChildren(make("b", {}, `${line.ordinal}. ${line.method} ${line.path.slice(0, 90)}`), sentence(line));
     this.tip.hidden = false;
     const outer = this.place.getBoundingClientRect();

@@ -11,6 +11,9 @@ const LOBBY = "~lobby";
 const BEAT_MS = 500;
 // What no event tells, such as a clock that was moved without any task changing, shows this late.
 const LOOK_AGAIN_MS = 1500;
+const LIST_AGAIN_MS = 3000;
+// More than a few transitions in one breath nobody listens to.
+const MOST_SAID = 3;
 // After a story the next one is asked for only after a multiple of what it took: a large world is not slowed down.
 const REST_FACTOR = 4;
 const LEAST_REST_MS = 60;
@@ -21,6 +24,7 @@ class Room {
   constructor() {
     this.lines = new Map();
     this.names = [];
+    this.moved = [];
     this.story = null;
     this.chosen = null;
     this.stream = new AbortController();
@@ -40,6 +44,7 @@ class Room {
       find("token-text").value = "";
       this.open();
     });
+    find("token").addEventListener("cancel", (event) => event.preventDefault());
     window.addEventListener("hashchange", () => this.followHash());
     setInterval(() => this.beat(), BEAT_MS);
   }
@@ -60,7 +65,6 @@ class Room {
       const names = await this.list();
       const wanted = decodeURIComponent(location.hash.slice(1));
       await this.enter(names.includes(wanted) ? wanted : (names.at(-1) ?? LOBBY));
-      this.follow("/events", this.everything(), { heard: (kind, data) => this.hearOfWorlds(kind, data) });
     } catch (error) {
       this.refused(error);
     }
@@ -72,28 +76,22 @@ class Room {
     if (!find("token").open) find("token").showModal();
   }
 
-  everything() {
-    this.all?.abort();
-    this.all = new AbortController();
-    return this.all.signal;
-  }
-
-  follow(path, signal, ears) {
-    follow(path, signal, { isUp: () => {}, ...ears });
-  }
-
   // A world that is new belongs into the list; the first one is looked at.
-  async hearOfWorlds(kind, data) {
-    if (!data.world || this.names.includes(data.world) || data.world === LOBBY) return;
+  async lookForWorlds() {
     const wasEmpty = !this.names.length;
     await this.list();
-    if (wasEmpty) await this.enter(data.world);
+    if (wasEmpty && this.names.length && this.world === LOBBY) await this.enter(this.names.at(-1));
   }
 
   async list() {
-    const { worlds } = await ask("/worlds");
-    this.names = worlds.map((world) => world.world);
-    const shown = [...worlds].sort((one, other) => one.world.localeCompare(other.world)).map(({ world }) => [world, world]);
+    this.listedMs = performance.now();
+    try {
+      const { worlds } = await ask("/worlds");
+      this.names = worlds.map((world) => world.world);
+    } catch (error) {
+      this.refused(error);
+    }
+    const shown = [...this.names].sort((one, other) => one.localeCompare(other)).map((name) => [name, name]);
     shown.push([LOBBY, "requests that belong to no world"]);
     redrawIfNew(find("world"), [shown, this.world], () => shown.map(([value, words]) => make("option", { value, selected: value === this.world }, words)));
     return this.names;
@@ -118,7 +116,7 @@ class Room {
     const { signal } = this.stream;
     await this.list();
     await this.refresh();
-    this.follow(`${this.path}/events`, signal, {
+    follow(`${this.path}/events`, signal, {
       heard: (kind, data) => this.hear(kind, data),
       isUp: (up) => {
         find("link").textContent = up ? "live" : "reconnecting";
@@ -129,16 +127,25 @@ class Room {
 
   forget() {
     this.story = null;
+    this.moved = [];
     this.lines = new Map();
   }
 
   hear(kind, data) {
     if (kind === "hello" || kind === "reset" || kind === "gap") this.lines = new Map();
-    if (kind === "task") {
-      const number = this.story?.tasks.find((task) => task.task_id === data.task_id)?.number;
-      this.say(`${number ? `Task ${number}` : `A new task, ${short(data.task_id)},`} is ${data.to}.`);
-    }
+    if (kind === "task") this.moved.push(data);
     this.soon();
+  }
+
+  // Say what became of tasks, once the story tells their numbers.
+  announce() {
+    const moved = this.moved.splice(0);
+    const words = moved.slice(-MOST_SAID).map(({ task_id: id, to }) => {
+      const number = this.story.tasks.find((task) => task.task_id === id)?.number;
+      return `Task ${number ?? short(id)} is ${to}.`;
+    });
+    if (moved.length > MOST_SAID) words.unshift(`${moved.length - MOST_SAID} tasks moved.`);
+    if (words.length) this.say(words.join(" "));
   }
 
   // Ask for the story before long: once for many events.
@@ -176,6 +183,7 @@ class Room {
       this.story = story;
       this.askedMs = beganMs;
       this.draw();
+      this.announce();
     } catch (error) {
       this.refused(error);
     }
@@ -189,6 +197,7 @@ class Room {
 
   beat() {
     if (!this.story || document.hidden) return;
+    if (performance.now() - this.listedMs > LIST_AGAIN_MS) this.lookForWorlds();
     if (performance.now() - this.askedMs > LOOK_AGAIN_MS) this.soon();
     if (this.story.clock !== "real") return;
     find("clock").textContent = seconds(this.now(), 0);

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.browser.worlds import client_of
+from tests.browser.worlds import client_of, running_fake
 
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
@@ -220,3 +220,15 @@ def test_requests_of_no_world_can_be_looked_at(show: Show, fake: RunningServer) 
     page = show(f"{fake.url}/__admin/")
     page.get_by_label("World", exact=True).select_option("requests that belong to no world")
     expect(page.get_by_role("region", name="Why nothing matched")).to_contain_text("/nowhere")
+
+
+def test_the_first_world_is_looked_at_once_there_is_one(show: Show) -> None:
+    """A room that is opened before anybody asked for anything comes to the first world by itself."""
+    with running_fake() as fake:
+        page = show(f"{fake.url}/__admin/")
+        expect(page.locator("#base-url")).to_have_text(f"{fake.url}/api/v1")
+        with client_of(fake.url, "succeeds.first") as client:
+            client.create()
+        expect(lane(page, 1)).to_be_visible()
+        expect(page.get_by_label("World", exact=True)).to_have_value("succeeds.first")
+        page.close()
