@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -167,8 +168,15 @@ def _to_request(scope: Scope, body: bytes, public_url: str | None) -> Request:
 
 def _origin(scope: Scope, headers: tuple[tuple[str, str], ...]) -> str:
     """Scheme and host as the client spelt them, or our own address where that is no host."""
-    host = next((value for name, value in headers if name == "host"), "")
+    server = tuple(scope.get("server") or ("127.0.0.1", 80))
+    for name, value in headers:
+        if name == "host":
+            return _origin_of(scope["scheme"], value, server)
+    return _origin_of(scope["scheme"], "", server)
+
+
+@functools.lru_cache(maxsize=256)  # a client sends the same host with every request
+def _origin_of(scheme: str, host: str, server: tuple[Any, ...]) -> str:
     if not _HOST.fullmatch(host):
-        server = scope.get("server") or ("127.0.0.1", 80)
         host = f"{server[0]}:{server[1]}"
-    return f"{scope['scheme']}://{host}"
+    return f"{scheme}://{host}"

@@ -8,6 +8,7 @@ mistake never shows up in a URL, a journal or a page.
 from __future__ import annotations
 
 import difflib
+import functools
 import hashlib
 import re
 from dataclasses import dataclass
@@ -83,6 +84,7 @@ def read_name(name: str, scenarios: Mapping[str, object]) -> Choice | Refusal:
     return Choice(stem, name)
 
 
+@functools.lru_cache(maxsize=256)  # a client sends the same key with every request
 def digest(text: str) -> str:
     """A short mark that tells a text apart and does not tell it."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

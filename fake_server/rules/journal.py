@@ -87,6 +87,7 @@ class Journal:
 
     def __init__(self, most_entries: int = MOST_ENTRIES) -> None:
         self._entries: deque[Entry] = deque()
+        self._sizes: deque[int] = deque()  # of their text
         self._most_entries = most_entries
         self._characters = 0
         self.counters: Counter[str] = Counter()
@@ -115,28 +116,32 @@ class Journal:
         retry_after: str | None,
     ) -> Entry:
         """Write one line; the arguments are the fields of :class:`Entry`."""
-        self.counters["requests"] += 1
+        ordinal = self.counters["requests"] = self.counters["requests"] + 1
         names, carried_secret = _header_names(tuple([name for name, _ in request.headers[:MOST_HEADER_NAMES]]))
         key = (request.header("authorization") or "").rpartition(" ")[2]
+        # By position: a third of the time that thirteen names take, and this is done for every request.
         entry = Entry(
-            ordinal=self.counters["requests"],
-            at_s=round(at_s, 6),
-            route=route,
-            method=request.method[:LONGEST_TEXT],
-            path=_redacted(request.path, key),
-            query=_query(request.query, key) if request.query else "",
-            task_id=None if task_id is None else _redacted(task_id, key),
-            status=status,
-            fault=fault,
-            retry_after=retry_after,
-            header_names=names,
-            carried_secret=carried_secret,
-            sequence=next(self.sequence),
+            ordinal,
+            round(at_s, 6),
+            route,
+            request.method[:LONGEST_TEXT],
+            _redacted(request.path, key),
+            _query(request.query, key) if request.query else "",
+            None if task_id is None else _redacted(task_id, key),
+            status,
+            fault,
+            retry_after,
+            names,
+            carried_secret,
+            next(self.sequence),
         )
+        size = _size(entry)
         self._entries.append(entry)
-        self._characters += _size(entry)
+        self._sizes.append(size)
+        self._characters += size
         while len(self._entries) > self._most_entries or self._characters > MOST_CHARACTERS:
-            self._characters -= _size(self._entries.popleft())
+            self._entries.popleft()
+            self._characters -= self._sizes.popleft()
         if self.on_entry is not None:
             self.on_entry(entry)
         return entry

@@ -41,7 +41,11 @@ class Slots:
 
     def settle(self, now_s: float) -> None:
         """Bring slots up to an instant: free what ended, start what waits, in order of time."""
-        while (end_s := self._next_end_s()) is not None and end_s <= now_s:
+        # Nothing is due before the soonest entry, whether or not that is stale: most calls end here.
+        while self._ends and self._ends[0][0] <= now_s:
+            end_s = self._next_end_s()
+            if end_s is None or end_s > now_s:
+                return
             _, ordinal = heapq.heappop(self._ends)
             del self._running[ordinal]
             if not self.are_taken:
