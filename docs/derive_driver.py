@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from fake_server.check.judging import MEANINGS
 from fake_server.check.plan import TASK_KEYS, VARIABLES
 from fake_server.rules.conduct import RULES
-from fake_server.scenario.model import OUTCOMES
+from fake_server.scenario.model import COUNTS, OUTCOMES
 
 ROOT = Path(__file__).resolve().parents[1]
 _DRIVERS: Mapping[str, str] = {
@@ -44,5 +45,8 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "driver-task": lambda: _table(("key", "meaning"), TASK_KEYS),
     "driver-words": _words,
     "driver-rules": lambda: _table(("rule", "asks for"), RULES),
+    "driver-run": lambda: _table(
+        ("expectation", "asks for"), {name: text for name, text in MEANINGS.items() if name not in COUNTS}
+    ),
     "drivers": _drivers,
 }

@@ -40,7 +40,7 @@ DEFAULT_SPEED = 20.0
 DEFAULT_LONGEST_S = 20.0
 MOST_JOBS = 64
 # Clients wait most of the time; a process of Python takes half a second of a processor to start.
-DEFAULT_JOBS = 12
+DEFAULT_JOBS = 16
 # A pipe and a CI system's log have no width of their own.
 UNCUT_COLUMNS = 140
 _OUTPUT_FILE = click.Path(dir_okay=False, writable=True, path_type=Path)
