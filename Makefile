@@ -54,6 +54,9 @@ slots: $(VENV)/.ready-test  ## Eight processes on one key keep to three tasks an
 crash: $(VENV)/.ready-test  ## Kill workers at 1,000 random moments, and judge by the fake's bill; some minutes.
 	$(BIN)/python -m tests.crash --kills 1000
 
+prove: $(VENV)/.ready-test  ## All tests, each property with 1,000 values instead of 50 or 100; half an hour or more.
+	PROPERTY_EXAMPLES=1000 $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist worksteal
+
 peers: $(VENV)/.ready-test  ## See what others do with the faults that ours is tested for, and in an outage; two minutes.
 	$(PIP) install --constraint constraints.txt --editable '.[test,peers]'
 	$(BIN)/python -m benchmarks.peers --write

@@ -25,7 +25,7 @@ PLANTED = settings(
     suppress_health_check=HEALTH,
 )
 # No deadline: a slow machine is not a falsified property.
-GENUINE = settings(deadline=None, suppress_health_check=HEALTH)
+GENUINE = settings(deadline=None, max_examples=max(100, settings().max_examples), suppress_health_check=HEALTH)
 
 
 class Property:
@@ -33,7 +33,7 @@ class Property:
 
     Args:
         check: Raises ``AssertionError`` where it does not hold.
-        examples: How many values to try; Hypothesis's own number unless given.
+        examples: How many values to try; a hundred, or what the profile says if that is more, unless given.
         strategies: The values, by the names of the check's arguments.
     """
 

@@ -1,0 +1,24 @@
+"""What holds for all tests."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import settings
+
+# How many values a property is tried with that names no number of its own; those of tests/support/properties.py, on
+# which money hangs, are tried with Hypothesis's hundred at least. `make prove` asks for more of all of them.
+settings.register_profile("suite", max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "50")))
+settings.load_profile("suite")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Measure coverage in the processes that run tests, and not in those that tests start.
+
+    Those are hundreds, most of them short; measuring doubles what each of them costs, and whatever must be covered
+    is covered by tests that call it. The process that hands tests to the workers must let them be measured.
+    """
+    if getattr(config.option, "numprocesses", None) is None or hasattr(config, "workerinput"):
+        for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
+            os.environ.pop(name, None)
