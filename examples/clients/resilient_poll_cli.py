@@ -51,6 +51,8 @@ def main() -> int:
         os.environ["RESILIENT_POLL_LEDGER"] = f"{folder}/ledger.sqlite3"
         rows = make_one() if TASK["tasks"] == 1 else make_many(folder)
     words = [WORDS.get(row["outcome"], row["outcome"].upper()) for row in rows]
+    if "USAGE" in words:  # what the command line cannot do
+        return 77
     print(json.dumps({"outcomes": words, "billed": [BILLED.get(row["billing"]) for row in rows]}))
     return 0 if set(words) == {"SUCCEEDED"} else 1
 
