@@ -13,6 +13,7 @@ import random
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -45,7 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         Path(folder, "scenarios", f"{NAME}.yaml").write_text(SCENARIO, encoding="utf-8")
         with stormed_fake(Path(folder), seed, "--scenarios", str(Path(folder, "scenarios"))) as fake:
             storm = Storm(fake, given.requests)
-            asyncio.run(run(storm, seed))
+            try:
+                asyncio.run(run(storm, seed))
+            except Exception:  # noqa: BLE001  # what was found until then must be told, with the line that replays it
+                storm.blame("the storm itself", traceback.format_exc())
             look_at_process(storm, fake)
             said = fake.said()
     for name, count in sorted(storm.seen.items()):
@@ -64,7 +68,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 async def run(storm: Storm, seed: int) -> None:
     """Play rounds of episodes until all requests are sent; everything begins anew between two rounds."""
-    line = storm.line()
     all_requests, memory_mb = storm.left, []
     rounds = max(1, min(MOST_ROUNDS, all_requests // ROUND))
     for number in range(rounds):
@@ -73,13 +76,14 @@ async def run(storm: Storm, seed: int) -> None:
         async with asyncio.TaskGroup() as lanes:
             for _ in range(max(2, min(MOST_LANES, all_requests // REQUESTS_OF_A_LANE))):
                 lanes.create_task(play(storm, f"{seed} {number}", ordinals, until))
+        line = storm.line()  # a fresh one: the fake closes what was idle for two minutes
         await look_at_worlds(storm, line)
         await storm.admin(line, "POST", "/reset")
+        line.cut()
         memory_mb.append(storm.fake.memory_mb)
         storm.seen["memory in MB, at most"] = round(max(memory_mb))
         storm.seen["memory in MB, after the first round"] = round(memory_mb[0])
         say(f"round {number + 1} of {rounds}: {storm.seen['requests']} requests, {memory_mb[-1]:.0f} MB")
-    line.cut()
     if max(memory_mb) > MOST_MEMORY_MB:
         storm.blame("memory", f"{max(memory_mb):.0f} MB")
 
