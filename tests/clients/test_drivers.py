@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from benchmarks.drivers import DRIVERS, Driver, losses
+from benchmarks.drivers import DRIVERS, KEPT, LOSSES, Driver, losses
 from fake_server.cli import cli
 
 ROOT = Path(__file__).parents[2]
@@ -66,3 +66,14 @@ def test_every_driver_is_short_and_judged() -> None:
     assert files == {driver.file for driver in DRIVERS} == {*EXPECTED, "resilient_poll_cli.py"}
     for driver in DRIVERS:
         assert len(driver.path.read_text().splitlines()) <= 80, driver.file
+
+
+def test_the_kept_table_is_of_these_drivers() -> None:
+    """The table that the README shows has a row for each driver and a column for each loss, and we lose nothing."""
+    lines = KEPT.read_text().partition("\n\n")[0].splitlines()
+    assert lines[0].strip("| ").split(" | ")[4:] == list(LOSSES)
+    rows = {driver.file: [cell for cell in lines if f"/{driver.file})" in cell] for driver in DRIVERS}
+    assert {name: len(found) for name, found in rows.items()} == dict.fromkeys(rows, 1)
+    [ours] = rows["resilient_poll_cli.py"]
+    passed, failed, _, *lost = (int(cell) for cell in ours.strip("| ").split(" | ")[1:])
+    assert (passed > 50, failed, set(lost)) == (True, 0, {0})
