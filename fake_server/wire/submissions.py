@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,7 @@ def _read(body: bytes, endpoint: Endpoint) -> Submission | str:
     model, given = data.get("model"), data.get("input")
     if not isinstance(model, str) or not 0 < len(model) <= LONGEST_MODEL:
         return "Field required: model"
+    model = sys.intern(model)  # a hundred thousand tasks share a handful of names
     if not isinstance(given, dict):
         return "Field required: input"
     parameters = data.get("parameters", {})

@@ -91,7 +91,9 @@ class Line:
             raise
         except asyncio.IncompleteReadError as error:
             heard = Heard(is_silent=not error.partial)
-        except (OSError, ValueError, asyncio.LimitOverrunError):
+        except OSError:
+            heard = NOTHING  # A reset may have overtaken bytes, so it says nothing of what was read before it.
+        except (ValueError, asyncio.LimitOverrunError):
             heard = Heard()
         if not heard.is_whole:
             self.cut()
