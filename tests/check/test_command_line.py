@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -65,6 +66,47 @@ def test_a_command_that_does_not_end_is_killed_with_its_children(tmp_path: Path)
     until_s = time.monotonic() + 10
     while is_alive(int(mark.read_text())):
         assert time.monotonic() < until_s, "the child outlived the check"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_check_leaves_nothing_behind(tmp_path: Path, number: signal.Signals) -> None:
+    """Ctrl-C, and a CI system's end of a job, end every command that runs, with the exit code of an interrupt."""
+    mark = tmp_path / "child"
+    program = Path(sys.executable).with_name("fake-dashscope")
+    script = f"echo $$ > {mark}.new; mv {mark}.new {mark}; sleep 100"
+    with subprocess.Popen(  # noqa: S603  # our own program
+        [program, "check", "succeeds", "--", "sh", "-c", script], stderr=subprocess.PIPE, text=True
+    ) as process:
+        until_s = time.monotonic() + 60
+        while not mark.exists():
+            assert time.monotonic() < until_s, "the command was never run"
+        process.send_signal(number)
+        errors = process.communicate(timeout=60)[1]
+    assert (process.returncode, errors) == (130, "interrupted after 0 of 1 runs; what ran was killed\n")
+    while is_alive(int(mark.read_text())):
+        assert time.monotonic() < until_s, "the command outlived the check"
+
+
+def test_a_command_that_was_asked_for_nothing_else_reads_nothing() -> None:
+    """A command that reads its input finds its end at once, and who asked for nothing fails by the exit code."""
+    run = report("succeeds", "--", "sh", "-c", "cat; exit 4")
+    assert (run["exit_code"], run["verdict"], run["verdicts"]["outcome"]) == (4, "FAIL", "FAIL")
+    idle = report("succeeds", "--", "true")
+    assert (idle["verdict"], idle["verdicts"]["outcome"]) == ("FAIL", "FAIL")
+
+
+def test_a_report_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """A full disk is told in a line, after the table; a file whose name has blanks is a file like any other."""
+    command = ("--", *CREATES, "1", IN_DOUBT, "5")
+    full = check("create-answer-lost", "--junit", "/dev/full", *command)
+    assert (full.exit_code, full.stderr.splitlines()[-1]) == (
+        2,
+        "error: cannot write /dev/full: No space left on device",
+    )
+    assert full.stdout.startswith("PASS  create-answer-lost")
+    path = tmp_path / "a report.xml"
+    assert check("create-answer-lost", "--junit", str(path), *command).exit_code == 0
+    assert ET.parse(path).getroot().get("tests") == "1"  # noqa: S314 - our own
 
 
 def is_alive(process_id: int) -> bool:
