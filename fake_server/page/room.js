@@ -145,7 +145,7 @@ class Room {
       return `Task ${number ?? short(id)} is ${to}.`;
     });
     if (moved.length > MOST_SAID) words.unshift(`${moved.length - MOST_SAID} tasks moved.`);
-    if (words.length) this.say(words.join(" "));
+    if (words.length) find("news").textContent = words.join(" ");
   }
 
   // Ask for the story before long: once for many events.

@@ -56,8 +56,9 @@ def show(browser: Browser) -> Iterator[Show]:
         own = url.split("/__admin", maxsplit=1)[0]
 
         def heard(message: Any) -> None:
-            # A refused token is logged by the browser, and asked for by the test.
-            if message.type in ("error", "warning") and "401" not in message.text:
+            # What a test brings about, the browser logs: a token that is refused, a network that is gone.
+            is_meant = any(words in message.text for words in ("401", "ERR_INTERNET_DISCONNECTED"))
+            if message.type in ("error", "warning") and not is_meant:
                 complaints.append(f"console: {message.text}")
 
         page.on("console", heard)

@@ -137,6 +137,14 @@ def test_a_task_is_moved_cancelled_and_expired(room: Page, client: Client) -> No
     room.get_by_role("button", name="Forget it").click()
     expect(said(room)).to_have_text("Task 2 is forgotten.")
     assert (client.poll(2) or {})["task_status"] == "UNKNOWN"
+    client.create()
+    room.get_by_role("button", name="Task 3 ").click()
+    room.get_by_label("Move it to").select_option("SUCCEEDED")
+    room.get_by_role("button", name="Move", exact=True).click()
+    expect(lane(room, 3)).to_contain_text("SUCCEEDED")
+    room.get_by_role("button", name="Expire its URLs").click()
+    expect(said(room)).to_have_text("Task 3 has no address that works.")
+    assert client.http.get((client.poll(3) or {})["video_url"]).status_code == 403
 
 
 def test_a_reset_begins_anew(room: Page, client: Client) -> None:
