@@ -131,8 +131,10 @@ async def judge_outcomes(ask: Ask) -> dict[str, Any]:
 
 def _verdict(ask: Ask, outcomes: Sequence[str]) -> dict[str, Any]:
     world = ask.world()
-    rows = world.engine.verdict(world.now(), outcomes)
-    verdicts = {row.verdict for row in rows}
+    conduct = world.engine.conduct.judge(gave_up="STILL_GOING" in outcomes)
+    rows = [*world.engine.verdict(world.now(), outcomes), *conduct]
+    # A rule that the client was never put to the test of leaves nothing open; an expectation of the scenario does.
+    verdicts = {row.verdict for row in rows if row.verdict == "FAIL" or row not in conduct}
     worst = next((word for word in ("FAIL", "NOT_EXERCISED") if word in verdicts), "PASS")
     return {"verdict": worst, "expectations": [plain(row) for row in rows]}
 
