@@ -132,7 +132,8 @@ class Room {
   }
 
   hear(kind, data) {
-    if (kind === "hello" || kind === "reset" || kind === "gap") this.lines = new Map();
+    // What is shown stays until the whole story is here again.
+    if (kind === "hello" || kind === "reset" || kind === "gap") this.isStale = true;
     if (kind === "task") this.moved.push(data);
     this.soon();
   }
@@ -166,16 +167,19 @@ class Room {
 
   async fetchStory() {
     const { world } = this;
-    const known = Math.max(0, ...this.lines.keys());
+    const isWhole = this.isStale;
+    this.isStale = false;
+    const known = isWhole ? 0 : Math.max(0, ...this.lines.keys());
     const beganMs = performance.now();
     try {
       const story = await ask(`${this.path}/story?after=${known}`);
       this.tookMs = performance.now() - beganMs;
       if (world !== this.world) return;
       if (known > (story.counters.requests ?? 0)) {
-        this.lines = new Map();
+        this.isStale = true;
         return await this.fetchStory();
       }
+      if (isWhole) this.lines = new Map();
       for (const { headers, ...line } of story.lines) this.lines.set(line.ordinal, { ...line, header_names: story.header_sets[headers] });
       for (const ordinal of this.lines.keys()) if (ordinal <= story.lines_left_out) this.lines.delete(ordinal);
       if (this.isLost) this.say("The fake answers again.");
@@ -185,6 +189,7 @@ class Room {
       this.draw();
       this.announce();
     } catch (error) {
+      this.isStale ||= isWhole;
       this.refused(error);
     }
   }

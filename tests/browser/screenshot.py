@@ -58,6 +58,7 @@ def main(folder: Path) -> None:
             page = browser.new_page(viewport=SIZE, color_scheme=scheme)  # type: ignore[arg-type]
             page.goto(f"{server.url}/__admin/#{WORLD}")
             page.get_by_text("live", exact=True).wait_for()
+            page.get_by_text("29 lines", exact=True).wait_for()
             page.get_by_role("button", name="Task 3 ").click()
             page.locator("#said").evaluate("element => { element.textContent = ''; document.activeElement.blur(); }")
             page.screenshot(path=folder / name, animations="disabled")
