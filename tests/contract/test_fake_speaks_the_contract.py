@@ -18,8 +18,8 @@ from ruamel.yaml import YAML
 
 from fake_server.engine import Engine, Reply, Request
 from fake_server.moment import Moment
-from fake_server.scenario import load_scenario, shipped_scenarios
 from fake_server.wire import bodies, endpoints, errors, results
+from tests.support.shipped import all_shipped
 
 FOLDER = Path(__file__).resolve().parents[2] / "scenarios" / "contract"
 CASES: list[dict[str, Any]] = [case for path in sorted(FOLDER.glob("*.yaml")) for case in YAML(typ="safe").load(path)]
@@ -201,7 +201,7 @@ HEADERS = st.sampled_from([(KEY, ENABLE), (KEY, ENABLE), (KEY,), (KEY,), (), (("
 PLACES = st.sampled_from(
     [(dialect, endpoint) for dialect, offered in endpoints.OFFERED.items() for endpoint in offered]
 )
-SCENARIOS = {name: load_scenario(path) for name, path in shipped_scenarios().items()}
+SCENARIOS = all_shipped()
 # Scenarios that ask for something wrong on purpose say words of their own.
 HONEST = sorted(
     name

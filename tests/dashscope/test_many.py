@@ -13,7 +13,6 @@ import pytest
 import trio
 import trio.testing
 
-from fake_server.scenario import load_scenario, shipped_scenarios
 from resilient_poll import (
     AsyncDashScope,
     BatchProgress,
@@ -42,6 +41,7 @@ from tests.support.colours import COLOURS, run_in
 from tests.support.honest_service import Fate, HonestService
 from tests.support.in_process import ORIGIN
 from tests.support.many_world import INPUT, MODEL, ManyWorld, MockedTime, jobs
+from tests.support.shipped import all_shipped
 
 IDEAL_ROUNDS = math.ceil(100 / 3)
 
@@ -125,7 +125,7 @@ def _is_single(name: str) -> bool:
     )
 
 
-SCENARIOS = {name: load_scenario(path) for name, path in shipped_scenarios().items()}
+SCENARIOS = all_shipped()
 SINGLE = [(name, dialect) for name in SCENARIOS if _is_single(name) for dialect in SCENARIOS[name].dialects]
 
 

@@ -11,13 +11,13 @@ import pytest
 
 from fake_server.engine import Engine
 from fake_server.moment import Moment
-from fake_server.scenario import load_scenario, shipped_scenarios
 from tests.scenarios.client_under_test import DRIVERS, Run
 from tests.scenarios.generated import run_in_process
 from tests.scenarios.judging import assert_bill_is_not_understated, assert_passed
+from tests.support.shipped import all_shipped
 
 LIBRARIES: dict[str, ModuleType] = {"httpx": httpx, "httpx2": httpx2}
-SCENARIOS = {name: load_scenario(path) for name, path in shipped_scenarios().items()}
+SCENARIOS = all_shipped()
 # A dropped connection is a fact of the wire; tests/scenarios/test_over_a_socket.py has those.
 CASES = [
     (name, dialect)

@@ -19,17 +19,18 @@ import httpx2
 import pytest
 
 from fake_server.faults.model import Latency, Wire
-from fake_server.scenario import Scenario, load_scenario, shipped_scenarios
+from fake_server.scenario import Scenario
 from resilient_poll.drive.clocks import VirtualClock
 from tests.scenarios.client_under_test import DRIVERS, Run, Setting, drive
 from tests.scenarios.generated import BASE_PATHS
 from tests.scenarios.judging import assert_bill_is_not_understated, assert_passed
 from tests.scenarios.test_in_process import run as run_in_process
 from tests.support.fake_process import FakeProcess, running_fake
+from tests.support.shipped import all_shipped
 
 LIBRARIES: dict[str, ModuleType | None] = {"own": None, "httpx": httpx, "httpx2": httpx2}
 """Our own client, and a caller's of either library."""
-SCENARIOS = {name: load_scenario(path) for name, path in shipped_scenarios().items()}
+SCENARIOS = all_shipped()
 PACED = frozenset({"drip", "stall"})
 CASES = [(name, dialect) for name, scenario in SCENARIOS.items() for dialect in scenario.dialects]
 

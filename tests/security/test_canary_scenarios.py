@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from fake_server.scenario import load_scenario, shipped_scenarios
 from resilient_poll import Job, ResilientPollError
 from resilient_poll.dashscope import client_core
 from resilient_poll.dashscope.keeping import filing
@@ -25,8 +24,9 @@ from resilient_poll.ledger.sqlite import SqliteLedger
 from tests.security.canary_service import CANARY, CanaryService
 from tests.security.hearing import Heard, disguises, files_below, leaks, listening
 from tests.support.colours import dashscope_client, got, run_in
+from tests.support.shipped import all_shipped
 
-SCENARIOS = {name: load_scenario(path) for name, path in shipped_scenarios().items()}
+SCENARIOS = all_shipped()
 CASES = [(name, one.dialects[turn % len(one.dialects)]) for turn, (name, one) in enumerate(SCENARIOS.items())]
 """Each scenario once, in the dialects by turns: what is said is decided in one place for both."""
 BASE_PATHS = {"aisa": "/apis/v1", "dashscope": "/api/v1"}
