@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types architecture unit docs bench soak keys slots crash prove peers browser fuzz pyz format clean help
+.PHONY: demo test lint types architecture unit docs bench soak keys slots crash prove peers browser fuzz storm pyz format clean help
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -71,6 +71,9 @@ browser: $(VENV)/.ready-test  ## The fake's page in a real browser; it wants Chr
 
 fuzz: $(VENV)/.ready-test  ## Schemathesis at length, and thousands of odd requests; some minutes.
 	FUZZ_EXAMPLES=20 FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -q tests/fake_server/test_openapi.py tests/fake_server/test_hostile_admin.py
+
+storm: $(VENV)/.ready-test  ## 200,000 requests, sane and mad, against a fake under heavy chaos; some minutes.
+	$(BIN)/python -m tests.storm --requests 200000
 
 pyz: $(VENV)/.ready-test  ## The fake as one file, for this Python and platform.
 	$(BIN)/python tools/build_fake.py dist/fake-dashscope.pyz
