@@ -143,7 +143,7 @@ def make_server(
         lifespan="off",
         loop=loop or ("uvloop" if importlib.util.find_spec("uvloop") else "asyncio"),
         log_config=None,
-        log_level="critical",
+        log_level="error",  # a fault of the fake itself is told on stderr, and nothing else is
         access_log=False,
         date_header=False,  # every answer carries its world's own date
         server_header=False,

@@ -40,6 +40,10 @@ class Pieces:
         """Note the end."""
         self.is_closed = True
 
+    def is_closing(self) -> bool:
+        """Whether it ended."""
+        return self.is_closed
+
 
 class Flag:
     """An event that somebody waits for."""
