@@ -65,7 +65,7 @@ def measure(scale: Scale) -> list[Row]:
     if wrk is None:
         sys.stderr.write("there is no wrk here, so nothing was loaded with it\n")
         return []
-    seconds = scale.of(60, 2)
+    seconds = scale.of(60, 1)
     servers: dict[str, Callable[[], AbstractContextManager[Served]]] = {
         "the fake": lambda: running_fake("bench-wrk"),
         "a bare Starlette route": running_bare,
