@@ -167,7 +167,7 @@ def test_the_package_shows_its_names_late() -> None:
     assert sorted(resilient_poll.ledger.__all__) == resilient_poll.ledger.__all__
     assert set(resilient_poll.ledger.__all__) <= set(dir(resilient_poll.ledger))
     assert not hasattr(resilient_poll.ledger, "Leger")
-    assert len(errors) == 10
+    assert len(errors) == 11
     for error in errors:
         assert issubclass(error, ResilientPollError)
         assert not issubclass(error, TimeoutError | OSError)
