@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import pytest
 from hypothesis import settings
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell lets what it starts in the background ignore Ctrl-C, and so would all that tests start and interrupt.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How many values a property is tried with that names no number of its own; those of tests/support/properties.py, on
 # which money hangs, are tried with Hypothesis's hundred at least. `make prove` asks for more of all of them.
