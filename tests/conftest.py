@@ -8,9 +8,12 @@ import signal
 import pytest
 from hypothesis import settings
 
+# A shell lets what it starts in the background ignore Ctrl-C, and nohup the end of a terminal; what tests start and
+# interrupt would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # A shell lets what it starts in the background ignore Ctrl-C, and so would all that tests start and interrupt.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # How many values a property is tried with that names no number of its own; those of tests/support/properties.py, on
 # which money hangs, are tried with Hypothesis's hundred at least. `make prove` asks for more of all of them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -37,6 +37,8 @@ DEFAULT_DEADLINE_S = 30.0
 # A report holds the stories of some sixty runs.
 MOST_TOLD_TASKS = 50
 MOST_TOLD_LINES = 300
+# Ctrl-C shall end a check at once, as people feel it.
+LOOK_AT_SIGNALS_EVERY_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,11 @@ def examine(plan: Sequence[Planned], server: RunningServer, settings: Settings) 
 
     with ThreadPoolExecutor(settings.jobs, "check") as pool:
         try:
-            yield from pool.map(run, plan)
+            for over in [pool.submit(run, planned) for planned in plan]:
+                # Python looks at signals between two waits: one that comes as a wait begins would else be seen at its end.
+                while not over.done():
+                    wait([over], timeout=LOOK_AT_SIGNALS_EVERY_S)
+                yield over.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             commands.stop()
