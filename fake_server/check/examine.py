@@ -122,7 +122,7 @@ def examine(plan: Sequence[Planned], server: RunningServer, settings: Settings) 
     with ThreadPoolExecutor(settings.jobs, "check") as pool:
         try:
             for over in [pool.submit(run, planned) for planned in plan]:
-                # Python looks at signals between two waits: one that comes as a wait begins would else be seen at its end.
+                # Signals are looked at between two waits: one that comes as a wait begins would be seen at its end.
                 while not over.done():
                     wait([over], timeout=LOOK_AT_SIGNALS_EVERY_S)
                 yield over.result()
