@@ -12,7 +12,15 @@ from pathlib import Path
 
 from benchmarks.peers.middleware import httpx_retries_faults, pyresilience_breaker
 from benchmarks.peers.parsers import parsed
-from benchmarks.peers.pollers import azure, botocore_waiters, google, openai_videos, replicate_predictions, runway
+from benchmarks.peers.pollers import (
+    azure,
+    botocore_waiters,
+    fal_requests,
+    google,
+    openai_videos,
+    replicate_predictions,
+    runway,
+)
 from benchmarks.peers.service import Seen
 
 KEPT = Path(__file__).parents[1] / "peers.md"
@@ -23,6 +31,7 @@ FAULTS = (
     openai_videos,
     replicate_predictions,
     botocore_waiters,
+    fal_requests,
     httpx_retries_faults,
     pyresilience_breaker,
 )

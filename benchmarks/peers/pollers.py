@@ -14,11 +14,11 @@ import httpx
 import trio
 from trio.testing import MockClock
 
-from benchmarks.peers.service import LIFECYCLE, Answer, Seen, naps, ours, ours_ended, peer, serving, told
+from benchmarks.peers.service import LIFECYCLE, Answer, Enough, Seen, naps, ours, ours_ended, peer, serving, told
 from resilient_poll import Fixed, OperationSpec, Outcome, Reply, poll, poll_async
 from resilient_poll.drive.clocks import VirtualClock
 
-__all__ = ["azure", "botocore_waiters", "google", "openai_videos", "replicate_predictions", "runway"]
+__all__ = ["azure", "botocore_waiters", "fal_requests", "google", "openai_videos", "replicate_predictions", "runway"]
 
 RUNNING = Answer({"status": "running"})
 DONE = Answer({"status": "succeeded"})
@@ -215,6 +215,71 @@ def replicate_predictions() -> Iterator[Seen]:
         f"{ended} ({len(slept_s)} polls counted)" if ended.startswith("goes") else f"{ended}, about the answer",
         ours_ended(came, polls) + " with the word, within 126 s; at once where the word is declared",
         ended == "goes on for ever",
+    )
+
+
+class _ToLoopback(httpx.HTTPTransport):
+    """Sends every request to a service of ours, whatever host it names; fal's hosts are fixed in its code."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self._port = httpx.URL(url).port
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        request.url = request.url.copy_with(scheme="http", host="127.0.0.1", port=self._port)
+        return super().handle_request(request)
+
+
+def fal_requests() -> Iterator[Seen]:
+    """Its wait for a queued request: what goes on after the caller's time is up, and after the end."""
+    fal = import_module("fal_client")
+    urls = {f"{what}_url": f"https://queue.example/{what}" for what in ("response", "status", "cancel")}
+    submitted = Answer({"request_id": "r", **urls})
+    running, completed = ({"status": word, "logs": []} for word in ("IN_PROGRESS", "COMPLETED"))
+
+    def client_of(url: str) -> Any:
+        client = fal.SyncClient(key="x")
+        client.__dict__["_client"] = httpx.Client(transport=_ToLoopback(url))  # its one place for another client
+        return client
+
+    over, left = threading.Event(), threading.Event()
+
+    def nap(_: float) -> None:
+        if over.is_set():
+            left.set()
+            raise Enough
+        threading.Event().wait(0.01)
+
+    with serving(submitted, Answer(running)) as service, naps(10_000, nap):
+        # It takes no time below a second.
+        ended = told(lambda: client_of(service.url).subscribe("a/b", {}, client_timeout=1.1))
+        before = service.requests
+        for _ in range(200):
+            if service.requests >= before + 10:
+                break
+            threading.Event().wait(0.01)
+        goes_on = service.requests - before
+        over.set()
+        if goes_on:
+            left.wait(10.0)  # or its thread would keep this process
+    came, _, polls = ours(RUNNING)
+    yield Seen(
+        peer("fal-client"),
+        "the caller's time is up, the task goes on",
+        f"{ended}, and its thread polls on" if goes_on >= 10 else f"{ended}, and nothing is asked any more",
+        ours_ended(came, polls) + ", and nothing is asked any more",
+        goes_on >= 10,
+    )
+    with serving(submitted, Answer(running), Answer(completed)) as service, naps():
+        client_of(service.url).subscribe("a/b", {}, on_queue_update=lambda _: None)
+        more = service.requests - 4  # the submit, two polls, and the result
+    came, _, polls = ours(RUNNING, DONE)
+    yield Seen(
+        peer("fal-client"),
+        "the second poll tells the end, and updates are listened to",
+        f"{more} poll after the end" if more else "no poll after the end",
+        ours_ended(came, polls),
+        more > 0,
     )
 
 
