@@ -235,7 +235,8 @@ def fal_requests() -> Iterator[Seen]:
     fal = import_module("fal_client")
     urls = {f"{what}_url": f"https://queue.example/{what}" for what in ("response", "status", "cancel")}
     submitted = Answer({"request_id": "r", **urls})
-    running, completed = ({"status": word, "logs": []} for word in ("IN_PROGRESS", "COMPLETED"))
+    running: dict[str, Any] = {"status": "IN_PROGRESS", "logs": []}
+    completed: dict[str, Any] = {"status": "COMPLETED", "logs": []}
 
     def client_of(url: str) -> Any:
         client = fal.SyncClient(key="x")
