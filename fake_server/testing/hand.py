@@ -259,10 +259,10 @@ class Hand:
 
     def _do(self, function: Callable[[Engine, Moment], Result]) -> Result:
         """Call a function with the world's engine and the present, while nothing else touches either."""
-        raise NotImplementedError
+        raise NotImplementedError  # each world says how: over a socket, or without one
 
     def _advance(self, seconds: float) -> None:
-        raise NotImplementedError
+        raise NotImplementedError  # each world says how: over a socket, or without one
 
     def _check_fault(self, fault: Fault) -> None:
         """Refuse a fault that cannot be shown here."""

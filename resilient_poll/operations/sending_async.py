@@ -7,11 +7,11 @@ from contextlib import suppress
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 
 from resilient_poll.http.messages import Answer, ExchangeFailed
 from resilient_poll.operations.asks import Ask, Maker
 from resilient_poll.transports.once_body import OnceBytes
+from resilient_poll.transports.uncut import to_its_end
 from resilient_poll.transports.wire import AnswerReader, failed, longest_answer, refuse_closed
 
 __all__ = ["AsyncSender"]
@@ -65,34 +65,12 @@ class AsyncSender:
         Raises:
             ExchangeFailed: No whole answer came; it says whether the request surely did not arrive.
         """
-        await anyio.lowlevel.checkpoint_if_cancelled()  # Whoever is cancelled already asks for nothing.
-        came: list[Answer | ExchangeFailed] = []
-        broke: list[Exception] = []
 
-        async def send() -> None:
-            with anyio.CancelScope(shield=True):
-                try:
-                    built, once = self._maker.create(method, url, headers, body, timeout_s)
-                    came.append(await self._send_within(built, {}, once, timeout_s))
-                except ExchangeFailed as failure:
-                    came.append(failure)
-                except Exception as error:  # noqa: BLE001  # raised below, outside the group
-                    broke.append(error)
+        async def send() -> Answer:
+            built, once = self._maker.create(method, url, headers, body, timeout_s)
+            return await self._send_within(built, {}, once, timeout_s)
 
-        try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(send)
-            await anyio.lowlevel.checkpoint_if_cancelled()
-        except BaseException:
-            for what in came:
-                when_cancelled(what)
-            raise
-        for error in broke:
-            raise error
-        (what,) = came
-        if isinstance(what, ExchangeFailed):
-            raise what
-        return what
+        return await to_its_end(send, when_cancelled)
 
     async def _send_within(
         self, built: Any, options: Mapping[str, Any], body: OnceBytes | None, timeout_s: float

@@ -11,11 +11,11 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import anyio
-import anyio.lowlevel
 
 from resilient_poll.http.messages import Answer, ExchangeFailed, HttpRequest
 from resilient_poll.transports.library import connections_of, default_library, library_of, own_clients
 from resilient_poll.transports.once_body import Departure, OnceBytes
+from resilient_poll.transports.uncut import to_its_end
 from resilient_poll.transports.wire import (
     AnswerReader,
     ContentDecoder,
@@ -155,38 +155,14 @@ class AsyncExchange:
         Raises:
             ExchangeFailed: No whole answer came; it says whether the request surely did not arrive.
         """
-        # Whoever is cancelled already asks for nothing that costs money.
-        await anyio.lowlevel.checkpoint_if_cancelled()
-        came: list[Answer | ExchangeFailed] = []
-        broke: list[Exception] = []
 
-        async def send() -> None:
-            with anyio.CancelScope(shield=True):
-                try:
-                    built, body = build_request(request, self._library, timeout_s)
-                    if departure is not None:
-                        departure.body = body
-                    came.append(await self._send_within(self._creates, built, body, timeout_s))
-                except ExchangeFailed as failure:
-                    came.append(failure)
-                except Exception as error:  # noqa: BLE001  # raised below, outside the group
-                    broke.append(error)
+        async def send() -> Answer:
+            built, body = build_request(request, self._library, timeout_s)
+            if departure is not None:
+                departure.body = body
+            return await self._send_within(self._creates, built, body, timeout_s)
 
-        try:
-            async with anyio.create_task_group() as group:
-                group.start_soon(send)
-            # Trio notes a cancellation here and goes on, as no child was hurt by it; asyncio has raised it.
-            await anyio.lowlevel.checkpoint_if_cancelled()
-        except BaseException:
-            for what in came:
-                when_cancelled(what)
-            raise
-        for error in broke:
-            raise error
-        (what,) = came
-        if isinstance(what, ExchangeFailed):
-            raise what
-        return what
+        return await to_its_end(send, when_cancelled)
 
     @asynccontextmanager
     async def stream(self, request: HttpRequest, timeout_s: float) -> AsyncGenerator[AsyncIncoming, None]:

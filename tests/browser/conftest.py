@@ -27,7 +27,7 @@ def browser() -> Iterator[Browser]:
     """A browser for all tests."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra `browser` (Playwright)")
     if CHROMIUM is None:
-        pytest.skip("needs Chromium: apt-get install chromium")
+        pytest.skip("needs Chromium: apt-get install chromium")  # a browser is no Python package
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []  # Chromium has no sandbox for root
     with playwright.sync_playwright() as running:
         browser = running.chromium.launch(executable_path=CHROMIUM, args=sandbox)
