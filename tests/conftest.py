@@ -6,7 +6,8 @@ import os
 import signal
 
 import pytest
-from hypothesis import settings
+
+from tests.support import profiles
 
 # A shell lets what it starts in the background ignore Ctrl-C, and nohup the end of a terminal; what tests start and
 # interrupt would inherit that.
@@ -15,14 +16,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-# How many values a property is tried with that names no number of its own; those of tests/support/properties.py, on
-# which money hangs, are tried with Hypothesis's hundred at least. `make prove` asks for more of all of them.
-settings.register_profile("suite", max_examples=int(os.environ.get("PROPERTY_EXAMPLES", "50")))
-settings.load_profile("suite")
+profiles.load()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Measure coverage in the processes that run tests, and not in those that tests start.
+    """Measure coverage in the processes that run tests, and not in those that tests start; fix the seed.
 
     Those are hundreds, most of them short; measuring doubles what each of them costs, and whatever must be covered
     is covered by tests that call it. The process that hands tests to the workers must let them be measured.
@@ -30,3 +28,4 @@ def pytest_configure(config: pytest.Config) -> None:
     if getattr(config.option, "numprocesses", None) is None or hasattr(config, "workerinput"):
         for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
             os.environ.pop(name, None)
+    profiles.fix_the_seed(config)

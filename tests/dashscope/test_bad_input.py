@@ -24,6 +24,7 @@ from resilient_poll import (
 from resilient_poll.drive.clocks import VirtualClock
 from tests.dashscope.scripted import EACH, KEY, Asked, Reply, a_client, said
 from tests.support.colours import INPUT, MODEL, got, run_in
+from tests.support.profiles import examples
 
 in_each_way = pytest.mark.parametrize(("colour", "library"), EACH)
 by_type = {"ids": lambda value: type(value).__name__}
@@ -265,7 +266,7 @@ named = st.dictionaries(st.text(max_size=5), anything, max_size=3)
     endpoint=st.sampled_from(["video", "/x/y"]) | st.text(max_size=10) | anything,
     timeout=st.none() | st.floats() | anything,
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_whatever_is_passed_is_sent_whole_or_refused(
     model: Any, given_input: Any, parameters: Any, endpoint: Any, timeout: Any
 ) -> None:
@@ -295,7 +296,7 @@ def test_whatever_is_passed_is_sent_whole_or_refused(
 
 @given(st.text(max_size=50) | st.binary(max_size=20) | anything)
 @example("0:")
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_whatever_names_a_task_is_one_segment_or_refused(wrong: Any) -> None:
     """Whatever is passed as a task's id, what is asked for is that one segment below the tasks, or nothing."""
     paths: list[str] = []

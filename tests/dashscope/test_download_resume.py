@@ -24,6 +24,7 @@ from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Billing, Phase
 from tests.dashscope.asset_hosts import ASSET_URL, TASK_ID, AssetHost, Fault, a_client
 from tests.support.colours import COLOURS, got, run_in
+from tests.support.profiles import USUAL
 from tests.support.properties import Property
 
 each_colour = pytest.mark.parametrize("colour", COLOURS)
@@ -127,7 +128,7 @@ def test_what_is_on_disk_is_one_asset() -> None:
     prop(examples=150).holds()
 
 
-def prop(examples: int | None = None, colours: tuple[str, ...] = ("sync", "asyncio")) -> Property:
+def prop(examples: int = USUAL, colours: tuple[str, ...] = ("sync", "asyncio")) -> Property:
     return Property(one_asset_or_none, script=st.lists(faults, max_size=6), colours=st.just(colours), examples=examples)
 
 

@@ -21,6 +21,7 @@ from resilient_poll.dashscope.wire.results import (
 )
 from resilient_poll.http.messages import Answer
 from resilient_poll.machine.observations import AnsweredAtOnce, LostAnswer
+from tests.support.profiles import examples
 from tests.support.properties import Property
 
 URL, OTHER = "https://assets.test/a.png?Signature=x", "https://assets.test/b.mp4"
@@ -329,7 +330,7 @@ def test_an_error_status_is_never_a_result(status: int) -> None:
 
 
 @given(values)
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_the_news_of_a_result_is_bounded_and_on_one_line(result: Any) -> None:
     """What the log says of a result holds its URLs, or all of it, on one line within a bound."""
     answered = AnsweredAtOnce(request_id="r-1", result={"output": {"raw": result}})

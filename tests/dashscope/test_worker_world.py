@@ -28,6 +28,7 @@ from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.machine.lifecycle import OPEN
 from tests.dashscope.scripted import Asked, Broken, Reply, a_client, said
 from tests.support.colours import INPUT, MODEL
+from tests.support.profiles import examples as scaled
 
 ENDS = ("SUCCEEDED", "FAILED", "CANCELED")
 FEW = 4
@@ -205,7 +206,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 def run(examples: int) -> None:
     """Run the machine."""
     quiet = settings(
-        max_examples=examples,
+        max_examples=scaled(examples),
         stateful_step_count=30,
         deadline=None,
         suppress_health_check=list(HealthCheck),
@@ -216,7 +217,7 @@ def run(examples: int) -> None:
 @pytest.mark.usefixtures("few")
 def test_every_end_reaches_a_handler() -> None:
     """With workers that are killed, paused and stopped, and a handler that fails, every end is handed over."""
-    run(25)
+    run(50)
 
 
 @pytest.mark.usefixtures("few")

@@ -15,6 +15,7 @@ from fake_server.names import Choice, Refusal, read_name
 from fake_server.scenario import shipped_scenarios
 from fake_server.worlds import Worlds
 from tests.fake_server.driving import ASYNC, BODY, UNTIMED, VIDEO, content
+from tests.support.profiles import examples
 
 if TYPE_CHECKING:
     from tests.fake_server.conftest import Running
@@ -202,7 +203,7 @@ STEPS = st.lists(
 )
 
 
-@settings(UNTIMED, max_examples=60)
+@settings(UNTIMED, max_examples=examples(60))
 @given(STEPS)
 def test_worlds_never_meet(steps: list[tuple[str, str, str]]) -> None:
     """However clients of several worlds take turns, by whichever way they name them: each sees its own tasks, clock,

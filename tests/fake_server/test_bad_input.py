@@ -22,6 +22,7 @@ from tests.fake_server.driving import BODY, UNTIMED, WALL_S, header, shipped
 from tests.fake_server.faulty import faults, hand_with
 from tests.fake_server.test_engine_properties import conversations, play
 from tests.fake_server.test_scenario_errors import GOOD, PIECES, lines_about
+from tests.support.profiles import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,7 +126,7 @@ def test_a_flood_of_slips_is_told_in_short(raw: str) -> None:
     assert max(map(len, lines)) < 500
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(100), deadline=None)
 @given(
     st.lists(
         PIECES | st.sampled_from(["fault: ", "status: 500", "on: query", "- ", "wire", ", ", "nth: "]), max_size=20
@@ -151,7 +152,7 @@ def test_validate_tells_every_file_and_goes_on(tmp_path: Path) -> None:
     assert "Traceback" not in done.output
 
 
-@settings(UNTIMED, max_examples=40)
+@settings(UNTIMED, max_examples=examples(40))
 @given(st.lists(faults(), max_size=3), conversations())
 def test_no_request_meets_a_500_that_nobody_asked_for(some: list[Fault], requests: list[tuple[float, Request]]) -> None:
     """Mad requests beside faults: an answer of 500 or more is a fault's doing, and stands in the journal as that."""

@@ -16,6 +16,7 @@ from fake_server import clock as clock_module
 from fake_server.clock import LATEST_WALL_S, ManualClock, RealClock, TooManyWaitersError
 from fake_server.moment import Moment
 from tests.fake_server.driving import UNTIMED
+from tests.support.profiles import examples
 
 whole_s = st.integers(0, 5).map(float)  # so that an instant is met exactly
 spans_s = whole_s | st.floats(0, 1e6) | st.sampled_from([1e-9, 0.02, 3e8])
@@ -104,7 +105,7 @@ class ClockLife(RuleBasedStateMachine):
 
 
 TestClockLife = ClockLife.TestCase
-TestClockLife.settings = settings(UNTIMED, max_examples=40, stateful_step_count=20)
+TestClockLife.settings = settings(UNTIMED, max_examples=examples(40), stateful_step_count=20)
 
 
 @UNTIMED

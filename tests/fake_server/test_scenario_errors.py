@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fake_server.scenario import ScenarioErrors, find_scenarios, load_scenario, shipped_scenarios
+from tests.support.profiles import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -351,7 +352,7 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(300), deadline=None)
 @given(st.lists(PIECES, max_size=40).map("".join) | st.text(max_size=80) | st.binary(max_size=80))
 def test_no_file_whatever_gives_a_traceback(tmp_path: Path, text: str | bytes) -> None:
     """Any bytes at all are a scenario or a list of complaints, each one line with a place inside the file."""
@@ -369,7 +370,7 @@ def test_no_file_whatever_gives_a_traceback(tmp_path: Path, text: str | bytes) -
 NAMES = sorted(shipped_scenarios().items())
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(300), deadline=None)
 @given(st.sampled_from(NAMES), st.data())
 def test_no_cut_or_changed_scenario_gives_a_traceback(
     tmp_path: Path, named: tuple[str, Path], data: st.DataObject

@@ -17,6 +17,7 @@ from fake_server.scenario import ScenarioErrors, load_scenario_text, shipped_fol
 from fake_server.scenario.fault_forms import FAULT_FORMS, keys_of_form
 from fake_server.scenario.schema import CANNOT_SAY, scenario_schema, spelt
 from tests.fake_server.faulty import EFFECTS
+from tests.support.profiles import examples
 
 VALIDATOR = jsonschema.Draft202012Validator(scenario_schema())
 # What the loader says of each thing that no schema can say, in the order of CANNOT_SAY.
@@ -165,7 +166,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
     return document
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(300), suppress_health_check=[HealthCheck.too_slow])
 @given(documents())
 def test_schema_and_loader_agree(document: dict[str, Any]) -> None:
     """What the loader takes the schema takes; what only the loader refuses is among what no schema can say."""

@@ -48,7 +48,7 @@ def test_every_belief_is_met() -> None:
     """The property is not empty: the generated runs lead to every kind of belief about money."""
     met: set[str] = set()
     Property(
-        lambda text: met.update(run_in_process(read(text), "aisa", "sync")[0].bills), examples=300, text=scenario_texts
+        lambda text: met.update(run_in_process(read(text), "aisa", "sync")[0].bills), examples=600, text=scenario_texts
     ).holds()
     assert met >= {"BILLED", "NONE", "PARTIAL_POSSIBLE", "UNDETERMINED", "ON_SUCCESS", "NOT_YET", "unknown"}
 

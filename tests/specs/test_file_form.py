@@ -29,6 +29,7 @@ from resilient_poll import (
 )
 from resilient_poll.specs.ready import READY
 from tests.specs.file_forms import as_file
+from tests.support.profiles import examples
 from tests.support.properties import GENUINE
 
 PAGE = """\
@@ -80,7 +81,7 @@ def as_yaml(value: Any) -> str:
     return text.getvalue()
 
 
-@settings(GENUINE, max_examples=40)
+@settings(GENUINE, max_examples=examples(40))
 @given(specs())
 def test_a_file_means_what_python_means(spec: OperationSpec) -> None:
     """A declaration written as YAML, as JSON and as indented JSON is read as the one that was made in Python."""

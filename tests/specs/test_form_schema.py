@@ -15,6 +15,7 @@ from resilient_poll.specs.form_schema import SCHEMA
 from resilient_poll.specs.ready import READY
 from tests.specs.file_forms import as_file
 from tests.specs.test_file_form import specs
+from tests.support.profiles import examples
 from tests.support.properties import GENUINE
 
 VALIDATOR = jsonschema.Draft202012Validator(json.loads(json.dumps(SCHEMA)))
@@ -27,7 +28,7 @@ def test_the_schema_is_one() -> None:
     assert set(SCHEMA["properties"]["states"]["properties"]) == set(STATES)
 
 
-@settings(GENUINE, max_examples=40)
+@settings(GENUINE, max_examples=examples(40))
 @given(specs())
 def test_the_schema_takes_what_the_reader_takes(spec: OperationSpec) -> None:
     """What is read as a declaration is valid."""

@@ -12,6 +12,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
 
+from tests.support.profiles import USUAL
+from tests.support.profiles import examples as scaled
+
 HEALTH = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 # No database and a fixed seed: a planted fault must be found anew, every time, by everyone.
 PLANTED = settings(
@@ -25,7 +28,7 @@ PLANTED = settings(
     suppress_health_check=HEALTH,
 )
 # No deadline: a slow machine is not a falsified property.
-GENUINE = settings(deadline=None, max_examples=max(100, settings().max_examples), suppress_health_check=HEALTH)
+GENUINE = settings(deadline=None, suppress_health_check=HEALTH)
 
 
 class Property:
@@ -33,16 +36,14 @@ class Property:
 
     Args:
         check: Raises ``AssertionError`` where it does not hold.
-        examples: How many values to try; a hundred, or what the profile says if that is more, unless given.
+        examples: How many values to try where a hundred is usual; the profile scales it.
         strategies: The values, by the names of the check's arguments.
     """
 
-    def __init__(
-        self, check: Callable[..., None], *, examples: int | None = None, **strategies: SearchStrategy[Any]
-    ) -> None:
+    def __init__(self, check: Callable[..., None], *, examples: int = USUAL, **strategies: SearchStrategy[Any]) -> None:
         self._check = check
         self._strategies = strategies
-        self._genuine = GENUINE if examples is None else settings(GENUINE, max_examples=examples)
+        self._genuine = settings(GENUINE, max_examples=scaled(examples))
 
     def holds(self) -> None:
         """Fail with the smallest counterexample, if there is one."""

@@ -17,6 +17,7 @@ from fake_server.strategies import _VALUES, faults, lifecycles, retry_after_valu
 from fake_server.testing import InProcessDashScope
 from resilient_poll import DashScope, ResilientPollError, WaitPolicy
 from resilient_poll.machine.schedules import Fixed
+from tests.support.profiles import examples
 
 MODEL, INPUT = "wan2.5-t2v-preview", {"prompt": "a cat"}
 
@@ -39,7 +40,7 @@ def test_lives_that_end_end(life: str) -> None:
     assert life.rpartition("-> ")[2].split()[0] in ("SUCCEEDED", "FAILED", "CANCELED")
 
 
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 @given(faults())
 def test_every_fault_is_accepted(entry: dict[str, Any]) -> None:
     """The reader of single faults takes every fault that is drawn, under its own name."""
@@ -52,7 +53,7 @@ def test_faults_without_sockets_need_none(entry: dict[str, Any]) -> None:
     assert not read_fault(entry).needs_socket
 
 
-@settings(max_examples=80)
+@settings(max_examples=examples(80))
 @given(scenarios(ends=False))
 def test_every_scenario_is_accepted(document: dict[str, Any]) -> None:
     """The loader takes every scenario that is drawn, with all of its parts."""
@@ -104,7 +105,7 @@ def test_they_shrink_to_what_goes_well() -> None:
     assert find(scenarios(), lambda _: True, settings=quick) == plain
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(scenarios(ends=False, sockets=False), st.sampled_from(["dashscope", "aisa"]))
 def test_our_client_comes_to_an_end_in_every_one(document: dict[str, Any], dialect: Any) -> None:
     """Whatever is played, our client ends in its time, with a result or an error of its own, and is polite."""

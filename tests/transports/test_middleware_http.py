@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from resilient_poll import Backoff, BreakerPolicy, RetryPolicy
 from resilient_poll.drive.clocks import VirtualClock
 from tests.support.colours import LIBRARIES, got, run_in
+from tests.support.profiles import examples
 from tests.transports.scripted import EACH_WAY, Says, Script, client_over, inner_of, transport
 
 each_way = pytest.mark.parametrize(("colour", "library"), EACH_WAY)
@@ -66,7 +67,7 @@ FAULTS = st.sampled_from(
 
 
 @each_way
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(
     answers=st.lists(FAULTS, min_size=1, max_size=5),
     method=st.sampled_from(["POST", "PUT"]),

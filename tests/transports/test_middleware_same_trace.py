@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from resilient_poll import Backoff, BreakerPolicy, CircuitOpen, HeadroomPolicy, Rate, RetryBudget, RetryPolicy
 from resilient_poll.drive.clocks import VirtualClock
 from tests.support.colours import LIBRARIES, got, run_in
+from tests.support.profiles import examples
 from tests.support.properties import GENUINE
 from tests.transports.scripted import EACH_WAY, Says, Script, client_over, inner_of, transport
 
@@ -78,7 +79,7 @@ def trace(colour: str, library: str, answers: list[Says], asked: list[tuple[str,
     return script.at_s, script.bodies, events, came, clock.now(), script.closed
 
 
-@settings(GENUINE, max_examples=40)
+@settings(GENUINE, max_examples=examples(40))
 @given(
     answers=st.lists(ends | losses, min_size=1, max_size=12),
     asked=st.lists(requests, min_size=1, max_size=4),

@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from resilient_poll import BreakerPolicy, BreakerState, ConfigurationError
 from resilient_poll.transports.rules import breaker as rules
 from resilient_poll.transports.rules.breaker import Admitted, Breaker, CallResult, Rejected, judge_call
+from tests.support.profiles import examples
 from tests.support.properties import GENUINE, PLANTED
 
 POLICY = BreakerPolicy(
@@ -126,7 +127,7 @@ def run_machine(how: settings) -> None:
 
 def test_the_breaker_is_what_the_naive_model_is() -> None:
     """Whatever calls do and however late they end, the breaker admits and moves as a model that recounts everything."""
-    run_machine(settings(GENUINE, max_examples=60))
+    run_machine(settings(GENUINE, max_examples=examples(60)))
 
 
 def test_a_late_result_that_counts_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
