@@ -122,7 +122,7 @@ def task_row(engine: Engine, task: Task, now: Moment) -> TaskRow:
         dialect=task.dialect,
         endpoint=task.endpoint.name,
         model=task.asked.model,
-        submitted_s=_since(task.submitted.monotonic_s, began_s),
+        submitted_s=_since(task.submitted_s, began_s),
         running_s=None if view.running_since_s is None else _since(view.running_since_s, began_s),
         ended_s=None if view.ended_s is None else _since(view.ended_s, began_s),
         end_told=task.end_told,
@@ -141,16 +141,16 @@ def task_rows(engine: Engine, now: Moment, most_rows: int) -> tuple[list[TaskRow
 
 def forgotten_s(engine: Engine, task: Task) -> float:
     """When the service forgets a task, in monotonic seconds."""
-    retained_s = task.submitted.monotonic_s + engine.scenario.retention_s
+    retained_s = task.submitted_s + engine.scenario.retention_s
     return retained_s if task.expired_s is None else min(task.expired_s, retained_s)
 
 
 def life(task: Task, until_s: float) -> list[tuple[float, str]]:
     """When a task came to each status, as far as it has by an instant; what follows on itself is told once."""
-    points = [(task.submitted.monotonic_s, bodies.PENDING)] if task.started_s is None else []
+    points = [(task.submitted_s, bodies.PENDING)] if task.started_s is None else []
     if task.started_s is not None:
-        if task.started_s > task.submitted.monotonic_s:
-            points.append((task.submitted.monotonic_s, bodies.PENDING))
+        if task.started_s > task.submitted_s:
+            points.append((task.submitted_s, bodies.PENDING))
         steps = zip(task.entries(), task.lifecycle.steps, strict=False)
         points += [(at_s, step.status) for at_s, step in steps]
     if task.canceled_s is not None:
@@ -282,7 +282,7 @@ class Operator:
         if code or message:
             rest = (replace(rest[0], code=code or rest[0].code, message=message or rest[0].message), *rest[1:])
         task.lifecycle = replace(task.lifecycle, steps=(*past, *rest))
-        task.polls = {index: [end_s] for index, end_s in enumerate(ends)}
+        task.polled_out_s, task.polls_of_step = tuple(ends), 0
         slots.learn_end(task)
         self._engine.limits.settle(self._now_s)
         return task

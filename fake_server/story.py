@@ -213,7 +213,7 @@ class _Teller:
 
     def _changes(self, task: Task) -> list[tuple[float, int, int]]:
         """When a task began and ceased to wait for a slot, and to have one: (when, more running, more waiting)."""
-        submitted_s, left_s = task.submitted.monotonic_s, task.frees_slot_s()
+        submitted_s, left_s = task.submitted_s, task.frees_slot_s()
         if task.started_s is None:
             changes = [(submitted_s, 0, 1)] + ([] if left_s is None else [(left_s, 0, -1)])
         else:

@@ -177,9 +177,7 @@ def _judge(played: Played, settings: Settings) -> Report:
     """Called in the server's thread: it looks at the world while nothing else does."""
     planned, claim, engine = played.planned, played.claim, played.world.engine
     now = played.world.now()
-    accepted_at_s = max(
-        (task.submitted.monotonic_s - engine.started.monotonic_s for task in engine.everything()), default=None
-    )
+    accepted_at_s = max((task.submitted_s - engine.started.monotonic_s for task in engine.everything()), default=None)
     waited_s = played.ended_at_s - (accepted_at_s or 0.0)
     conduct = engine.conduct.judge(gave_up="STILL_GOING" in claim.outcomes or waited_s >= played.deadline_s)
     seen = Seen(

@@ -99,7 +99,7 @@ def list_page(newest_first: Iterable[Task], wanted: ListQuery, now_s: float) -> 
     rows: list[Listed] = []
     total = 0
     for task in newest_first:
-        if task.submitted.wall_s < wanted.from_s:
+        if task.submitted_wall_s < wanted.from_s:
             break  # All further ones are older.
         if not _matches(task, wanted):
             continue
@@ -115,7 +115,7 @@ def list_page(newest_first: Iterable[Task], wanted: ListQuery, now_s: float) -> 
 
 def _matches(task: Task, wanted: ListQuery) -> bool:
     return (
-        task.submitted.wall_s <= wanted.to_s
+        task.submitted_wall_s <= wanted.to_s
         and wanted.task_id in (None, task.task_id)
         and wanted.model in (None, task.asked.model)
     )

@@ -43,7 +43,8 @@ class Manners:
         self._create = _NotBefore()
         self._poll = _NotBefore()
         self._request = _NotBefore()
-        # By the hash of an id, known or not, as ids may be long; the one asked for longest ago first.
+        # By the hash of an id that nobody knows, as those may be long; the one asked for longest ago first. What is
+        # known is a task, which remembers it itself.
         self._last_poll_s: OrderedDict[int, float] = OrderedDict()
 
     def saw_request(self, whom: str, now_s: float) -> None:
@@ -70,7 +71,10 @@ class Manners:
         self._counters["polls"] += 1
         is_before = self._poll.is_broken_by(task_id, now_s)
         is_over = task is not None and task.end_told
-        is_hasty = self._follows_too_soon(task_id, now_s, is_over=is_over)
+        last_s = self._last_poll_of_stranger(task_id, now_s) if task is None else task.asked_s
+        if task is not None:
+            task.asked_s = now_s
+        is_hasty = last_s is not None and self._follows_too_soon(now_s - last_s, is_over=is_over)
         if is_over:
             self._count("polls_after_end")
         elif is_hasty:
@@ -100,16 +104,17 @@ class Manners:
         if len(lines) < MOST_LINES_OF_EVIDENCE:
             lines.append(self._counters["requests"] + 1)
 
-    def _follows_too_soon(self, task_id: str, now_s: float, *, is_over: bool) -> bool:
-        """Whether this id was asked for a moment ago; it now was."""
+    def _last_poll_of_stranger(self, task_id: str, now_s: float) -> float | None:
+        """When this id was asked for before; it now was."""
         mark = hash(task_id)
         last_s = self._last_poll_s.pop(mark, None)
         self._last_poll_s[mark] = now_s
         if len(self._last_poll_s) > MOST_REMEMBERED_IDS:
             self._last_poll_s.popitem(last=False)
-        if last_s is None:
-            return False
-        gap_s = now_s - last_s
+        return last_s
+
+    def _follows_too_soon(self, gap_s: float, *, is_over: bool) -> bool:
+        """Whether a query comes too soon after the one before."""
         if not is_over and (self.least_poll_gap_s is None or gap_s < self.least_poll_gap_s):
             self.least_poll_gap_s = gap_s
         return gap_s < SHORTEST_POLL_GAP_S - POLL_GAP_MARGIN_S

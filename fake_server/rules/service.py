@@ -14,7 +14,7 @@ from fake_server.rules.answers import Answer, Call, error, json_reply, xml_reply
 from fake_server.rules.limits import Limits
 from fake_server.rules.listing import list_page, read_list_query
 from fake_server.rules.rendering import Folder, asset_of, made_urls, task_body, url_lifetime_s
-from fake_server.rules.tasks import Task, make_id
+from fake_server.rules.tasks import Task, make_id, pack_id
 from fake_server.wire import bodies, results
 
 if TYPE_CHECKING:
@@ -138,13 +138,14 @@ class Service:
         return Task(
             ordinal=self._lives - 1,
             task_id=task_id,
-            request_id=call.request_id,
+            request=pack_id(call.request_id),
             dialect=call.dialect,
             endpoint=call.route.endpoint,
             asked=asked,
             lifecycle=self.scenario.lifecycle_of(self._lives - 1),
             speed=self.speed,
-            submitted=call.now,
+            submitted_s=call.now.monotonic_s,
+            submitted_wall_s=call.now.wall_s,
         )
 
     def query(self, call: Call, task: Task | None) -> Answer:
@@ -158,7 +159,7 @@ class Service:
 
     def query_then(self, call: Call, task: Task, then_s: float) -> Answer:
         """Answer a status query from an older state; it does not count as one."""
-        return self._show(call, task, task.view_then(max(then_s, task.submitted.monotonic_s)))
+        return self._show(call, task, task.view_then(max(then_s, task.submitted_s)))
 
     def unknown(self, call: Call) -> Answer:
         """Answer a status query as if the id were nobody's."""
@@ -226,7 +227,7 @@ class Service:
 
     def _remembers(self, task: Task, call: Call) -> bool:
         """Whether the service that is asked knows a task: the gateway and the vendor are two."""
-        age_s = call.now.monotonic_s - task.submitted.monotonic_s
+        age_s = call.now.monotonic_s - task.submitted_s
         return task.dialect == call.dialect and task.expired_s is None and age_s < self.scenario.retention_s
 
 

@@ -146,7 +146,7 @@ class Striker:
         if task is None:
             return False
         if effect.for_s is not None:
-            return call.now.monotonic_s - task.submitted.monotonic_s < effect.for_s
+            return call.now.monotonic_s - task.submitted_s < effect.for_s
         return self._polls_unknown.get((armed.identity, task.task_id), 0) < (effect.polls or 0)
 
     def _count(self, call: Call, chosen: list[Armed]) -> None:

@@ -12,14 +12,12 @@ from fake_server.wire import bodies
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fake_server.moment import Moment
     from fake_server.wire.endpoints import Endpoint
     from fake_server.wire.results import Failure
     from fake_server.wire.submissions import Submission
 
 # Seconds of speech in every file, as every transcription is of the same few words.
 SPOKEN_S = 4
-_NO_POLLS: dict[int, list[float]] = {}
 
 
 def make_id(purpose: str) -> str:
@@ -29,25 +27,40 @@ def make_id(purpose: str) -> str:
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
 
 
+def pack_id(text: str) -> int:
+    """An id of :func:`make_id` in half the room."""
+    return int(text.replace("-", ""), 16)
+
+
+def unpack_id(packed: int) -> str:
+    """The id again."""
+    text = f"{packed:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
 @dataclass(slots=True)
 class Task:
     """One accepted create. Its state is never stored: it follows from these fields and the time.
 
-    A world holds up to 100,000 of these, so what tasks have in common is shared, and what most lack is None.
+    A world holds up to 100,000 of these, so what tasks have in common is shared, what most lack is None, and of polls
+    only what their answers follow from is kept.
 
     Args:
         ordinal: Its number in its world, from 0.
         task_id: Its id.
-        request_id: The id of the answer that accepted it.
+        request: The id of the answer that accepted it, packed.
         dialect: The dialect it was created in.
         endpoint: Where it was created.
         asked: What was asked for.
         lifecycle: Its script.
         speed: What scripted seconds are divided by.
-        submitted: When it was accepted.
+        submitted_s: When it was accepted (monotonic seconds).
+        submitted_wall_s: The same in wall seconds.
         started_s: When its script began (monotonic seconds); None while it waits for a slot.
         canceled_s: When a client cancelled it, or None.
-        polls: Per step that is counted in polls, the instants of polls answered with it; None before the first.
+        polled_out_s: When those of its steps that are counted in polls had their last one, in their order.
+        polls_of_step: How many polls the one that counts them now has had.
+        asked_s: When it was asked for last, or None.
         end_told: Whether a status query was answered with its end.
         was_fetched: Whether its asset was served.
         expired_s: When it was made to be forgotten (monotonic seconds), or None.
@@ -56,25 +69,33 @@ class Task:
 
     ordinal: int
     task_id: str
-    request_id: str
+    request: int
     dialect: bodies.Dialect
     endpoint: Endpoint
     asked: Submission
     lifecycle: Lifecycle
     speed: float
-    submitted: Moment
+    submitted_s: float
+    submitted_wall_s: float
     started_s: float | None = None
     canceled_s: float | None = None
-    polls: dict[int, list[float]] | None = None
+    polled_out_s: tuple[float, ...] = ()
+    polls_of_step: int = 0
+    asked_s: float | None = None
     end_told: bool = False
     was_fetched: bool = False
     expired_s: float | None = None
     urls_expired_s: float | None = None
 
+    @property
+    def request_id(self) -> str:
+        """The id of the answer that accepted it."""
+        return unpack_id(self.request)
+
     def entries(self) -> list[float]:
         """When each step of its script begins (monotonic seconds), as far as that is settled."""
-        started_s = self.submitted.monotonic_s if self.started_s is None else self.started_s
-        return entries(self.lifecycle, started_s, self.polls or _NO_POLLS, self.speed)
+        started_s = self.submitted_s if self.started_s is None else self.started_s
+        return entries(self.lifecycle, started_s, self.polled_out_s, self.speed)
 
     def position(self, now_s: float) -> Position | None:
         """Where its script stands, or None while it waits for a slot."""
@@ -115,12 +136,11 @@ class Task:
         view = self._view_of(place)
         if place is None or self.canceled_s is not None or place.step.lasts_polls is None:
             return view, False
-        if self.polls is None:
-            self.polls = {}
-        # With its last poll the step is over, so no list grows beyond what its step counts.
-        seen = self.polls.setdefault(place.index, [])
-        seen.append(now_s)
-        return view, len(seen) >= place.step.lasts_polls
+        self.polls_of_step += 1
+        if self.polls_of_step < place.step.lasts_polls:
+            return view, False
+        self.polled_out_s, self.polls_of_step = (*self.polled_out_s, now_s), 0
+        return view, True
 
     def _view_of(self, place: Position | None) -> TaskView:
         if self.canceled_s is not None:
@@ -153,11 +173,12 @@ class Task:
 
     def times(self, view: TaskView) -> bodies.TaskTimes:
         """Its times for an answer, in wall seconds."""
-        wall_at = self.submitted.wall_at
+        submitted_s, wall_s = self.submitted_s, self.submitted_wall_s
+        running_s, ended_s = view.running_since_s, view.ended_s
         return bodies.TaskTimes(
-            self.submitted.wall_s,
-            None if view.running_since_s is None else wall_at(view.running_since_s),
-            None if view.ended_s is None else wall_at(view.ended_s),
+            wall_s,
+            None if running_s is None else wall_s + (running_s - submitted_s),
+            None if ended_s is None else wall_s + (ended_s - submitted_s),
         )
 
 

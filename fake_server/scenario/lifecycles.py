@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from fake_server.wire import bodies
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from fake_server.wire.results import Failure
 
@@ -80,13 +80,13 @@ class Position:
     running_since_s: float | None
 
 
-def entries(lifecycle: Lifecycle, started_s: float, polls: Mapping[int, Sequence[float]], speed: float) -> list[float]:
+def entries(lifecycle: Lifecycle, started_s: float, polled_out_s: Sequence[float], speed: float) -> list[float]:
     """When each step begins, as far as it is settled.
 
     Args:
         lifecycle: The script.
         started_s: When it began, in monotonic seconds.
-        polls: Per step index, the instants of the polls that were answered with it.
+        polled_out_s: When those steps that are counted in polls had their last one, in their order; as far as they had.
         speed: What scripted seconds are divided by.
 
     Returns:
@@ -94,15 +94,15 @@ def entries(lifecycle: Lifecycle, started_s: float, polls: Mapping[int, Sequence
         that have not come.
     """
     instants = [started_s]
-    instant = started_s
-    for index, step in enumerate(lifecycle.steps[:-1]):
+    instant, counted = started_s, 0
+    for step in lifecycle.steps[:-1]:
         if step.lasts_s is not None:
             instant += step.lasts_s / speed
+        elif counted < len(polled_out_s):
+            instant = polled_out_s[counted]
+            counted += 1
         else:
-            seen = polls.get(index, ())
-            if len(seen) < (step.lasts_polls or 0):
-                break
-            instant = seen[(step.lasts_polls or 1) - 1]
+            break
         instants.append(instant)
     return instants
 

@@ -79,7 +79,7 @@ def test_segments_cover_the_life_of_a_task_without_a_gap_or_an_overlap(
     assert [lane["task_id"] for lane in story["tasks"]] == list(hand.engine.tasks)
     for lane, task in zip(story["tasks"], hand.engine.tasks.values(), strict=True):
         segments = lane["segments"]
-        assert segments[0]["from_s"] == round(task.submitted.monotonic_s, 6)
+        assert segments[0]["from_s"] == round(task.submitted_s, 6)
         for before, after in itertools.pairwise(segments):
             assert before["from_s"] <= before["to_s"] == after["from_s"]
             assert before["status"] != after["status"]
