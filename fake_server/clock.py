@@ -52,6 +52,16 @@ class Clock(Protocol):
         """The present instant; never before one that was already told."""
         ...
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for an instant of this clock."""
+        ...
+
+    @property
+    def next_due_s(self) -> float | None:
+        """The monotonic seconds of the earliest of these instants; None where nobody waits."""
+        ...
+
     async def wait_until(self, monotonic_s: float) -> None:
         """Return once this clock shows an instant, given by its monotonic seconds.
 
@@ -78,7 +88,7 @@ class RealClock:
         self._monotonic = monotonic
         self._anchor = Moment(monotonic(), wall())
         self._latest_s = self._anchor.monotonic_s
-        self._waiters = 0
+        self._waiting_for_s: list[float] = []
 
     def now(self) -> Moment:
         """The present instant."""
@@ -91,14 +101,24 @@ class RealClock:
         Raises:
             TooManyWaitersError: If very many wait already.
         """
-        if self._waiters >= MOST_WAITERS:
+        if len(self._waiting_for_s) >= MOST_WAITERS:
             raise TooManyWaitersError
-        self._waiters += 1
+        self._waiting_for_s.append(monotonic_s)
         try:
             while (left_s := monotonic_s - self.now().monotonic_s) > 0:  # noqa: ASYNC110  # time is no event
                 await asyncio.sleep(min(left_s, _LONGEST_SLEEP_S))
         finally:
-            self._waiters -= 1
+            self._waiting_for_s.remove(monotonic_s)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for an instant of this clock."""
+        return len(self._waiting_for_s)
+
+    @property
+    def next_due_s(self) -> float | None:
+        """The monotonic seconds of the earliest of these instants; None where nobody waits."""
+        return min(self._waiting_for_s, default=None)
 
 
 class ManualClock:

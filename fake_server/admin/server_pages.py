@@ -138,8 +138,15 @@ def describe_world(world: World) -> dict[str, Any]:
 
 
 def describe_clock(world: World, now: Moment) -> dict[str, Any]:
-    """A clock as pages show it."""
-    return {"kind": "manual" if world.clock.is_manual else "real", "monotonic_s": now.monotonic_s, "wall_s": now.wall_s}
+    """A clock as pages show it, with the answers that wait for it, and when the first of them is due."""
+    clock = world.clock
+    return {
+        "kind": "manual" if clock.is_manual else "real",
+        "monotonic_s": now.monotonic_s,
+        "wall_s": now.wall_s,
+        "held_back": clock.waiting,
+        "next_due_s": clock.next_due_s,
+    }
 
 
 def _scenario_row(worlds: Worlds, name: str) -> dict[str, Any]:

@@ -22,6 +22,7 @@ NUMBER: Shape = {"type": "number"}
 COUNT: Shape = {"type": "integer", "minimum": 0}
 FLAG: Shape = {"type": "boolean"}
 MAYBE_TEXT: Shape = {"type": ["string", "null"]}
+MAYBE_NUMBER: Shape = {"type": ["number", "null"]}
 # As Fields.duration_s reads it. The bound of ten years cannot be said in a pattern.
 DURATION: Shape = {
     "oneOf": [
@@ -94,7 +95,15 @@ ERRORS = record(
         }
     }
 )
-CLOCK = record({"kind": {"enum": ["real", "manual"]}, "monotonic_s": NUMBER, "wall_s": NUMBER})
+CLOCK = record(
+    {
+        "kind": {"enum": ["real", "manual"]},
+        "monotonic_s": NUMBER,
+        "wall_s": NUMBER,
+        "held_back": COUNT,
+        "next_due_s": MAYBE_NUMBER,
+    }
+)
 WORLD = record({"world": TEXT, "scenario": TEXT, "requests": COUNT, "clock": CLOCK})
 TRANSITION = record({"task_id": TEXT, "from": MAYBE_TEXT, "to": TEXT, "at_s": NUMBER})
 ADVANCED = record({**CLOCK["properties"], "transitions": rows(TRANSITION), "left_out": COUNT})

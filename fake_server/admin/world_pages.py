@@ -168,7 +168,14 @@ PAGES = (
         shapes.WORLD,
         fails=_NOBODY,
     ),
-    Page("GET", "/worlds/{world}/clock", read_clock, "what time it is in a world", shapes.CLOCK, fails=_NOBODY),
+    Page(
+        "GET",
+        "/worlds/{world}/clock",
+        read_clock,
+        "what time it is in a world; how many answers a delay holds back, and when the next is due",
+        shapes.CLOCK,
+        fails=_NOBODY,
+    ),
     Page(
         "POST",
         "/worlds/{world}/clock/advance",

@@ -296,6 +296,8 @@ def test_a_world_can_be_made_before_its_first_request(fake: Running) -> None:
         "kind": "manual",
         "monotonic_s": 60.0,
         "wall_s": 1_767_225_660.0,
+        "held_back": 0,
+        "next_due_s": None,
     }
     assert fake.create("sk-fails-by-policy.early").headers["date"] == "Thu, 01 Jan 2026 00:01:00 GMT"
 

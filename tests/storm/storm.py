@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections import Counter
 from collections.abc import Coroutine, Sequence
 from typing import Any
@@ -14,12 +15,12 @@ from tests.storm.wire import Heard, Line, request
 ADMIN = "/__admin"
 # Texts of the 503 that a bound of the fake is told by; no other is unasked for.
 BOUNDS = ("worlds of this fake hold", "characters and takes no more", "tasks and takes no more", "on their way")
-# An answer that is held back comes once its world's clock has been moved by this much in all, and by far sooner.
-ADVANCES_S = (1, 3, 10, 60, 600)
-# Answers that wait behind each other are held back one after the other.
-MORE_ADVANCES = 50
-# How long an answer may take before the world's clock is moved for it, and when nothing at all must still be open.
-FIRST_GRACE_S, GRACE_S = 0.004, 0.02
+# How long an answer may take before the world's clock is looked at, and moved if answers wait for it; twice as long
+# each time that none does.
+FIRST_GRACE_S, LONGEST_GRACE_S = 0.004, 0.5
+# How often that is done for an answer that may never come.
+LOOKS_AT_WHAT_MAY_STALL = 3
+# No answer and none that is held back for so long: a hang.
 HANG_S = 40.0
 MOST_TOLD = 20
 
@@ -96,17 +97,24 @@ class Storm:
         may_stall: bool = False,
         what: Sequence[object] = (),
     ) -> list[Any]:
-        """Wait for answers, and move the world's clock for those that are held back; None for one that never came."""
+        """Wait for answers, and move the world's clock for those that are held back; None for one that never came.
+
+        The clock is moved as often as it takes: requests on one connection are held back one after the other, and how
+        long the fake takes from one to the next is the machine's business.
+        """
         asked = [asyncio.ensure_future(each) for each in asking]
-        grace_s = FIRST_GRACE_S  # Chaos holds nearly every answer back.
-        for seconds in ADVANCES_S[:3] if may_stall else (*ADVANCES_S, *[ADVANCES_S[-1]] * MORE_ADVANCES):
-            _, waiting = await asyncio.wait(asked, timeout=grace_s)  # real: an answer has left the fake by then
-            if not waiting:
+        waiting: set[Any] = set(asked)
+        grace_s, patience_s, looks = FIRST_GRACE_S, HANG_S, 0  # Chaos holds nearly every answer back.
+        while True:
+            done, waiting = await asyncio.wait(waiting, timeout=grace_s)  # real: an answer has left the fake by then
+            looks += 1
+            if not waiting or patience_s <= 0 or (may_stall and looks > LOOKS_AT_WHAT_MAY_STALL):
                 break
-            grace_s = GRACE_S
-            self.seen["advances"] += 1
-            await self.admin(admin, "POST", f"/worlds/{world}/clock/advance", {"seconds": seconds})
-        _, waiting = await asyncio.wait(asked, timeout=0 if may_stall else HANG_S)  # real: a hang is what is looked for
+            if await self._let_go(admin, world) or done:
+                grace_s, patience_s = FIRST_GRACE_S, HANG_S
+            else:
+                patience_s -= grace_s
+                grace_s = min(2 * grace_s, LONGEST_GRACE_S)
         for number, each in enumerate(asked):
             if each not in waiting:
                 continue
@@ -119,3 +127,15 @@ class Storm:
             if isinstance(one, Exception):
                 self.blame(where, f"the storm itself failed: {one!r}")
         return [None if isinstance(one, BaseException) else one for one in found]
+
+    async def _let_go(self, admin: Line, world: str) -> bool:
+        """Move a world's clock to where the next answer that is held back is due; whether there was one."""
+        told = (await self.admin(admin, "GET", f"/worlds/{world}/clock")).json()
+        due_s = told.get("next_due_s") if isinstance(told, dict) else None
+        if due_s is None:
+            return False
+        self.seen["advances"] += 1
+        # In whole seconds, so that no rounding stops short of it.
+        seconds = max(1, math.ceil(due_s - told["monotonic_s"]))
+        await self.admin(admin, "POST", f"/worlds/{world}/clock/advance", {"seconds": seconds})
+        return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,11 +13,13 @@ import pytest
 from fake_server.feed import MOST_READERS
 from tests.storm.__main__ import main
 from tests.storm.fake import stormed_fake
+from tests.storm.storm import Storm
 from tests.storm.tally import Tally
-from tests.storm.wire import request
+from tests.storm.wire import Heard, request
 
 REQUESTS = 1_500
 CLIENTS = 20
+IN_TURN = 40
 
 
 def test_a_short_storm_leaves_the_fake_whole(capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,6 +59,31 @@ def test_who_leaves_a_stream_with_a_request_behind_it_makes_room(tmp_path: Path)
             with socket.create_connection(address) as client:
                 client.sendall(request("GET", "/__admin/events") * 2)
                 assert client.recv(12) == b"HTTP/1.1 200"
+
+
+def test_requests_that_are_held_back_one_after_the_other_are_all_waited_for(tmp_path: Path) -> None:
+    """However many requests of one connection the fake holds back in turn, the storm moves the clock for each, and
+    calls none of them unanswered."""
+
+    async def ask(storm: Storm) -> list[Heard]:
+        line, clock = storm.line(), storm.line()
+        await storm.admin(clock, "POST", "/worlds", {"world": "succeeds.turns"})
+        await storm.admin(clock, "POST", "/worlds/succeeds.turns/faults", {"fault": "latency", "fixed": "20m"})
+        asked = request("GET", "/api/v1/quotas", (("authorization", "Bearer sk-succeeds.turns"),))
+
+        async def talk() -> list[Heard]:
+            return [await line.ask(asked * IN_TURN), *[await line.hear() for _ in range(IN_TURN - 1)]]
+
+        (heard,) = await storm.settled("turns", "succeeds.turns", clock, [talk()])
+        line.cut()
+        clock.cut()
+        return heard or []
+
+    with stormed_fake(tmp_path, 1) as fake:
+        storm = Storm(fake, 0)
+        answers = asyncio.run(ask(storm))
+    assert storm.wrong == []
+    assert [one.is_whole for one in answers] == [True] * IN_TURN
 
 
 def test_a_miscount_is_told() -> None:
