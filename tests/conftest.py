@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from tests.support import profiles
+from tests.support import profiles, thorough
 
 # A shell lets what it starts in the background ignore Ctrl-C, and nohup the end of a terminal; what tests start and
 # interrupt would inherit that.
@@ -17,6 +17,16 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 profiles.load()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer to run the cases, too, that take long."""
+    thorough.add_option(parser)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the cases that take long, unless they are asked for."""
+    thorough.leave_out(config, items)
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -29,3 +39,4 @@ def pytest_configure(config: pytest.Config) -> None:
         for name in ("COVERAGE_PROCESS_CONFIG", "COVERAGE_PROCESS_START"):
             os.environ.pop(name, None)
     profiles.fix_the_seed(config)
+    thorough.add_marker(config)
