@@ -317,6 +317,7 @@ def test_a_signal_stops_it_and_the_next_run_goes_on(
     assert made(fake, key) == dict.fromkeys(range(5), 1)
 
 
+@pytest.mark.thorough(plain=1)
 @pytest.mark.parametrize("signals", [1, 2])
 def test_a_signal_while_a_create_is_out(account: Account, capfd: Capture, signals: int) -> None:
     """One signal waits for the create that is out and keeps its task; a second one leaves a doubt, never two tasks."""
@@ -364,6 +365,7 @@ def limited_to(size: int, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.thorough
 def test_a_full_disk_stops_the_sending_and_loses_no_id(account: Account, fake: FakeProcess) -> None:
     """When the state cannot be written nothing more is sent, and each id that is not in it is told."""
     key = account.open("goes-on")
@@ -558,6 +560,7 @@ KILLS = [
 ]
 
 
+@pytest.mark.thorough(plain=2)
 @pytest.mark.parametrize(("point", "doubts"), KILLS)
 def test_no_kill_pays_twice(
     account: Account, capfd: Capture, fake: FakeProcess, point: str, doubts: int | None

@@ -88,6 +88,7 @@ def error_of(ended: Ended) -> dict[str, Any]:
     return error
 
 
+@pytest.mark.thorough(plain=16)
 @each_row
 def test_each_code_on_a_create(service: Service, capfd: Capture, row: Listed) -> None:
     """A create that is refused, put off or in doubt says the class of its code, and a doubt promises nothing."""

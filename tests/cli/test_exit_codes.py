@@ -46,6 +46,7 @@ def test_a_script_can_act_on_each_code(
     assert (said["file"] == "clip.mp4") == Path("clip.mp4").exists() == (code is ExitCode.SUCCEEDED)
 
 
+@pytest.mark.thorough(plain=3)
 @pytest.mark.parametrize(("scenario", "more", "code"), [row[:3] for row in EVERY_CODE])
 def test_each_code_as_a_process(account: Account, scenario: str, more: tuple[str, ...], code: ExitCode) -> None:
     """As a process too: results go to stdout, trouble to stderr, and nothing traces or shows the key."""

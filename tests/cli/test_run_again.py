@@ -37,6 +37,7 @@ def tasks_of(fake: FakeProcess, key: str) -> int:
     return len(fake.page(f"worlds/{key.removeprefix('sk-')}/bill")["tasks"])
 
 
+@pytest.mark.thorough(plain=2)
 @pytest.mark.parametrize("point", KNOWN_POINTS)
 def test_a_killed_run_goes_on(account: Account, capfd: Capture, fake: FakeProcess, point: str) -> None:
     """Killed at any point but between licence and answer, a run that is run again makes one task and saves one file."""

@@ -31,6 +31,7 @@ def led(way: str, *words: str) -> Ended:
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
+@pytest.mark.thorough(plain=2)
 @each_way
 @pytest.mark.parametrize("more", [(), ("--json",)])
 def test_a_result_that_cannot_be_printed_is_no_success(account: Account, way: str, more: tuple[str, ...]) -> None:
@@ -45,6 +46,7 @@ def test_a_result_that_cannot_be_printed_is_no_success(account: Account, way: st
     assert Path("clip.mp4").exists()
 
 
+@pytest.mark.thorough(plain=1)
 @each_way
 def test_lists_helps_and_scripts_are_no_success_either(account: Account, way: str) -> None:
     """A list, a help, a version and a completion script that cannot be printed end with 1 and one sentence."""

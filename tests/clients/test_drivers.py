@@ -30,6 +30,7 @@ EXPECTED: dict[str, dict[str, str]] = {
 }
 
 
+@pytest.mark.thorough(plain=1)
 @pytest.mark.parametrize("name", EXPECTED)
 def test_a_driver_is_judged_as_it_deserves(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What each driver passes and fails is what is expected of its tool, and nothing else fails."""

@@ -141,6 +141,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.thorough(plain=1)
 @pytest.mark.parametrize("what", PLANTED)
 def test_a_careless_resumption_is_caught(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Planted: each rule of resumption is left out in turn."""

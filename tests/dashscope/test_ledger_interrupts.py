@@ -137,6 +137,7 @@ def test_ctrl_c_at_any_line_leaves_the_truth() -> None:
     AT_ANY_LINE.holds()
 
 
+@pytest.mark.thorough
 def test_every_line_of_a_plain_submit(caplog: pytest.LogCaptureFixture) -> None:
     """For a submit that is accepted at once the same is tried at every line of it, and the log knows it as well."""
     strikes, line = set(), 0

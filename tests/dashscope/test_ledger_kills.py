@@ -90,6 +90,7 @@ def wait_for_stop(process: subprocess.Popen[str]) -> None:
     assert os.WIFSTOPPED(status)
 
 
+@pytest.mark.thorough(plain=3)
 @pytest.mark.parametrize("colour", COLOURS)
 @pytest.mark.parametrize(
     ("point", "tasks_then", "is_found"),

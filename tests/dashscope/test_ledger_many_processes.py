@@ -72,6 +72,7 @@ def ids_of_all(address: str, base_url: str, api_key: str) -> list[dict[str, str]
     return [json.loads(line) for line in said[PROCESSES:]]
 
 
+@pytest.mark.thorough(plain=1)
 def test_a_key_that_many_processes_submit_at_once_is_one_task(fake: FakeProcess, address: str) -> None:
     """Eight processes that submit the same keys at once make one task of each, billed once, which all of them name."""
     api_key = f"sk-at-once.{os.getpid()}-{'pg' if 'host=' in address else 'file'}"

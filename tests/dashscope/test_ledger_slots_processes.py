@@ -69,6 +69,7 @@ def go_on(worker: subprocess.Popen[str]) -> None:
     worker.stdin.flush()
 
 
+@pytest.mark.thorough(plain=1)
 def test_eight_processes_on_one_key_keep_to_three_tasks(fake: FakeProcess, address: str) -> None:
     """However eight processes submit, the service never refuses one for its cap, and who is killed stops nobody."""
     kind = "pg" if "host=" in address else "file"

@@ -189,6 +189,7 @@ def wait_for_its_end(ledger: LedgerLogic) -> None:
     raise AssertionError("the server did not notice the end of a process within a minute")
 
 
+@pytest.mark.thorough(plain=1)
 @pytest.mark.parametrize(
     ("colour", "point", "tasks"),
     [("sync", "licensed", 0), ("sync", "answered", 1), ("asyncio", "answered", 1), ("asyncio", "accepted", 1)],

@@ -52,6 +52,7 @@ def polite(world: ManyWorld) -> None:
     assert not world.counters["polls_after_end"]
 
 
+@pytest.mark.thorough(plain=2)
 @pytest.mark.parametrize("limits", [VIDEO, None], ids=["declared", "found out"])
 @pytest.mark.parametrize("work_s", [20, 60, 90])
 def test_a_hundred_videos_on_a_cap_of_three(work_s: int, limits: Limits | None) -> None:

@@ -110,6 +110,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
 }
 
 
+@pytest.mark.thorough(plain=12)
 @pytest.mark.parametrize("what", BROKEN)
 @pytest.mark.parametrize("broken", [1, 2, 3])
 @both

@@ -140,6 +140,7 @@ def account(fake: FakeProcess, tmp_path: Path) -> Account:
     return Account(fake, tmp_path / "ledger.sqlite3")
 
 
+@pytest.mark.thorough(plain=1)
 @pytest.mark.parametrize(
     ("point", "tasks", "told", "doubts"),
     [
@@ -160,6 +161,7 @@ def test_a_killed_submitters_task_is_taken_over(
     assert account.tasks == tasks
 
 
+@pytest.mark.thorough(plain=1)
 @pytest.mark.parametrize(
     ("colour", "point"),
     [("sync", "seen"), ("sync", "handling"), ("sync", "returned"), ("asyncio", "returned"), ("trio", "handling")],

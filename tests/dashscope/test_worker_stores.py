@@ -35,6 +35,7 @@ def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable
         yield lambda: open_ledger(where)
 
 
+@pytest.mark.thorough(plain=1)
 @pytest.mark.parametrize("colour", ["sync", "asyncio"])
 def test_two_workers_share_a_ledger(opening: Callable[[], Ledger], colour: str) -> None:
     """Two workers with ledgers of their own on one store hand every end over, and write down that they did."""

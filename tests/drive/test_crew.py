@@ -165,6 +165,7 @@ def test_a_batch_that_was_never_begun_leaves_nothing(caplog: pytest.LogCaptureFi
     assert world.counters["create_requests"] == 1
 
 
+@pytest.mark.thorough(plain=2)
 @pytest.mark.parametrize("way", ["break", "aclose", "async with", "forgotten"])
 @pytest.mark.parametrize("colour", ["asyncio", "trio"])
 def test_leaving_an_awaited_loop_says_what_goes_on(way: str, colour: str, caplog: pytest.LogCaptureFixture) -> None:

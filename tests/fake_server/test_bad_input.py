@@ -104,6 +104,7 @@ def test_no_key_leads_out_of_the_folder(tmp_path: Path, key: str) -> None:
     assert set(worlds.scenarios) == {"succeeds"}
 
 
+@pytest.mark.thorough(plain=1)
 @pytest.mark.parametrize(
     "raw",
     [
@@ -163,6 +164,7 @@ def test_no_request_meets_a_500_that_nobody_asked_for(some: list[Fault], request
             assert entry.fault
 
 
+@pytest.mark.thorough
 def test_a_storm_leaves_a_world_whole() -> None:
     """Thousands of requests, sane and mad, under heavy chaos: every answer is whole HTTP, no 500 is unasked, and the
     journal stays within its bound."""

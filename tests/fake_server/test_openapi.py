@@ -138,6 +138,7 @@ def served(start: Start) -> tuple[Running, str]:
     return own, answer.json()["output"]["task_id"]
 
 
+@pytest.mark.thorough
 def test_schemathesis_finds_nothing(served: tuple[Running, str]) -> None:
     """Through all phases of Schemathesis no answer is a 500, each conforms to openapi.json, what is invalid is refused
     and what is valid is taken, and links lead from a create to its query and its cancel."""

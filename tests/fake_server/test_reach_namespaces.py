@@ -110,6 +110,7 @@ def serving(names: Namespaces, *arguments: str) -> Iterator[dict[str, Any]]:
             process.terminate()
 
 
+@pytest.mark.thorough(plain=1)
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
 def test_create_poll_and_download_from_another_machine(namespaces: Namespaces, tls: bool, tmp_path: Path) -> None:
     """Under its host name, and with TLS too, our command in another network namespace creates, polls and downloads; so

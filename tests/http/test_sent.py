@@ -123,6 +123,7 @@ async def failure_of(colour: str, library: Any, url: str) -> tuple[Exception, bo
     raise AssertionError("the request did not fail")
 
 
+@pytest.mark.thorough(plain=4)
 @pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("colour", COLOURS)
 @pytest.mark.parametrize(

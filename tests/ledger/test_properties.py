@@ -114,6 +114,7 @@ def a_doubt_that_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moves, "licensed_anew", forgetful)
 
 
+@pytest.mark.thorough(plain=2)
 @pytest.mark.parametrize(
     "plant",
     [

@@ -104,6 +104,7 @@ def go_on(process: subprocess.Popen[str]) -> None:
     process.stdin.flush()
 
 
+@pytest.mark.thorough(plain=1)
 def test_eight_processes_have_three_requests_under_way(address: str) -> None:
     """Of eight processes at most three requests are in; a killed one's slots are free, a stopped one's is not."""
     with counting() as server, ExitStack() as stack:

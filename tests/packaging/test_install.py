@@ -62,6 +62,7 @@ def run(code: str, folder: Path, **environment: str) -> subprocess.CompletedProc
     )
 
 
+@pytest.mark.thorough(plain=1)
 def test_a_plain_install_does_the_main_job(fake: FakeProcess, tmp_path: Path) -> None:
     """Without any extra, a video is created, waited for and saved; that there is no ledger is all it says, once."""
     ran = run(MAIN_JOB, tmp_path, DASHSCOPE_API_KEY="sk-succeeds.plain", DASHSCOPE_HTTP_BASE_URL=f"{fake.url}/api/v1")

@@ -134,6 +134,7 @@ def run(
     return runs[which]
 
 
+@pytest.mark.thorough(plain=53)
 @pytest.mark.parametrize(
     ("name", "dialect", "driver", "library"),
     [(*case, *pair) for case in CASES for pair in pairs(case[0])],

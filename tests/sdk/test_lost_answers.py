@@ -13,6 +13,7 @@ def came() -> dict[str, dict[str, Came]]:
     return what_came()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("fault", FAULTS)
 def test_ours_pays_once(came: dict[str, dict[str, Came]], fault: str) -> None:
     """However the answer is lost, a key is one task, paid once, which is found in the list and finished."""

@@ -154,6 +154,7 @@ async def handed_over(client: Any, heard: Heard) -> None:
     heard.say(await got(client.worker(handler).run_until_idle(timeout=60.0)))
 
 
+@pytest.mark.thorough(plain=20)
 @pytest.mark.parametrize(("name", "dialect"), CASES)
 def test_the_key_is_nowhere(service: CanaryService, name: str, dialect: str, tmp_path: Path) -> None:
     """In no scenario is the key, in any disguise, in logs, reprs, errors, tracebacks, tokens, the ledger or a file."""
@@ -164,6 +165,7 @@ def test_the_key_is_nowhere(service: CanaryService, name: str, dialect: str, tmp
     assert not leaks(key, said), leaks(key, said)[0]
 
 
+@pytest.mark.thorough(plain=2)
 @pytest.mark.parametrize("name", AWAITED)
 @pytest.mark.parametrize("colour", ["asyncio", "trio"])
 def test_the_key_is_nowhere_in_code_that_awaits(service: CanaryService, name: str, colour: str, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ CLIENTS = 20
 IN_TURN = 40
 
 
+@pytest.mark.thorough
 def test_a_short_storm_leaves_the_fake_whole(capsys: pytest.CaptureFixture[str]) -> None:
     """Requests of every kind under heavy chaos give no traceback, no unasked 500 and no miscount; the seed is told."""
     code = main(["--requests", str(REQUESTS), "--seed", "7"])

@@ -116,6 +116,7 @@ def test_struck(fake_dashscope):
     result.stdout.fnmatch_lines([f"fake DashScope: --fake-dashscope-chaos {chaos} --fake-dashscope-seed 7"])
 
 
+@pytest.mark.thorough
 def test_workers_of_xdist_do_not_meet(pytester: pytest.Pytester) -> None:
     """Tests that run at once in several processes have a server for each process, and worlds of their own."""
     pytester.makepyfile(

@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import find, given, settings
 from hypothesis import strategies as st
 
@@ -96,6 +97,7 @@ def test_every_key_of_every_fault_can_be_drawn() -> None:
     assert not missing
 
 
+@pytest.mark.thorough
 def test_they_shrink_to_what_goes_well() -> None:
     """The smallest of each is the simplest: one task that succeeds at once, one plain fault, no wait."""
     quick = settings(database=None, derandomize=True, max_examples=200)

@@ -89,6 +89,7 @@ def measured() -> Iterator[dict[tuple[str, str, str], Future[float]]]:
         yield {case: pool.submit(overshoot_s, case[0], case[1], SCRIPTS[case[2]]) for case in CASES}
 
 
+@pytest.mark.thorough(plain=6)
 @pytest.mark.parametrize(("colour", "library", "script"), CASES)
 def test_a_wait_ends_by_its_deadline_plus_the_margin(
     colour: str, library: str, script: str, measured: dict[tuple[str, str, str], Future[float]], record_property: Any
@@ -100,6 +101,7 @@ def test_a_wait_ends_by_its_deadline_plus_the_margin(
     assert late_s > -0.3 * TIMEOUT_S, "a wait that gives up long before its time proves nothing"
 
 
+@pytest.mark.thorough(plain=2)
 @pytest.mark.parametrize(("colour", "library"), WAYS)
 def test_a_create_that_drips_is_not_cut_by_the_submits_timeout(colour: str, library: str) -> None:
     """A create that has started is read to its end, after the submit's time is up, and its id is kept."""

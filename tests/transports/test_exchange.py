@@ -89,6 +89,7 @@ def test_a_compressed_answer_is_undone(colour: str, library: str) -> None:
     assert answer.body == body
 
 
+@pytest.mark.thorough(plain=17)
 @pytest.mark.parametrize(
     ("data", "why"),
     [
@@ -111,6 +112,7 @@ def test_an_answer_that_cannot_be_read_is_a_failure(colour: str, library: str, d
     assert why in failure.reason
 
 
+@pytest.mark.thorough(plain=3)
 @pytest.mark.parametrize(
     "data",
     [
@@ -157,6 +159,7 @@ def test_what_is_paid_may_be_longer(colour: str, library: str) -> None:
     assert len(run_in(colour, main).body) == LONGEST_ANSWER_BYTES + 1
 
 
+@pytest.mark.thorough(plain=4)
 @pytest.mark.parametrize("layers", [1, 2])
 @each_way
 def test_a_bomb_takes_little_memory(colour: str, library: str, layers: int) -> None:

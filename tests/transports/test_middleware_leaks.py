@@ -62,6 +62,7 @@ class OneSlot:
         self.is_free = True
 
 
+@pytest.mark.thorough(plain=2)
 @each_way
 def test_an_answer_that_is_dropped_gives_its_place_back(
     colour: str, library: str, caplog: pytest.LogCaptureFixture
@@ -89,6 +90,7 @@ def test_an_answer_that_is_dropped_gives_its_place_back(
     assert "dropped without being read" in caplog.text
 
 
+@pytest.mark.thorough(plain=2)
 @each_way
 def test_an_answer_that_is_closed_is_no_news(colour: str, library: str, caplog: pytest.LogCaptureFixture) -> None:
     """An answer that was closed, read to its end or not, holds nothing and is not mentioned when it is collected."""
@@ -149,6 +151,7 @@ def test_a_slot_that_comes_too_late_is_given_back() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.thorough(plain=2)
 @pytest.mark.parametrize("turns", range(5))
 def test_a_second_cancellation_does_not_stop_what_is_given_back(turns: int) -> None:
     """A task that asyncio cancels again while it gives its slot back does so all the same, and its place too."""

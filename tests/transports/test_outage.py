@@ -29,6 +29,7 @@ def test_an_outage_is_not_made_worse(arm: str) -> None:
     assert came.peak_per_s > 1.05, "nothing was retried, so nothing was shown"
 
 
+@pytest.mark.thorough
 def test_the_simulation_sees_what_makes_an_outage_worse() -> None:
     """A plain loop of five attempts shows five times the load, and no retries the normal one."""
     naive = simulated("a loop of 5 attempts, 1 s between", SHORT)
