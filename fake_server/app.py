@@ -56,8 +56,29 @@ class Api:
         except _ClientLeftError:
             return  # What never came whole was never asked: no line, no task, no scripted answer used up.
         refusal = body if isinstance(body, Refusal) else None
-        request = _to_request(scope, b"" if isinstance(body, Refusal) else body, self._public_url)
-        answer, clock = self._answer(request, refusal)
+        answer, clock = self.answer(scope, b"" if isinstance(body, Refusal) else body, refusal)
+        await self.finish(answer, clock, scope, receive, send, refusal=refusal)
+
+    async def finish(
+        self,
+        answer: Reply | Drop,
+        clock: Clock,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        *,
+        refusal: Refusal | None = None,
+    ) -> None:
+        """Bring an answer to the client, however long it is held back and whatever happens to it on the way.
+
+        Args:
+            answer: The answer.
+            clock: The clock by which it is held back.
+            scope: The request's.
+            receive: The request's.
+            send: The request's.
+            refusal: Why the body was not taken, if it was not.
+        """
         reply = answer if is_plain(answer) else await carry_out(answer, clock, scope, receive)
         if reply is None:
             return
@@ -91,8 +112,15 @@ class Api:
         finally:
             self._bytes_on_their_way -= len(body)
 
-    def _answer(self, request: Request, refusal: Refusal | None) -> tuple[Reply | Drop, Clock]:
-        """What the request's world says, and the clock by which it is held back."""
+    def answer(self, scope: Scope, body: bytes, refusal: Refusal | None = None) -> tuple[Reply | Drop, Clock]:
+        """What the request's world says, and the clock by which it is held back.
+
+        Args:
+            scope: The request's head.
+            body: The whole body.
+            refusal: Why the body was not taken, if it was not.
+        """
+        request = _to_request(scope, body, self._public_url)
         target = read_target(request)
         world = refusal or self._worlds.for_target(target)
         if isinstance(world, Refusal):
@@ -114,20 +142,28 @@ class Application(Starlette):
         public_url: What URLs in answers start with, instead of the request's own scheme and host.
         own_hosts: Host names beside the loopback's under which the admin pages may be asked for.
         admin_token: What a request for an admin page must carry; None lets this machine in, and no other.
+
+    Attributes:
+        service: What answers requests for the service itself.
     """
 
     def __init__(
         self, worlds: Worlds, public_url: str | None, own_hosts: frozenset[str], admin_token: str | None
     ) -> None:
         super().__init__(routes=admin_routes(worlds, own_hosts, admin_token))
-        self._service = Api(worlds, public_url)
+        self.service = Api(worlds, public_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] == "http" and not f"{scope['path']}/".startswith(f"{ROOT}/"):
-            await self._service(scope, receive, send)
+        if is_for_service(scope):
+            await self.service(scope, receive, send)
         else:
             await super().__call__(scope, receive, careful(scope, send))
+
+
+def is_for_service(scope: Scope) -> bool:
+    """Whether a request is no admin page's."""
+    return scope["type"] == "http" and not f"{scope['path']}/".startswith(f"{ROOT}/")
 
 
 def careful(scope: Scope, send: Send) -> Send:
