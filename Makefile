@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types architecture unit docs bench soak keys slots crash prove peers browser fuzz storm pyz format clean help
+.PHONY: demo test lint types architecture unit docs bench soak keys slots crash prove prove-short peers browser fuzz storm pyz format clean help
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -16,7 +16,7 @@ help:  ## List the targets.
 demo: $(VENV)/.ready-demo  ## Poll a fake service through throttles and faults, and compare the bills.
 	$(BIN)/python examples/demo.py
 
-test: lint types architecture unit  ## Everything that must hold: style, types, arrows, tests, coverage.
+test: lint types architecture unit  ## Everything that must hold: style, types, arrows, tests.
 
 lint: $(VENV)/.ready-test  ## Style.
 	$(BIN)/ruff check .
@@ -28,13 +28,18 @@ types: $(VENV)/.ready-test  ## Types, strictly.
 architecture: $(VENV)/.ready-test  ## Which part may import which.
 	$(BIN)/lint-imports --no-logo
 
-# The floors: 90 % of everything, 95 % of the machine, branches counted.
-unit: $(VENV)/.ready-test  ## Tests, with coverage.
+# Of what takes long only a few cases; `make prove-short` runs all of them.
+unit: $(VENV)/.ready-test  ## Tests.
+	$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist worksteal
+
+# Measuring coverage doubles what the tests cost. The floors: 90 % of everything, 95 % of the machine, branches counted.
+prove-short: $(VENV)/.ready-test  ## All cases of all tests, with coverage; the planted bugs; a short simulation; some 15 minutes.
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -q --numprocesses auto --maxprocesses 4 --dist worksteal
+	HYPOTHESIS_PROFILE=short $(BIN)/coverage run -m pytest -q --thorough --numprocesses auto --maxprocesses 4 --dist worksteal
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=90
 	$(BIN)/coverage report --fail-under=95 --include='resilient_poll/machine/*'
+	$(BIN)/python -m tests.planted
 
 docs: $(VENV)/.ready-test  ## Rewrite what the documentation derives from the code.
 	$(BIN)/python docs/derive.py
