@@ -15,9 +15,14 @@ from typing import Any
 
 from resilient_poll.transports.library import HttpLibrary
 
-__all__ = ["cut_at", "install_cut", "install_cut_below"]
+__all__ = ["cut_at", "end_cut", "install_cut", "install_cut_below", "start_cut"]
 
 _CUT_S: ContextVar[float | None] = ContextVar("resilient_poll_cut_s", default=None)
+
+
+start_cut = _CUT_S.set
+end_cut = _CUT_S.reset
+"""What :func:`cut_at` does, where a block would cost more than what is in it: the one returns what the other wants."""
 
 
 class _CutAt:

@@ -22,14 +22,18 @@ from resilient_poll.transports.middleware.effects import (
     Layer,
     Off,
     Sleep,
+    Straight,
     Wait,
+    bottom,
     stacked,
+    straightened,
 )
 from resilient_poll.transports.middleware.kit import Kit
 from resilient_poll.transports.middleware.late import cut
 from resilient_poll.transports.middleware.sending import (
     failure_of,
     is_in_memory,
+    is_own,
     prepared,
     take_over_attempts,
 )
@@ -76,13 +80,19 @@ class AwaitingShell:
         self._watch = Watch(clock, is_awaiting=True)
         self._layers = layers
         self._flow = stacked(layers)
+        self._straight = straightened(layers)
+        self._is_last = is_own(self._inner, kit.awaiting_transport, "handle_async_request")
         self._keeps_timeouts = isinstance(self._inner, kit.awaiting_transport)
 
     async def _carry(self, request: Any) -> Any:
         call = Call(request, self._kit, self._watch, _Waker)
         call.keeps_timeouts = self._keeps_timeouts
+        call.is_last = self._is_last
         try:
-            response = await self._drive(self._flow(call), call)
+            if self._straight is None:
+                response = await self._drive(self._flow(call), call)
+            else:
+                response = await self._go_straight(self._straight, call)
         except GeneratorExit:
             run_elsewhere(call.finish(None))  # The loop is gone, and nothing can be awaited any more.
             raise
@@ -90,10 +100,27 @@ class AwaitingShell:
             await run_off_the_loop(call.finish(None))
             raise
         if is_in_memory(response, call):
-            await run_off_the_loop(call.finish(None))
+            if call.ends or call.leftovers:
+                await run_off_the_loop(call.finish(None))
         elif call.ends or call.deadline_s is not None:
             response.stream = self._kit.awaiting_body(response.stream, call)
         return response
+
+    async def _go_straight(self, straight: Straight, call: Call) -> Any:
+        for opened in straight.opens:
+            opened(call)
+        trying = straight.trying
+        if trying is None:
+            return await self._send(call)
+        made = trying.begin(call)
+        try:
+            made.response = await self._send(call)
+        except Exception as error:  # noqa: BLE001  # the layer decides what it means
+            made.error = error
+        else:
+            if trying.is_settled(call, made):
+                return made.response
+        return await self._drive(trying.go_on(call, bottom, made), call)
 
     async def _drive(self, flow: Flow, call: Call) -> Any:
         try:

@@ -6,7 +6,7 @@ import threading
 from types import TracebackType
 from typing import Any, ClassVar, Self
 
-from resilient_poll.transports.cut import cut_at, install_cut_below
+from resilient_poll.transports.cut import end_cut, install_cut_below, start_cut
 from resilient_poll.transports.middleware.call import Call
 from resilient_poll.transports.middleware.effects import (
     SEND,
@@ -17,11 +17,14 @@ from resilient_poll.transports.middleware.effects import (
     Layer,
     Off,
     Sleep,
+    Straight,
     Wait,
+    bottom,
     stacked,
+    straightened,
 )
 from resilient_poll.transports.middleware.kit import Kit
-from resilient_poll.transports.middleware.sending import failure_of, is_in_memory, prepared, take_over_attempts
+from resilient_poll.transports.middleware.sending import failure_of, is_in_memory, is_own, prepared, take_over_attempts
 from resilient_poll.transports.middleware.watch import BlockingClock, Watch
 
 __all__ = ["BlockingShell"]
@@ -52,13 +55,19 @@ class BlockingShell:
         self._watch = Watch(clock, is_awaiting=False)
         self._layers = layers
         self._flow = stacked(layers)
+        self._straight = straightened(layers)
         if isinstance(self._inner, kit.blocking_transport):
             install_cut_below(self._inner, kit.library, self._watch.now_s)
+        self._is_last = is_own(self._inner, kit.blocking_transport, "handle_request")
 
     def _carry(self, request: Any) -> Any:
         call = Call(request, self._kit, self._watch, _Waker)
+        call.is_last = self._is_last
         try:
-            response = self._drive(self._flow(call), call)
+            if self._straight is None:
+                response = self._drive(self._flow(call), call)
+            else:
+                response = self._go_straight(self._straight, call)
         except BaseException:
             _finish(call, None)
             raise
@@ -67,6 +76,22 @@ class BlockingShell:
         elif call.ends or call.deadline_s is not None:
             response.stream = self._kit.blocking_body(response.stream, call)
         return response
+
+    def _go_straight(self, straight: Straight, call: Call) -> Any:
+        for opened in straight.opens:
+            opened(call)
+        trying = straight.trying
+        if trying is None:
+            return self._send(call)
+        made = trying.begin(call)
+        try:
+            made.response = self._send(call)
+        except Exception as error:  # noqa: BLE001  # the layer decides what it means
+            made.error = error
+        else:
+            if trying.is_settled(call, made):
+                return made.response
+        return self._drive(trying.go_on(call, bottom, made), call)
 
     def _drive(self, flow: Flow, call: Call) -> Any:
         try:
@@ -102,15 +127,16 @@ class BlockingShell:
         request, until_s = prepared(call)
         if until_s is None:
             return self._inner.handle_request(request)
+        before = start_cut(until_s)
         try:
-            with cut_at(until_s):
-                return self._inner.handle_request(request)
+            return self._inner.handle_request(request)
         except Exception as error:
             failure = failure_of(error, call)
             if failure is error:
                 raise
             raise failure from error
         finally:
+            end_cut(before)
             take_over_attempts(call, request)
 
     def _gather(self, response: Any, longest_bytes: int, call: Call) -> bytes | None:
@@ -156,5 +182,7 @@ class BlockingShell:
 
 
 def _finish(call: Call, error: Exception | None) -> None:
+    if not call.ends and not call.leftovers:
+        return
     for later in call.finish(error):
         later()

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import anyio
 
-from resilient_poll.transports.cut import cut_at
+from resilient_poll.transports.cut import end_cut, start_cut
 from resilient_poll.transports.middleware.call import Call
 from resilient_poll.transports.middleware.late import cut, is_late, too_late
 
@@ -92,24 +92,28 @@ class BlockingBody:
         Raises:
             TotalTimeout: The total time is up.
         """
+        now_s = call.watch.now_s
         while True:
             # Asked anew for each piece: what is read after its attempt has only the total time to keep.
             until_s = call.cut_s()
-            if until_s is not None and call.watch.now_s() >= until_s:
+            if until_s is not None and now_s() >= until_s:
                 raise cut(call)
+            before = start_cut(until_s)
             try:
-                with cut_at(until_s):
-                    piece: Any = next(iterator, _END)
+                piece: Any = next(iterator, _END)
             except Exception as error:
                 if is_late(error, call):
                     raise too_late(call) from error
                 raise
+            finally:
+                end_cut(before)
             if piece is _END:
                 return
             yield piece
 
     def __del__(self) -> None:
-        _dropped(self._call, is_last=self._is_last)
+        if self._is_last and self._call.ends:
+            _dropped(self._call)
 
     def close(self) -> None:
         """Close the body, read to its end or not."""
@@ -119,7 +123,7 @@ class BlockingBody:
             self._finish(None)
 
     def _finish(self, error: Exception | None) -> None:
-        if self._is_last:
+        if self._is_last and (self._call.ends or self._call.leftovers):
             for later in self._call.finish(error):
                 later()
 
@@ -186,7 +190,8 @@ class AwaitingBody:
         raise cut(call)
 
     def __del__(self) -> None:
-        _dropped(self._call, is_last=self._is_last)
+        if self._is_last and self._call.ends:
+            _dropped(self._call)
 
     async def aclose(self) -> None:
         """Close the body, read to its end or not."""
@@ -198,7 +203,7 @@ class AwaitingBody:
             await self._finish(None)
 
     async def _finish(self, error: Exception | None) -> None:
-        if self._is_last:
+        if self._is_last and (self._call.ends or self._call.leftovers):
             await run_off_the_loop(self._call.finish(error))
 
 
@@ -255,13 +260,11 @@ def _run_all(functions: list[Callable[[], None]]) -> None:
         function()
 
 
-def _dropped(call: Call, *, is_last: bool) -> None:
+def _dropped(call: Call) -> None:
     """Give back what an answer holds that was dropped without being read or closed.
 
     In a thread: the collector of garbage calls this from anywhere, also from where the locks are held.
     """
-    if not is_last or not call.ends:
-        return
     logger.warning(
         "an answer to %s %s was dropped without being read or closed; what it held is given back now, but its "
         "connection may not be: close what you stream",

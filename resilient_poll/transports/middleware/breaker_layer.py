@@ -72,7 +72,7 @@ class BreakerLayer:
             raise
         finally:
             self._note(call, breaker, answer, result)
-        call.ends.append(lambda error: self._body_ended(call, breaker, answer, error))
+        call.on_end(lambda error: self._body_ended(call, breaker, answer, error))
         return response
 
     def _judge_failure(self, call: Call, error: Exception) -> CallResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from resilient_poll.errors import ConfigurationError
@@ -34,25 +34,18 @@ class Call:
         leftovers: What must still be done after an interruption.
         make_waker: Makes a waker of the shell's colour.
         keeps_timeouts: Whether the transport beneath keeps the request's own time-outs.
+        is_last: Whether the transport beneath is the library's own, so that none of ours can lie beneath it.
         was_ever_sent: Whether it was handed to the transport beneath at all.
     """
 
-    __slots__ = (
-        "attempt_until_s",
-        "deadline_s",
-        "ends",
-        "keeps_timeouts",
-        "kit",
-        "leftovers",
-        "make_waker",
-        "mark",
-        "original",
-        "request",
-        "sent_s",
-        "started_s",
-        "was_ever_sent",
-        "watch",
-    )
+    # What most calls never set stands on the class: one is made for every request.
+    attempt_until_s: float | None = None
+    sent_s: float | None = None
+    ends: Sequence[End] = ()
+    leftovers: Sequence[Callable[[], None]] = ()
+    keeps_timeouts: bool = False
+    is_last: bool = False
+    was_ever_sent: bool = False
 
     def __init__(self, request: Any, kit: Kit, watch: Watch, make_waker: Callable[[], Any]) -> None:
         extensions = request.extensions
@@ -63,12 +56,6 @@ class Call:
         self.mark = repeat_mark(extensions)
         self.started_s = watch.now_s()
         self.deadline_s: float | None = extensions.get(DEADLINE_S)
-        self.attempt_until_s: float | None = None
-        self.sent_s: float | None = None
-        self.ends: list[End] = []
-        self.leftovers: list[Callable[[], None]] = []
-        self.keeps_timeouts = False
-        self.was_ever_sent = False
 
     @property
     def is_sent_once(self) -> bool:
@@ -77,7 +64,17 @@ class Call:
 
     def cut_s(self) -> float | None:
         """Return the instant at which what is under way is cut; None if it is not."""
-        return None if self.is_sent_once else earlier(self.deadline_s, self.attempt_until_s)
+        if self.mark is not None and self.is_sent_once:
+            return None
+        return self.deadline_s if self.attempt_until_s is None else earlier(self.deadline_s, self.attempt_until_s)
+
+    def on_end(self, end: End) -> None:
+        """Note one more who wants to hear of the end of the present response's body."""
+        self.ends = [*self.ends, end]
+
+    def leave_over(self, what: Callable[[], None]) -> None:
+        """Note what must still be done after an interruption; it may block."""
+        self.leftovers = [*self.leftovers, what]
 
     def finish(self, error: Exception | None) -> list[Callable[[], None]]:
         """Tell all who want to know that the present response's body is over, once.
@@ -90,9 +87,9 @@ class Call:
         """
         if not self.ends and not self.leftovers:
             return []
-        ends, self.ends = self.ends, []
-        later, self.leftovers = self.leftovers, []
-        return later + [what for end in ends if (what := end(error)) is not None]
+        ends, self.ends = self.ends, ()
+        later, self.leftovers = self.leftovers, ()
+        return [*later, *(what for end in ends if (what := end(error)) is not None)]
 
     def left_s(self, now_s: float) -> float | None:
         """Return how many seconds are left of the total time; None where there is no limit."""

@@ -10,12 +10,14 @@ import threading
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from resilient_poll.transports.middleware.watch import MACHINE
 from resilient_poll.transports.rules.budget import RetryBudget
 from resilient_poll.transports.rules.origins import PerOrigin
 
 __all__ = ["common_budget"]
 
 _LOCK = threading.Lock()
+_OF_THE_MACHINE: PerOrigin[RetryBudget] = PerOrigin(RetryBudget)
 _BUDGETS: WeakKeyDictionary[Any, PerOrigin[RetryBudget]] = WeakKeyDictionary()
 """By what keeps the time that they are told: instants of different clocks cannot be compared."""
 
@@ -28,6 +30,9 @@ def common_budget(timekeeper: Any, url: Any) -> RetryBudget:
         url: The library's URL of a request.
     """
     origin = (url.raw_scheme, url.raw_host, url.port)
+    if timekeeper is MACHINE:  # The usual one needs no looking for.
+        with _LOCK:
+            return _OF_THE_MACHINE.of(origin)
     with _LOCK:
         origins = _BUDGETS.get(timekeeper)
         if origins is None:

@@ -82,10 +82,10 @@ class ConcurrencyLayer:
         except BaseException:
             # Nothing can be waited for any more: the shell does the rest.
             if self._slots is not None and held is not None:
-                call.leftovers.append(partial(self._slots.give_back, held))
+                call.leave_over(partial(self._slots.give_back, held))
             self._leave(line, ticket)
             raise
-        call.ends.append(lambda _: self._ended(line, ticket, held))
+        call.on_end(lambda _: self._ended(line, ticket, held))
         return response
 
     def _wait(self, call: Call, line: Line, ticket: Ticket, until_s: float) -> Generator[Any, Any, None]:
@@ -123,7 +123,7 @@ class ConcurrencyLayer:
             return (yield Off(asking))
         except BaseException:
             # The thread that asks cannot be stopped, and may be given a slot that nobody waits for any more.
-            call.leftovers.append(asking.give_up)
+            call.leave_over(asking.give_up)
             raise
 
     def _ended(self, line: Line, ticket: Ticket, held: Any) -> Callable[[], None] | None:

@@ -8,7 +8,25 @@ from typing import Any, Protocol
 
 from resilient_poll.transports.middleware.call import Call
 
-__all__ = ["SEND", "Discard", "Effect", "Flow", "Gather", "Layer", "Off", "Send", "Sleep", "Wait", "Waker", "stacked"]
+__all__ = [
+    "SEND",
+    "Discard",
+    "Effect",
+    "Flow",
+    "Gather",
+    "Layer",
+    "Off",
+    "Opening",
+    "Send",
+    "Sleep",
+    "Straight",
+    "Trying",
+    "Wait",
+    "Waker",
+    "bottom",
+    "stacked",
+    "straightened",
+]
 
 
 class Send:
@@ -86,14 +104,65 @@ class Layer(Protocol):
         ...
 
 
-def _bottom(call: Call) -> Flow:
+class Opening(Protocol):
+    """A layer that acts before the sending only."""
+
+    def open(self, call: Call) -> None:
+        """Do it."""
+        ...
+
+
+class Trying(Protocol):
+    """A layer that mostly has nothing to do after the sending, and says so without a flow."""
+
+    def begin(self, call: Call) -> Any:
+        """Do what is to be done before the first sending, and return what is known of it."""
+        ...
+
+    def is_settled(self, call: Call, made: Any) -> bool:
+        """Return whether the answer in ``made.response`` is to be handed on as it is; if so, it is noted."""
+        ...
+
+    def go_on(self, call: Call, below: Below, made: Any) -> Flow:
+        """Go on from a first sending that is not settled, whose answer or error is in ``made``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Straight:
+    """A stack as a shell carries a call through it by plain calls: generators cost more than what they do here.
+
+    Attributes:
+        opens: What is called before the first sending, in order.
+        trying: The innermost layer, if it is one that tries again.
+    """
+
+    opens: tuple[Callable[[Call], None], ...]
+    trying: Trying | None
+
+
+def straightened(layers: tuple[Any, ...]) -> Straight | None:
+    """Return how to carry a call through some layers by plain calls, or None where their flows are needed.
+
+    Args:
+        layers: The outermost first.
+    """
+    trying = layers[-1] if layers and hasattr(layers[-1], "is_settled") else None
+    others = layers if trying is None else layers[:-1]
+    if not all(hasattr(layer, "open") for layer in others):
+        return None
+    return Straight(tuple(layer.open for layer in others), trying)
+
+
+def bottom(call: Call) -> Flow:
+    """Send a call's request, beneath all layers."""
     del call  # the shell has it
     return (yield SEND)
 
 
 def stacked(layers: tuple[Layer, ...]) -> Below:
     """Return one flow of several layers, the outermost first."""
-    flow: Below = _bottom
+    flow: Below = bottom
     for layer in reversed(layers):
         flow = _joined(layer, flow)
     return flow

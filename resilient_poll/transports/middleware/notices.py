@@ -152,6 +152,10 @@ class Teller:
     def __init__(self, listener: Callable[[RequestEvent], None] | None) -> None:
         self._listener = listener
 
+    def is_heard(self, kind: type[RequestEvent]) -> bool:
+        """Return whether anybody hears of events of a kind."""
+        return self._listener is not None or logger.isEnabledFor(_LEVELS.get(kind, logging.DEBUG))
+
     def tell(self, kind: type[RequestEvent], at_s: float, request: Any, *details: Any) -> None:
         """Tell one event.
 
@@ -161,13 +165,12 @@ class Teller:
             request: The library's request.
             details: What the event's own fields hold, in order.
         """
-        level = _LEVELS.get(kind, logging.DEBUG)
-        listener = self._listener
-        if listener is None and not logger.isEnabledFor(level):
+        if not self.is_heard(kind):
             return
+        listener = self._listener
         task_id, submit_id = served_by(request.extensions)
         event = kind(task_id, at_s, request.method, address_of(request.url), *details, submit_id=submit_id)
-        logger.log(level, "%s", event)
+        logger.log(_LEVELS.get(kind, logging.DEBUG), "%s", event)
         if listener is None:
             return
         if kind is AttemptEnded:

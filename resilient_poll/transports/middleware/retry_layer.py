@@ -72,21 +72,29 @@ class RetryPolicy:
             raise ConfigurationError(f"RetryPolicy.too_late is 'raise' or 'return', not {self.too_late!r:.40}")
 
 
-@dataclass(slots=True)
-class _Try:
-    """One attempt, and what became of it."""
+class _Tries:
+    """The attempts of one call, and what became of the present one."""
 
-    number: int
+    __slots__ = ("attempts", "budget", "error", "happened", "is_harmless", "response", "started_s", "waited_s")
     started_s: float
-    response: Any = None
-    error: Exception | None = None
-    happened: Happened = _NOTHING
-    waited_s: float = 0.0
+    waited_s: float
 
-    def as_attempt(self, now_s: float) -> Attempt:
-        status = None if self.response is None else self.response.status_code
-        failure = None if self.error is None else describe(self.error)
-        return Attempt(self.number, self.started_s, max(0.0, now_s - self.started_s), status, failure, self.waited_s)
+    def __init__(self, attempts: list[Attempt], budget: RetryBudget, *, is_harmless: bool) -> None:
+        self.attempts = attempts
+        self.budget = budget
+        self.is_harmless = is_harmless
+        self.response: Any = None
+        self.error: Exception | None = None
+        self.happened = _NOTHING
+
+    def note(self, now_s: float) -> Attempt:
+        """Note that the present attempt is over."""
+        response, error, began_s = self.response, self.error, self.started_s
+        status = None if response is None else response.status_code
+        failure = None if error is None else describe(error)
+        noted = Attempt(len(self.attempts) + 1, began_s, max(0.0, now_s - began_s), status, failure, self.waited_s)
+        self.attempts.append(noted)
+        return noted
 
     def unwrapped(self) -> Any:
         """Return the answer, or raise the error, and keep no frame alive by it."""
@@ -127,6 +135,18 @@ class RetryLayer:
 
     def flow(self, call: Call, below: Below) -> Flow:
         """Carry a call through; see :class:`.Layer`."""
+        made = self.begin(call)
+        try:
+            made.response = yield from below(call)
+        except Exception as error:  # noqa: BLE001  # every one is raised again, unless it is sent again
+            made.error = error
+        else:
+            if self.is_settled(call, made):
+                return made.response
+        return (yield from self.go_on(call, below, made))
+
+    def begin(self, call: Call) -> _Tries:
+        """Do what is to be done before the first sending; see :class:`.Trying`."""
         policy, request = self._policy, call.original
         attempts: list[Attempt] = []
         request.extensions[ATTEMPTS] = attempts
@@ -136,49 +156,74 @@ class RetryLayer:
         )
         budget = self._budget_of(call)
         budget.note_first()
-        number, pause_s = 0, 0.0
+        made = _Tries(attempts, budget, is_harmless=is_harmless)
+        self._start(call, made, 0.0)
+        return made
+
+    def is_settled(self, call: Call, made: _Tries) -> bool:
+        """Return whether the head of the first answer is all that there is to see; see :class:`.Trying`."""
+        policy = self._policy
+        if policy.body_bytes or made.response.status_code in policy.statuses:
+            return False
+        call.attempt_until_s = None
+        self._note(call, made)
+        return True
+
+    def go_on(self, call: Call, below: Below, made: _Tries) -> Flow:
+        """Judge the first attempt, and make more; see :class:`.Trying`."""
         while True:
-            number += 1
-            made = _Try(number, call.watch.now_s(), waited_s=pause_s)
-            is_wrong = yield from self._attempt(call, below, made, is_harmless=is_harmless)
-            attempts.append(made.as_attempt(call.watch.now_s()))
-            self._tell_of(call, attempts[-1])
+            is_wrong = yield from self._judge(call, made)
+            self._note(call, made)
             if not is_wrong:
                 return made.response
-            pause_s = yield from self._pause(call, made, budget, is_harmless=is_harmless)
+            pause_s = yield from self._pause(call, made)
             if math.isinf(pause_s):
                 return made.unwrapped()
             if made.response is not None:
                 yield Discard(made.response)
             if pause_s:
                 yield Sleep(pause_s)
+            request = call.original
             call.request = clone(request, headers=request.headers.copy(), extensions=dict(request.extensions))
+            self._start(call, made, pause_s)
+            try:
+                made.response = yield from below(call)
+            except Exception as error:  # noqa: BLE001  # every one is raised again, unless it is sent again
+                made.error = error
 
-    def _attempt(self, call: Call, below: Below, made: _Try, *, is_harmless: bool) -> Generator[Any, Any, bool]:
-        """Make one attempt, and return whether anything is wrong with it."""
-        policy, body = self._policy, call.request.stream
+    def _start(self, call: Call, made: _Tries, waited_s: float) -> None:
+        """Begin an attempt."""
+        made.waited_s = waited_s
+        made.started_s = call.watch.now_s()
+        made.response, made.error, made.happened = None, None, _NOTHING
+        body = call.request.stream
         # Whether a body was read tells whether the request can have arrived, and whether it can be sent again.
-        if not hasattr(body, "was_read") and not (call.is_sent_once or (is_harmless and _is_replayable(call, body))):
+        if not ((made.is_harmless and _is_replayable(call, body)) or call.is_sent_once or hasattr(body, "was_read")):
             body = call.kit.watched_body(body)
             call.request = clone(call.request, stream=body)
-        if policy.attempt_timeout_s is not None:
-            call.attempt_until_s = made.started_s + policy.attempt_timeout_s
+        if self._policy.attempt_timeout_s is not None:
+            call.attempt_until_s = made.started_s + self._policy.attempt_timeout_s
+
+    def _judge(self, call: Call, made: _Tries) -> Generator[Any, Any, bool]:
+        """Return whether anything is wrong with an attempt, once as much of its answer was read as tells."""
+        policy, response = self._policy, made.response
         try:
-            response = made.response = yield from below(call)
-            is_wrong = response.status_code in policy.statuses
-            if is_wrong:
-                refusal = yield from self._refusal(response)
-                made.happened = Happened(Kind.ANSWERED, response.status_code, refusal)
-            if policy.body_bytes and response.headers.get("content-type", "").partition(";")[0].strip() != _ENDLESS:
-                yield Gather(response, policy.body_bytes)
+            if response is not None:
+                is_wrong = response.status_code in policy.statuses
+                if is_wrong:
+                    refusal = yield from self._refusal(response)
+                    made.happened = Happened(Kind.ANSWERED, response.status_code, refusal)
+                if policy.body_bytes and response.headers.get("content-type", "").partition(";")[0].strip() != _ENDLESS:
+                    yield Gather(response, policy.body_bytes)
+                return bool(is_wrong)
         except Exception as error:  # noqa: BLE001  # every one is raised again, unless it is sent again
             made.error = error
-            made.happened = _failure(error, call, had_answer=made.response is not None)
-            made.response = None
-            return True
         finally:
             call.attempt_until_s = None
-        return is_wrong
+        if made.error is not None:
+            made.happened = _failure(made.error, call, had_answer=response is not None)
+        made.response = None
+        return True
 
     def _refusal(self, response: Any) -> Generator[Any, Any, Refusal]:
         body = b""
@@ -193,38 +238,39 @@ class RetryLayer:
         timekeeper = call.watch.timekeeper()
         return self._own_budget if timekeeper is None else common_budget(timekeeper, call.original.url)
 
-    def _pause(self, call: Call, made: _Try, budget: RetryBudget, *, is_harmless: bool) -> Generator[Any, Any, float]:
+    def _pause(self, call: Call, made: _Tries) -> Generator[Any, Any, float]:
         """Return how long to wait for the next attempt; without end if there is none."""
         policy = self._policy
         body = call.request.stream
         why = why_not(
             made.happened,
-            is_harmless=is_harmless,
+            is_harmless=made.is_harmless,
             mark=call.mark,
             is_replayable=_is_replayable(call, body),
             statuses=policy.statuses,
         )
-        if why is None and made.number >= policy.attempts:
+        number = len(made.attempts)
+        if why is None and number >= policy.attempts:
             why = "all attempts are used up"
         if why is not None:
             self._give_up(call, made, why)
             return math.inf
         now_s = call.watch.now_s()
         asked_s = _asked_s(made.response, call)
-        pause_s = policy.backoff.pause_s(made.number, self._draw(), asked_s)
+        pause_s = policy.backoff.pause_s(number, self._draw(), asked_s)
         left_s = self._left_s(call, now_s)
         if asked_s is not None and asked_s >= left_s:
             return (yield from self._too_late(call, made, asked_s, left_s))
         if pause_s >= left_s:
             self._give_up(call, made, f"a pause of {pause_s:.2f} s leaves nothing of the {left_s:.2f} s that are left")
             return math.inf
-        if not budget.take(now_s):
+        if not made.budget.take(now_s):
             self._give_up(call, made, "the budget of retries is used up")
             return math.inf
-        self._teller.tell(Retrying, now_s, call.original, made.number + 1, pause_s, asked_s, made.why)
+        self._teller.tell(Retrying, now_s, call.original, number + 1, pause_s, asked_s, made.why)
         return pause_s
 
-    def _too_late(self, call: Call, made: _Try, asked_s: float, left_s: float) -> Generator[Any, Any, float]:
+    def _too_late(self, call: Call, made: _Tries, asked_s: float, left_s: float) -> Generator[Any, Any, float]:
         self._give_up(call, made, f"the service asks for {asked_s:g} s, and {left_s:.2f} s are left")
         response = made.response
         if self._policy.too_late == "raise":
@@ -248,11 +294,14 @@ class RetryLayer:
         given_s = call.left_s(now_s)
         return max(0.0, own_s if given_s is None else min(own_s, given_s))
 
-    def _give_up(self, call: Call, made: _Try, why: str) -> None:
-        self._teller.tell(GaveUp, call.watch.now_s(), call.original, made.number, why)
+    def _give_up(self, call: Call, made: _Tries, why: str) -> None:
+        self._teller.tell(GaveUp, call.watch.now_s(), call.original, len(made.attempts), why)
 
-    def _tell_of(self, call: Call, attempt: Attempt) -> None:
-        self._teller.tell(AttemptEnded, attempt.started_s + attempt.took_s, call.original, attempt)
+    def _note(self, call: Call, made: _Tries) -> None:
+        now_s = call.watch.now_s()
+        attempt = made.note(now_s)
+        if self._teller.is_heard(AttemptEnded):
+            self._teller.tell(AttemptEnded, max(now_s, made.started_s), call.original, attempt)
 
 
 def _failure(error: Exception, call: Call, *, had_answer: bool) -> Happened:

@@ -6,10 +6,10 @@ from typing import Any
 
 from resilient_poll.transports.middleware.call import Call, clone
 from resilient_poll.transports.middleware.late import is_late, too_late
-from resilient_poll.transports.rules.deadlines import cut_timeouts
+from resilient_poll.transports.rules.deadlines import are_within, cut_timeouts
 from resilient_poll.transports.rules.marks import ATTEMPTS, DEADLINE_S
 
-__all__ = ["failure_of", "is_in_memory", "prepared", "take_over_attempts"]
+__all__ = ["failure_of", "is_in_memory", "is_own", "prepared", "take_over_attempts"]
 
 
 def prepared(call: Call) -> tuple[Any, float | None]:
@@ -28,16 +28,32 @@ def prepared(call: Call) -> tuple[Any, float | None]:
     if until_s is None:
         return request, None
     extensions = request.extensions
-    sent = {**extensions, "timeout": cut_timeouts(extensions.get("timeout"), until_s - now_s)}
+    timeouts, left_s = extensions.get("timeout"), until_s - now_s
+    if call.is_last and are_within(timeouts, left_s):
+        return request, until_s  # Nothing of it would change, and nobody beneath looks for a deadline.
+    sent = {**extensions, "timeout": cut_timeouts(timeouts, left_s)}
     if call.deadline_s is not None:
         sent[DEADLINE_S] = call.deadline_s
     return clone(request, extensions=sent), until_s
 
 
+def is_own(transport: Any, kind: type, method: str) -> bool:
+    """Return whether a transport sends as the library's own does, rather than handing on to another one.
+
+    Args:
+        transport: The transport.
+        kind: The library's own class of transports of its colour.
+        method: What it sends by.
+    """
+    return isinstance(transport, kind) and getattr(type(transport), method) is getattr(kind, method)
+
+
 def take_over_attempts(call: Call, sent: Any) -> None:
     """Show the attempts of a transport of ours beneath to who looks at the request as it came."""
+    if sent is call.original or call.request is not call.original:
+        return
     attempts = sent.extensions.get(ATTEMPTS)
-    if attempts is not None and call.request is call.original:
+    if attempts is not None:
         call.original.extensions[ATTEMPTS] = attempts
 
 

@@ -27,7 +27,11 @@ class TimeoutLayer:
 
     def flow(self, call: Call, below: Below) -> Flow:
         """Carry a call through; see :class:`.Layer`."""
+        self.open(call)
+        return (yield from below(call))
+
+    def open(self, call: Call) -> None:
+        """Do all that is to be done, before the sending; see :class:`.Opening`."""
         asked_s = timeout_mark(call.original.extensions)
         total_s = self._total_s if asked_s is None else min(self._total_s, asked_s)
         call.deadline_s = earlier(call.deadline_s, call.started_s + total_s)
-        return (yield from below(call))

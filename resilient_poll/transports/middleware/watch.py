@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import anyio
 
-__all__ = ["AwaitingClock", "BlockingClock", "Moment", "Watch"]
+__all__ = ["MACHINE", "AwaitingClock", "BlockingClock", "Moment", "Watch"]
 
 
 _ONE_CLOCK_S = 60.0
@@ -22,7 +22,8 @@ class _Machine:
     """Stands for the machine's own monotonic clock."""
 
 
-_MACHINE = _Machine()
+MACHINE = _Machine()
+"""See :meth:`.Watch.timekeeper`."""
 
 
 class Moment(Protocol):
@@ -63,6 +64,14 @@ class AwaitingClock(Protocol):
         ...
 
 
+def _loop_s() -> float:
+    """Return the event loop's seconds. Every request asks some times, and anyio looks for its backend each time."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return anyio.current_time()  # trio, then
+
+
 class Watch:
     """How a shell reads and spends time. Reading the machine's own clock makes no object.
 
@@ -87,7 +96,7 @@ class Watch:
             self.wall_s = lambda: clock.now().wall_s
             self.sleep = clock.sleep
         else:
-            self.now_s = anyio.current_time if is_awaiting else time.monotonic
+            self.now_s = _loop_s if is_awaiting else time.monotonic
             self.wall_s = time.time
             self.sleep = anyio.sleep if is_awaiting else time.sleep
 
@@ -100,10 +109,10 @@ class Watch:
         if self._is_passed_in:
             return None
         if not self._is_awaiting:
-            return _MACHINE
+            return MACHINE
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
             # trio, then; it is loaded, since this runs in it.
             return sys.modules["trio"].lowlevel.current_trio_token()
-        return _MACHINE if abs(loop.time() - time.monotonic()) < _ONE_CLOCK_S else loop
+        return MACHINE if abs(loop.time() - time.monotonic()) < _ONE_CLOCK_S else loop

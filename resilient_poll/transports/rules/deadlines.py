@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["cut_timeouts", "earlier"]
+__all__ = ["are_within", "cut_timeouts", "earlier"]
 
 _KINDS = ("connect", "read", "write", "pool")
 
@@ -15,6 +15,22 @@ def earlier(first_s: float | None, second_s: float | None) -> float | None:
     if first_s is None or second_s is None:
         return second_s if first_s is None else first_s
     return min(first_s, second_s)
+
+
+def are_within(timeouts: Mapping[str, Any] | None, left_s: float) -> bool:
+    """Return whether a request's time-outs are what :func:`cut_timeouts` would make of them already.
+
+    Args:
+        timeouts: As there.
+        left_s: As there.
+    """
+    if not timeouts:
+        return False
+    for kind in _KINDS:
+        value = timeouts.get(kind)
+        if value is None or value > left_s:
+            return False
+    return True
 
 
 def cut_timeouts(timeouts: Mapping[str, Any] | None, left_s: float) -> dict[str, float]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from resilient_poll.errors import ConfigurationError
 
@@ -50,9 +49,8 @@ class Repeat:
     ALLOWED: Final = "allowed"
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One sending of a request.
+class Attempt(NamedTuple):
+    """One sending of a request. A tuple, as one is made for every request.
 
     Attributes:
         number: Which, from 1. ``number - 1`` is OpenTelemetry's ``http.request.resend_count``.
