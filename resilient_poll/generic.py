@@ -275,7 +275,7 @@ class _Waiting:
         if status == 429:
             return Throttled(retry_after_s=hint.seconds, retry_after_ignored=hint.ignored)
         if 400 <= status < 500 and status not in {408, 425}:
-            return Refused(http_status=status)
+            return Refused(http_status=status, retry_after_s=hint.seconds, retry_after_ignored=hint.ignored)
         return Unreachable(reason=f"HTTP {status}", retry_after_s=hint.seconds, retry_after_ignored=hint.ignored)
 
     def conclude(self, done: Done) -> Outcome:

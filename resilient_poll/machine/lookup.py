@@ -92,6 +92,8 @@ class Lookup:
                 return ()
             case Refused():
                 self.last = observation
+                if observation.retry_after_s is not None:
+                    self._floor.raise_to(now.monotonic_s + observation.retry_after_s)
                 return ()
             case Throttled() | Unreachable() | Unreadable():
                 return self._on_failure(observation, now.monotonic_s)

@@ -171,12 +171,12 @@ class Unreadable(Observation):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refused(_Complaint):
+class Refused(_Deferring):
     """The service said no, and would say no again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LostAnswer(_Complaint):
+class LostAnswer(_Deferring):
     """A submit was, or may have been, sent, and what became of it is not known.
 
     Attributes:

@@ -171,7 +171,7 @@ class Poller:
             case Throttled() | Unreachable() | Unreadable():
                 events = self._on_failure(observation, now)
             case Refused():
-                events = self._on_refusal(observation)
+                events = self._on_refusal(observation, now)
             case _:
                 raise TypeError(f"a poller cannot receive {type(observation).__name__}: it belongs to a submit")
         return self._told(observation, now, events, was_ended=was_ended) if self.is_heard else events
@@ -211,8 +211,7 @@ class Poller:
         if seen.retry_after_ignored is not None:
             events = (*events, HintIgnored(self.record.task_id, now.monotonic_s, seen.retry_after_ignored))
         if seen.retry_after_s is not None:
-            self._floor.raise_to(now.monotonic_s + seen.retry_after_s)
-            self.record = replace(self.record, not_before=now.later(seen.retry_after_s))
+            self._stay_away(seen.retry_after_s, now)
         wait = self._wait
         # Setbacks, failures and the wish to look start anew.
         self._wait = _Wait(
@@ -236,8 +235,7 @@ class Poller:
             if observation.retry_after_ignored is not None:
                 events.append(HintIgnored(task_id, at_s, observation.retry_after_ignored))
             if observation.retry_after_s is not None:
-                self._floor.raise_to(at_s + observation.retry_after_s)
-                self.record = replace(self.record, not_before=now.later(observation.retry_after_s))
+                self._stay_away(observation.retry_after_s, now)
         wait = wait._replace(
             due_s=due_s,
             setbacks_in_a_row=setbacks,
@@ -260,11 +258,20 @@ class Poller:
         )
         return tuple(events)
 
-    def _on_refusal(self, observation: Refused) -> tuple[Event, ...]:
+    def _on_refusal(self, observation: Refused, now: Instant) -> tuple[Event, ...]:
         # Phase and bill stay as they were: a key that stopped working says nothing of the task.
         self.record = self._counted(observation)
+        if observation.retry_after_s is not None:
+            self._stay_away(observation.retry_after_s, now)
         self._wait = self._wait._replace(done=Done(DoneReason.POLL_REFUSED))
         return ()
+
+    def _stay_away(self, seconds: float, now: Instant) -> None:
+        until, before = now.later(seconds), self.record.not_before
+        self._floor.raise_to(until.monotonic_s)
+        # Kept like the floor: an answer that comes late, or out of order, takes back nothing that was asked for before.
+        if before is None or until.monotonic_s > before.monotonic_s:
+            self.record = replace(self.record, not_before=until)
 
     def _counted(self, observation: Observation) -> TaskRecord:
         record = self.record

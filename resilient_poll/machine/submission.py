@@ -152,12 +152,12 @@ class Submission:
                 return ()
             case _ if self.phase is Phase.IN_DOUBT:
                 return ()  # Nothing but an id settles a doubt; least of all may it license a sending.
-            case LostAnswer():
+            case LostAnswer() | Refused():
                 self.last = observation
-                return self._move(Phase.IN_DOUBT, now)
-            case Refused():
-                self.last = observation
-                return self._move(Phase.REFUSED, now)
+                if observation.retry_after_s is not None:
+                    # This one is over, and the account's others stay away all the same.
+                    self._floor.throttle_until(now.monotonic_s + observation.retry_after_s)
+                return self._move(Phase.IN_DOUBT if isinstance(observation, LostAnswer) else Phase.REFUSED, now)
             case NoSlotFree():
                 # Nothing was sent, so it is no attempt, and no pause of a failure is lengthened.
                 self.last = observation

@@ -169,7 +169,13 @@ def _complaint(reply: Reply, code: str | None, message: str | None, hint: RetryA
             retry_after_ignored=hint.ignored,
         )
     if status is not None and 400 <= status < 500 and status not in _WILL_PASS:
-        return Refused(http_status=status, code=code, message=message)
+        return Refused(
+            http_status=status,
+            code=code,
+            message=message,
+            retry_after_s=hint.seconds,
+            retry_after_ignored=hint.ignored,
+        )
     said = ": ".join(part for part in (code, message) if part) or f"HTTP {status}"
     return Unreachable(
         reason=said,
@@ -197,20 +203,20 @@ def observe_submit(
     http_status = reply.http_status or 0
     code, message = _said(spec, reply)
     said = ": ".join(part for part in (code, message) if part)
+    hint = hint_of(spec, reply, now_wall_s)
+    told: dict[str, Any] = {
+        "http_status": http_status,
+        "code": code,
+        "message": message,
+        "retry_after_s": hint.seconds,
+        "retry_after_ignored": hint.ignored,
+    }
     if http_status == _THROTTLED:
-        hint = hint_of(spec, reply, now_wall_s)
-        return Throttled(
-            http_status=http_status,
-            code=code,
-            message=message,
-            retry_after_s=hint.seconds,
-            retry_after_ignored=hint.ignored,
-        )
+        return Throttled(**told)
     if 400 <= http_status < 500 and http_status not in _IN_DOUBT and isinstance(reply.body, dict):
-        return Refused(http_status=http_status, code=code, message=message)
+        return Refused(**told)
     if not 200 <= http_status < 300:
-        reason = f"HTTP {http_status}{': ' + said if said else ''}"
-        return LostAnswer(reason=reason, http_status=http_status, code=code, message=message)
+        return LostAnswer(reason=f"HTTP {http_status}{': ' + said if said else ''}", **told)
     task_id = _id_of(spec, reply) or names_a_url
     if task_id is not None:
         return Accepted(task_id=task_id[:LONGEST_ID], status=_first_status(spec, reply))

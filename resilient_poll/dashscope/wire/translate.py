@@ -25,7 +25,7 @@ from resilient_poll.dashscope.wire.requests import checked_task_id
 from resilient_poll.dashscope.wire.results import is_readable, made_nothing
 from resilient_poll.errors import ConfigurationError
 from resilient_poll.http.messages import Answer, ExchangeFailed
-from resilient_poll.http.retry_after import read_date, read_retry_after
+from resilient_poll.http.retry_after import RetryAfter, read_date, read_retry_after
 from resilient_poll.machine.observations import (
     Accepted,
     AnsweredAtOnce,
@@ -71,13 +71,13 @@ def translate_create(
     error = read_error_body(answer.body, dialect)
     if error is None:
         what = f"HTTP {answer.status} with a body that is not the service's{_hint(answer.status)}"
-        return _doubt(answer, read_any_error_body(answer.body), what)
+        return _doubt(answer, read_any_error_body(answer.body), what, now_wall_s)
     passing_503 = answer.status == 503 and error.code in dialect.passing_503_codes
     if passing_503 or (answer.status == 429 and not _is_final_429(error, dialect)):
         return _throttled(answer, error, now_wall_s)
     if 400 <= answer.status < 500 and answer.status not in _AMBIGUOUS_4XX:
-        return _refused(answer, error)
-    return _doubt(answer, error, f"HTTP {answer.status}")
+        return _refused(answer, error, now_wall_s)
+    return _doubt(answer, error, f"HTTP {answer.status}", now_wall_s)
 
 
 def translate_query(
@@ -104,8 +104,8 @@ def translate_query(
     if answer.status == 429 and not _is_final_429(error, dialect):
         return _throttled(answer, error, now_wall_s)
     if 400 <= answer.status < 500 and answer.status not in _PASSING_4XX - {429}:
-        return _refused(answer, error)
-    hint = read_retry_after(answer.header("retry-after"), answer.header("date"), now_wall_s)
+        return _refused(answer, error, now_wall_s)
+    hint = _hinted(answer, now_wall_s)
     return Unreachable(
         request_id=error.request_id,
         reason=f"HTTP {answer.status} {error}".rstrip(),
@@ -158,6 +158,7 @@ def _status_seen(answer: Answer, task_id: str, now_wall_s: float, *, must_have_a
     if named != task_id:
         return Unreadable(request_id=request_id, reason=f"an answer about another task ({named!r:.80})")
     code, message = _failure(output, body)
+    hint = _hinted(answer, now_wall_s)
     return StatusSeen(
         request_id=request_id,
         status=status,
@@ -167,6 +168,8 @@ def _status_seen(answer: Answer, task_id: str, now_wall_s: float, *, must_have_a
         result_readable=status != _SUCCEEDED or is_readable(body, must_have_assets=must_have_assets),
         made_nothing=status == _SUCCEEDED and made_nothing(body),
         ended_ago_s=_ended_ago_s(output["end_time"], answer, now_wall_s) if "end_time" in output else None,
+        retry_after_s=hint.seconds,
+        retry_after_ignored=hint.ignored,
     )
 
 
@@ -196,7 +199,7 @@ def _failure(output: dict[str, Any], body: dict[str, Any]) -> tuple[str | None, 
 
 
 def _throttled(answer: Answer, error: ErrorBody, now_wall_s: float) -> Throttled:
-    hint = read_retry_after(answer.header("retry-after"), answer.header("date"), now_wall_s)
+    hint = _hinted(answer, now_wall_s)
     return Throttled(
         request_id=error.request_id,
         http_status=answer.status,
@@ -208,17 +211,21 @@ def _throttled(answer: Answer, error: ErrorBody, now_wall_s: float) -> Throttled
     )
 
 
-def _refused(answer: Answer, error: ErrorBody) -> Refused:
+def _refused(answer: Answer, error: ErrorBody, now_wall_s: float) -> Refused:
+    hint = _hinted(answer, now_wall_s)
     return Refused(
         request_id=error.request_id,
         http_status=answer.status,
         code=error.code,
         message=error.message,
         says_retryable=error.says_retryable,
+        retry_after_s=hint.seconds,
+        retry_after_ignored=hint.ignored,
     )
 
 
-def _doubt(answer: Answer, error: ErrorBody, what: str) -> LostAnswer:
+def _doubt(answer: Answer, error: ErrorBody, what: str, now_wall_s: float) -> LostAnswer:
+    hint = _hinted(answer, now_wall_s)
     return LostAnswer(
         request_id=error.request_id,
         reason=f"{what} {error}".rstrip(),
@@ -226,7 +233,14 @@ def _doubt(answer: Answer, error: ErrorBody, what: str) -> LostAnswer:
         code=error.code,
         message=error.message,
         says_retryable=error.says_retryable,
+        retry_after_s=hint.seconds,
+        retry_after_ignored=hint.ignored,
     )
+
+
+def _hinted(answer: Answer, now_wall_s: float) -> RetryAfter:
+    """Return what any answer says of when to come back: a gateway's page may, and a success too."""
+    return read_retry_after(answer.header("retry-after"), answer.header("date"), now_wall_s)
 
 
 def _is_final_429(error: ErrorBody, dialect: Dialect) -> bool:
