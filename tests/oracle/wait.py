@@ -1,0 +1,155 @@
+"""What may be believed of one task, and what may be done about it, after all that was heard of it.
+
+Sources: the README's promises and docs/decisions.md, *Numbers and their sources*; not the code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+NEVER_SEEN_S, ONCE_SEEN_S = 60.0, 120.0
+LEAST_GAP_S = 0.5
+LAST_LOOK_S = 2.0
+REFETCHES = 3
+# Sums of seconds are floats: at an instant that is met exactly, both sides of it are possible.
+ROUNDING_S = 1e-6
+ENDS = {"SUCCEEDED", "FAILED", "CANCELED"}
+OWED = {"SUCCEEDED": "BILLED", "CANCELED": "PARTIAL_POSSIBLE", "FAILED": "NONE"}
+
+
+@dataclass(frozen=True)
+class Heard:
+    """One thing that was heard.
+
+    Attributes:
+        at_s: When.
+        phase: What a status stands for: QUEUED, RUNNING, UNRECOGNIZED, UNLISTED, an end; None if it was no status.
+        is_whole: Whether a success had its result.
+        hint_s: For how long the service asked to be left alone.
+        is_refusal: Whether it said "never".
+    """
+
+    at_s: float
+    phase: str | None = None
+    is_whole: bool = True
+    hint_s: float | None = None
+    is_refusal: bool = False
+
+
+@dataclass(frozen=True)
+class State:
+    """One thing that may be the case: where the task stands, since when, and whether it was ever found."""
+
+    phase: str
+    since_s: float
+    was_found: bool = False
+
+
+@dataclass
+class Wait:
+    """All that was heard of one task, and the limits of the wait for it.
+
+    Attributes:
+        began_s: When the wait began.
+        deadline_s: When it must be over.
+        heard: What was heard, in order, also before this wait.
+        heard_before: How many of these were heard by another process.
+        refused_before: How many were heard before this wait began.
+        limited: The phases in which the task may stay only so long, with that time.
+    """
+
+    began_s: float
+    deadline_s: float
+    heard: list[Heard] = field(default_factory=list)
+    heard_before: int = 0
+    refused_before: int = 0
+    limited: Mapping[str, float] = field(default_factory=dict)
+
+    def states(self) -> set[State]:
+        """Return all that may be the case."""
+        possible = {State("QUEUED", 0.0)}
+        for heard in self.heard:
+            if heard.phase is not None:
+                possible = {after for state in possible for after in _after(state, heard.phase, heard.at_s)}
+        return possible
+
+    def bills(self) -> set[str]:
+        """Return what may be said of the bill."""
+        ends = self._ends()
+        if ends:
+            worst = next(phase for phase in OWED if phase in ends)
+            return {OWED[worst]}
+        words: set[str] = set()
+        for state in self.states():
+            if state.phase == "QUEUED":
+                words |= {"ON_SUCCESS"} if self._has_run() else {"NOT_YET"}
+            else:
+                words.add("ON_SUCCESS" if state.phase == "RUNNING" else "UNDETERMINED")
+        return words
+
+    def earliest_s(self) -> float:
+        """Return before when nothing may be asked: half a second after the last word, and what the service asked for."""
+        lines = [one.at_s + one.hint_s for one in self.heard if one.hint_s is not None]
+        lines += [one.at_s + LEAST_GAP_S for one in self.heard[self.heard_before :]]
+        return max(lines, default=self.began_s)
+
+    def why_over(self, now_s: float) -> set[str]:
+        """Return the reasons for which the wait may be over now; empty if it must go on."""
+        phases = {state.phase for state in self.states()}
+        is_refused = any(one.is_refusal for one in self.heard[self.refused_before :])
+        reasons: set[str] = set()
+        if phases & {*ENDS, "EXPIRED"}:
+            reasons.add("ENDED")
+        if is_refused:
+            reasons.add("POLL_REFUSED")
+        limit_s = self.deadline_s
+        for phase in phases & set(self.limited):
+            since_s = min(state.since_s for state in self.states() if state.phase == phase)
+            limit_s = min(limit_s, max(since_s, self.began_s) + self.limited[phase])
+        if now_s >= limit_s - LAST_LOOK_S - ROUNDING_S:
+            reasons |= {"DEADLINE", "PHASE_LIMIT"} if limit_s < self.deadline_s else {"DEADLINE"}
+        if self.earliest_s() >= limit_s - ROUNDING_S:
+            reasons.add("COME_BACK_LATER")
+        return reasons
+
+    def may_ask(self, now_s: float) -> bool:
+        """Return whether a query may leave now."""
+        if now_s < self.earliest_s() - ROUNDING_S or now_s >= self.deadline_s:
+            return False
+        if any(one.is_refusal for one in self.heard[self.refused_before :]):
+            return False
+        return self._lacks_its_result() or any(state.phase not in ENDS for state in self.states())
+
+    def _ends(self) -> list[str]:
+        """Return the ends that were told, from the first one on."""
+        return [heard.phase for heard in self.heard if heard.phase in ENDS]
+
+    def _has_run(self) -> bool:
+        return any(heard.phase == "RUNNING" for heard in self.heard)
+
+    def _lacks_its_result(self) -> bool:
+        if self._ends()[:1] != ["SUCCEEDED"]:
+            return False
+        first = next(number for number, heard in enumerate(self.heard) if heard.phase in ENDS)
+        # Another process knows that it succeeded, and has no result; it asks as often as the first would have.
+        here = self.heard[max(first, self.heard_before) :]
+        is_here = any(heard.phase == "SUCCEEDED" and heard.is_whole for heard in here)
+        asked = len(self.heard[max(first + 1, self.refused_before) :])
+        return not is_here and asked < REFETCHES
+
+
+def _after(state: State, phase: str, at_s: float) -> set[State]:
+    """Return what may be the case after a status."""
+    if state.phase in ENDS or (state.phase == "EXPIRED" and phase == "UNRECOGNIZED"):
+        return {state}
+    found = state.was_found or phase not in {"UNRECOGNIZED", "UNLISTED"}
+    stays = state.phase == phase
+    moved = State(phase, state.since_s if stays else at_s, found)
+    if phase != "UNRECOGNIZED":
+        return {moved}
+    over_s = moved.since_s + (ONCE_SEEN_S if found else NEVER_SEEN_S) - at_s
+    expired = State("EXPIRED", at_s, found)
+    if abs(over_s) <= ROUNDING_S:
+        return {moved, expired}
+    return {expired} if over_s < 0 else {moved}
