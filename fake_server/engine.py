@@ -41,6 +41,8 @@ __all__ = ["INVALID_KEY", "Drop", "Engine", "Moment", "Reply", "Request"]
 
 # Every client waits as long for an answer; what comes later it may not have heard.
 PATIENCE_S = 5.0
+# All that a script does by itself is over by then: ten years, as a clock can be advanced at once.
+LONGEST_STORY_S = 10 * 365 * 86_400.0
 
 
 class Engine:
@@ -195,16 +197,19 @@ class Engine:
         now = self.forward(now)
         return make_bill(self.service.everything(), self.scenario.prices, now.monotonic_s, most_rows)
 
-    def verdict(self, now: Moment, outcomes: Sequence[str] = ()) -> list[Judgement]:
+    def verdict(self, now: Moment, outcomes: Sequence[str] = (), *, is_over: bool = False) -> list[Judgement]:
         """Judge the client by the scenario's `expect`.
 
         Args:
             now: The present; the bill is drawn up for it.
             outcomes: What the client reported, one word per task; empty if it reported nothing.
+            is_over: Whether nobody asks for anything any more, and what goes on by itself has ended; see
+                :meth:`play_out`. Otherwise tasks that are not over can make a judgement incomplete.
         """
+        bill = self.bill(now, most_rows=0)
         counters = dict(self.journal.counters)
         counters["tasks_created"] = self.service.made
-        counters["billed_tasks"] = self.bill(now, most_rows=0).billed_tasks
+        counters["billed_tasks"] = bill.billed_tasks
         counters["downloads"] = sum(task.was_fetched for task in self.service.everything())
         return judge(
             self.scenario.expect,
@@ -213,7 +218,19 @@ class Engine:
             outcomes,
             scripted=self._striker.expected,
             evidence=self._manners.evidence,
+            open_tasks=0 if is_over else bill.open_tasks,
         )
+
+    def play_out(self, now: Moment) -> Moment:
+        """Let everything that goes on by itself go on to its end, as nobody will ask this world any more.
+
+        Args:
+            now: The present.
+
+        Returns:
+            The instant after it, for which a bill is the last one.
+        """
+        return self.forward(Moment(now.monotonic_s + LONGEST_STORY_S, now.wall_s + LONGEST_STORY_S))
 
     def has_open_tasks(self, now: Moment) -> bool:
         """Whether anything here may still come to be billed."""

@@ -6,11 +6,11 @@ import dataclasses
 import types
 import typing
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from fake_server.operating import TaskRow
 from fake_server.rules.billing import BillRow
-from fake_server.rules.expectations import Judgement
+from fake_server.rules.expectations import Judgement, Verdict
 from fake_server.rules.journal import Entry
 from fake_server.scenario.model import OUTCOMES, Quotas
 from fake_server.scenario.yaml_nodes import LONGEST_DURATION_S
@@ -115,7 +115,7 @@ FOUND = record({"count": COUNT, "complete": FLAG, "entries": rows(ENTRY), "left_
 COUNTED = record({"count": COUNT, "complete": FLAG})
 VERDICT = record(
     {
-        "verdict": {"enum": ["PASS", "FAIL", "NOT_EXERCISED"]},
+        "verdict": {"enum": list(get_args(Verdict))},
         "expectations": rows({**shape_of(Judgement), "additionalProperties": True}),
     },
     open_ended=True,

@@ -134,8 +134,8 @@ def _verdict(ask: Ask, outcomes: Sequence[str]) -> dict[str, Any]:
     conduct = world.engine.conduct.judge(gave_up="STILL_GOING" in outcomes)
     rows = [*world.engine.verdict(world.now(), outcomes), *conduct]
     # A rule that the client was never put to the test of leaves nothing open; an expectation of the scenario does.
-    verdicts = {row.verdict for row in rows if row.verdict == "FAIL" or row not in conduct}
-    worst = next((word for word in ("FAIL", "NOT_EXERCISED") if word in verdicts), "PASS")
+    verdicts = {row.verdict for row in rows if row.verdict != "NOT_EXERCISED" or row not in conduct}
+    worst = next((word for word in ("FAIL", "INCOMPLETE", "NOT_EXERCISED") if word in verdicts), "PASS")
     return {"verdict": worst, "expectations": [plain(row) for row in rows]}
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fake_server.check.expected import KnownFailuresError, news, read_known
+from fake_server.check.judging import OPEN_OR_WORSE
 from fake_server.check.plan import plan_runs
 from fake_server.check.suites import SuiteError, read_suite
 from fake_server.scenario.chaos import chaos_faults
@@ -318,7 +319,7 @@ def _conclude(
     reports: Sequence[Report], known: Sequence[Known] | None, options: Mapping[str, Any], command: Sequence[str]
 ) -> int:
     """Say what is to be done, and the exit code."""
-    failed = [report for report in reports if report.verdict == "FAIL"]
+    failed = [report for report in reports if report.verdict in OPEN_OR_WORSE]
     if reports and all(report.ended is None or not report.entries for report in reports):
         say("error: the command never asked the fake for anything; see docs/driver.md")
         return FAILED
@@ -328,7 +329,8 @@ def _conclude(
             say(f"new failure: {text}")
         for text in stale:
             say(f"no failure any more, remove it from {options['known_file']}: {text}")
-        return FAILED if new or stale else 0
+        is_open = any(report.verdict == "INCOMPLETE" for report in reports)
+        return FAILED if new or stale or is_open else 0
     if failed:
         names = list(dict.fromkeys(report.planned.scenario.name for report in failed))
         dialects = {report.planned.dialect for report in failed}

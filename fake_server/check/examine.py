@@ -77,7 +77,7 @@ class Report:
 
     Args:
         planned: The run.
-        verdict: PASS, FAIL, or NOT_EXERCISED.
+        verdict: PASS, FAIL, NOT_EXERCISED or INCOMPLETE.
         rows: Each expectation, judged; none where the run was left out.
         reason: Why it was left out or proves nothing, or None.
         ended: How the command ended; None where it was left out.
@@ -180,11 +180,15 @@ def _judge(played: Played, settings: Settings) -> Report:
     accepted_at_s = max((task.submitted_s - engine.started.monotonic_s for task in engine.everything()), default=None)
     waited_s = played.ended_at_s - (accepted_at_s or 0.0)
     conduct = engine.conduct.judge(gave_up="STILL_GOING" in claim.outcomes or waited_s >= played.deadline_s)
+    story = tell(engine, now, most_tasks=MOST_TOLD_TASKS, most_lines=MOST_TOLD_LINES)
+    # A task that the client left behind costs what it will have cost.
+    end = engine.play_out(now)
+    bill = engine.bill(end, most_rows=0)
     seen = Seen(
-        expectations=engine.verdict(now, claim.outcomes),
+        expectations=engine.verdict(end, claim.outcomes, is_over=True),
         conduct=[row for row in conduct if settings.rules is None or row.name in settings.rules],
         expected_outcomes=planned.scenario.expect.outcomes,
-        billed_tasks=engine.bill(now, most_rows=0).billed_tasks,
+        billed_tasks=bill.billed_tasks,
         tasks=sum(1 for _ in engine.everything()),
         accepted_at_s=accepted_at_s,
         ended_at_s=played.ended_at_s,
@@ -195,6 +199,8 @@ def _judge(played: Played, settings: Settings) -> Report:
     verdict, reason = sum_up(rows), None
     if verdict == "NOT_EXERCISED":
         reason = "a fault of the scenario never struck"
+    elif verdict == "INCOMPLETE":
+        reason = "more was asked than the judge remembers"
     elif verdict == "PASS" and not engine.journal.counters["requests"]:
         verdict, reason = "NOT_EXERCISED", "the command asked the fake for nothing"
     return Report(
@@ -205,9 +211,9 @@ def _judge(played: Played, settings: Settings) -> Report:
         played.ended,
         engine.journal.entries,
         engine.journal.forgotten,
-        str(engine.bill(now, most_rows=0).total),
+        str(bill.total),
         played.world.name,
-        tell(engine, now, most_tasks=MOST_TOLD_TASKS, most_lines=MOST_TOLD_LINES),
+        story,
     )
 
 

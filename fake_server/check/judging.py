@@ -19,6 +19,7 @@ DEADLINE_MARGIN_S = 3.0
 OUTCOME = "outcome"
 # Expectations that need no fault to have struck, and no client to have said anything, to be worth something.
 _NEEDED = ("faults_consumed",)
+OPEN_OR_WORSE: Final[tuple[Verdict, ...]] = ("FAIL", "INCOMPLETE")
 _UNDER_CHAOS = "not judged under chaos"
 _SAYS = {True: "yes", False: "no", None: "perhaps"}
 # What is expected of each run, beside what its scenario expects and the rules for everyone.
@@ -90,9 +91,11 @@ def judge_run(seen: Seen, claim: Claim, ended: Ended, limit_s: float, deadline_s
 
 
 def sum_up(rows: Sequence[Judgement]) -> Verdict:
-    """The verdict of a run: one failure fails it, and a fault that never struck leaves it unproven."""
-    if any(row.verdict == "FAIL" for row in rows):
-        return "FAIL"
+    """The verdict of a run: one failure fails it, what cannot be told leaves it open, and a fault that never struck
+    leaves it unproven."""
+    for word in OPEN_OR_WORSE:
+        if any(row.verdict == word for row in rows):
+            return word
     # A lower bound that was not reached (`min_…`) is what the scenario is about, too.
     unproven = [
         row

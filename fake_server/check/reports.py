@@ -18,9 +18,10 @@ REPORT_VERSION = 1
 
 
 def summary(reports: Sequence[Report]) -> str:
-    """How many passed, failed, and were not exercised."""
-    counts = {word: sum(report.verdict == word for report in reports) for word in ("PASS", "FAIL", "NOT_EXERCISED")}
-    return f"{counts['PASS']} passed, {counts['FAIL']} failed, {counts['NOT_EXERCISED']} not exercised"
+    """How many passed, failed, and were not exercised; and how many are incomplete, where any is."""
+    counts = {word: sum(report.verdict == word for report in reports) for word in WORDS}
+    told = f"{counts['PASS']} passed, {counts['FAIL']} failed, {counts['NOT_EXERCISED']} not exercised"
+    return f"{told}, {counts['INCOMPLETE']} incomplete" if counts["INCOMPLETE"] else told
 
 
 def as_json(reports: Sequence[Report]) -> dict[str, Any]:
@@ -37,8 +38,9 @@ def as_junit(reports: Sequence[Report]) -> bytes:
     """The runs as test cases of JUnit's XML, which CI systems show."""
     failures = sum(report.verdict == "FAIL" for report in reports)
     skipped = sum(report.verdict == "NOT_EXERCISED" for report in reports)
+    errors = sum(report.verdict == "INCOMPLETE" for report in reports)
     took_s = sum(report.ended.took_s for report in reports if report.ended is not None)
-    attributes = {"tests": str(len(reports)), "failures": str(failures), "skipped": str(skipped), "errors": "0"}
+    attributes = {"tests": str(len(reports)), "failures": str(failures), "skipped": str(skipped), "errors": str(errors)}
     suite = ET.Element("testsuite", {"name": "fake-dashscope check", "time": f"{took_s:.3f}", **attributes})
     for report in reports:
         seconds = "0" if report.ended is None else f"{report.ended.took_s:.3f}"
@@ -47,7 +49,9 @@ def as_junit(reports: Sequence[Report]) -> bytes:
             "testcase",
             {"classname": report.planned.dialect, "name": report.planned.scenario.name, "time": seconds},
         )
-        if report.verdict == "FAIL":
+        if report.verdict == "INCOMPLETE":
+            ET.SubElement(case, "error", {"message": _clean(report.reason or "incomplete")})
+        elif report.verdict == "FAIL":
             failed = [row for row in report.rows if row.verdict == "FAIL"]
             told = [*(f"{row.name}: {explain(row)}" for row in failed), *evidence(failed, report)]
             message = f"{', '.join(row.name for row in failed)}: {explain(failed[0])}"

@@ -6,7 +6,7 @@ import textwrap
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 
-from fake_server.check.judging import MEANINGS
+from fake_server.check.judging import MEANINGS, OPEN_OR_WORSE
 from fake_server.rules.conduct import RULES
 from fake_server.scenario.model import COUNTS
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from fake_server.rules.expectations import Judgement
     from fake_server.rules.journal import Entry
 
-WORDS: Final = {"PASS": "PASS", "FAIL": "FAIL", "NOT_EXERCISED": "NOT EXERCISED"}
-_STYLES: Final = {"PASS": "green", "FAIL": "bold red", "NOT_EXERCISED": "yellow"}
+WORDS: Final = {"PASS": "PASS", "FAIL": "FAIL", "NOT_EXERCISED": "NOT EXERCISED", "INCOMPLETE": "INCOMPLETE"}
+_STYLES: Final = {"PASS": "green", "FAIL": "bold red", "NOT_EXERCISED": "yellow", "INCOMPLETE": "bold yellow"}
 _FAINT: Final = "dim"
 _INDENT: Final = 6
 # Texts are wrapped, and never into a column of a few letters.
@@ -81,11 +81,11 @@ def _rows(report: Report, width: int, *, verbose: bool) -> Iterator[Text]:
     """What failed in a run, or everything, with its proof below."""
     from rich.text import Text  # noqa: PLC0415 - as above
 
-    rows = [row for row in report.rows if row.verdict == "FAIL" or (verbose and row.verdict == "PASS")]
+    rows = [row for row in report.rows if row.verdict in OPEN_OR_WORSE or (verbose and row.verdict == "PASS")]
     longest = max((len(row.name) for row in rows), default=0)
     for row in rows:
-        left = f"{' ' * _INDENT}{WORDS[row.verdict]} {row.name:<{longest}}  "
-        mark = Text.assemble(" " * _INDENT, (WORDS[row.verdict], _STYLES[row.verdict]), left[_INDENT + 4 :])
+        word = (WORDS[row.verdict], _STYLES[row.verdict])
+        mark = Text.assemble(" " * _INDENT, word, f" {row.name:<{longest}}  ")
         yield from _beside(mark, explain(row), width)
     idle = [row for row in report.rows if row.verdict == "NOT_EXERCISED"] if verbose else []
     if idle:

@@ -47,7 +47,7 @@ function row(run) {
 }
 
 function show(report) {
-  const counts = Object.entries(report.summary).map(([word, number]) => make("span", { class: `verdict verdict-${word}` }, `${number} ${word.toLowerCase().replace("_", " ")}`));
+  const counts = Object.entries(report.summary).filter(([word, number]) => number > 0 || word !== "INCOMPLETE").map(([word, number]) => make("span", { class: `verdict verdict-${word}` }, `${number} ${word.toLowerCase().replace("_", " ")}`));
   const runs = [...report.runs].sort((one, other) => ORDER.indexOf(one.verdict) - ORDER.indexOf(other.verdict));
   const rows = runs.map(row);
   document.getElementById("report").replaceChildren(make("p", { class: "counts" }, counts), make("p", { class: "note" }, `${count(report.runs.length, "run")}, fake-dashscope ${report.fake_version}. What failed comes first.`), make("div", {}, rows));

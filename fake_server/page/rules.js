@@ -2,10 +2,10 @@
 import { make } from "./dom.js";
 import { count } from "./words.js";
 
-const WORDS = { PASS: "pass", FAIL: "fail", NOT_EXERCISED: "not exercised" };
-const SIGNS = { PASS: "✓", FAIL: "✗", NOT_EXERCISED: "–" };
+const WORDS = { PASS: "pass", FAIL: "fail", NOT_EXERCISED: "not exercised", INCOMPLETE: "incomplete" };
+const SIGNS = { PASS: "✓", FAIL: "✗", NOT_EXERCISED: "–", INCOMPLETE: "…" };
 
-export const ORDER = ["FAIL", "PASS", "NOT_EXERCISED"];
+export const ORDER = ["FAIL", "INCOMPLETE", "PASS", "NOT_EXERCISED"];
 
 // A verdict as a badge: sign, word and colour.
 export function verdict(word) {

@@ -93,12 +93,14 @@ class Bill:
         left_out: How many rows before these are not shown; they count all the same.
         billed_tasks: How many tasks cost something.
         total: The sum, exactly.
+        open_tasks: How many others may still come to cost something.
     """
 
     tasks: tuple[BillRow, ...]
     left_out: int
     billed_tasks: int
     total: Decimal
+    open_tasks: int = 0
 
 
 def price_of(model: str, form: ResultForm, prices: Mapping[str, Decimal]) -> Decimal:
@@ -143,10 +145,11 @@ def make_bill(tasks: Iterable[Task], prices: Mapping[str, Decimal], now_s: float
         most_rows: How many rows to show, the latest; None shows all. A world may hold 100,000.
     """
     rows: deque[BillRow] = deque(maxlen=most_rows)
-    count, billed, total = 0, 0, Decimal(0)
+    count, billed, total, still_open = 0, 0, Decimal(0), 0
     with localcontext(prec=_EXACT_DIGITS):
         for task in tasks:
             row = bill_row(task, prices, now_s)
             rows.append(row)
             count, billed, total = count + 1, billed + row.billed, total + row.amount
-    return Bill(tuple(rows), count - len(rows), billed, total)
+            still_open += row.is_open and not row.billed
+    return Bill(tuple(rows), count - len(rows), billed, total, still_open)

@@ -7,6 +7,7 @@ was never put to a rule's test is NOT_EXERCISED by it.
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from fake_server.rules.expectations import Judgement, Verdict
@@ -58,12 +59,12 @@ class Conduct:
         self._lines: dict[str, list[int]] = {}
         self._made = 0
         # Marks of the creates that were carried out and whose answer was lost. Those that were heard need no memory.
-        self._lost: OrderedDict[int, None] = OrderedDict()
+        self._lost: _Notes[int, None] = _Notes()
         # By task: the line of the last answer that calls for another question.
-        self._failed_polls: OrderedDict[str, int] = OrderedDict()
-        self._unknowns: OrderedDict[str, int] = OrderedDict()
-        self._expired: OrderedDict[str, int] = OrderedDict()
-        self._known_again: OrderedDict[str, None] = OrderedDict()
+        self._failed_polls: _Notes[str, int] = _Notes()
+        self._unknowns: _Notes[str, int] = _Notes()
+        self._expired: _Notes[str, int] = _Notes()
+        self._known_again: _Notes[str, None] = _Notes()
 
     def saw(self, call: Call, answer: Answer, entry: Entry) -> None:
         """Take note of a request and its answer; `entry` is its line of the journal."""
@@ -88,7 +89,22 @@ class Conduct:
         Args:
             gave_up: Whether it says that its own time was up; then it need not have asked again.
         """
-        return [getattr(self, f"_judge_{name}")(gave_up) for name in RULES]
+        return [self._as_far_as_remembered(getattr(self, f"_judge_{name}")(gave_up)) for name in RULES]
+
+    def _as_far_as_remembered(self, row: Judgement) -> Judgement:
+        """The same, unless what it rests on was forgotten: then nothing seen against a client is no proof for it."""
+        forgets = {
+            "create_once": self._lost.has_forgotten,
+            "poll_rate": self._manners.has_forgotten,
+            "persistence": self._failed_polls.has_forgotten,
+            "unknown": self._unknowns.has_forgotten or self._known_again.has_forgotten,
+            "download_in_time": self._expired.has_forgotten,
+        }
+        # Who was known again and is forgotten is taken for new: what is held against it may be wrong, too.
+        may_be_wrong = row.name == "unknown" and self._known_again.has_forgotten
+        if not forgets.get(row.name) or not (row.verdict == "PASS" or (row.verdict == "FAIL" and may_be_wrong)):
+            return row
+        return replace(row, actual=f"{row.actual}; more was asked than is remembered", verdict="INCOMPLETE")
 
     def _saw_create(self, call: Call, answer: Answer, entry: Entry) -> None:
         is_asynchronous = not call.route.endpoint.synchronous
@@ -102,7 +118,7 @@ class Conduct:
             self._made += 1
             if answer.told is None:
                 self._seen["create_once"] += 1
-                _remember(self._lost, hash(call.request.body), None)
+                self._lost.note(hash(call.request.body), None)
 
     def _saw_query(self, answer: Answer, entry: Entry) -> None:
         if ASYNC_HEADER in entry.header_names:
@@ -112,14 +128,14 @@ class Conduct:
             self._failed_polls.pop(task_id, None)
         if task_id in self._unknowns:
             self._unknowns.pop(task_id)
-            _remember(self._known_again, task_id, None)
+            self._known_again.note(task_id, None)
         if answer.told is None and answer.fault is not None and _passes(entry.status):
             self._seen["persistence"] += 1
-            _remember(self._failed_polls, task_id, entry.ordinal)
+            self._failed_polls.note(task_id, entry.ordinal)
         elif answer.told == bodies.UNKNOWN:
             self._seen["unknown"] += 1
             if task_id not in self._known_again:
-                _remember(self._unknowns, task_id, entry.ordinal)
+                self._unknowns.note(task_id, entry.ordinal)
         elif answer.told in bodies.ENDS:
             self._seen["quiet_after_end"] += 1
 
@@ -130,7 +146,7 @@ class Conduct:
             self._breach("key_stays_home", entry.ordinal)
         task_id = entry.task_id or ""
         if entry.status == 403:
-            _remember(self._expired, task_id, entry.ordinal)
+            self._expired.note(task_id, entry.ordinal)
         elif entry.status in (200, 206):
             self._expired.pop(task_id, None)
 
@@ -206,9 +222,15 @@ def _passes(status: int) -> bool:
     return not 400 <= status < 500 or status in (408, 425, 429)
 
 
-def _remember(memory: OrderedDict[Key, Value], key: Key, value: Value) -> None:
-    """Note a value, and forget the oldest beyond the bound."""
-    memory[key] = value
-    memory.move_to_end(key)
-    if len(memory) > MOST_REMEMBERED:
-        memory.popitem(last=False)
+class _Notes(OrderedDict[Key, Value]):
+    """What a rule has to remember; beyond the bound the oldest is forgotten, and that it was is told."""
+
+    has_forgotten = False
+
+    def note(self, key: Key, value: Value) -> None:
+        """Note a value, as the latest."""
+        self[key] = value
+        self.move_to_end(key)
+        if len(self) > MOST_REMEMBERED:
+            self.popitem(last=False)
+            self.has_forgotten = True

@@ -43,6 +43,8 @@ class Manners:
         self._create = _NotBefore()
         self._poll = _NotBefore()
         self._request = _NotBefore()
+        # Whether an id was forgotten while it could still be asked for too soon.
+        self.has_forgotten = False
         # By the hash of an id that nobody knows, as those may be long; the one asked for longest ago first. What is
         # known is a task, which remembers it itself.
         self._last_poll_s: OrderedDict[int, float] = OrderedDict()
@@ -110,7 +112,8 @@ class Manners:
         last_s = self._last_poll_s.pop(mark, None)
         self._last_poll_s[mark] = now_s
         if len(self._last_poll_s) > MOST_REMEMBERED_IDS:
-            self._last_poll_s.popitem(last=False)
+            _, forgotten_s = self._last_poll_s.popitem(last=False)
+            self.has_forgotten |= now_s - forgotten_s < SHORTEST_POLL_GAP_S
         return last_s
 
     def _follows_too_soon(self, gap_s: float, *, is_over: bool) -> bool:

@@ -48,7 +48,8 @@ class Verdict:
     """What the fake says of a client.
 
     Args:
-        verdict: `PASS`, `FAIL`, or `NOT_EXERCISED` where a scripted fault never struck.
+        verdict: `PASS`, `FAIL`, `INCOMPLETE` where tasks that are not over could still change it, or `NOT_EXERCISED`
+            where a scripted fault never struck.
         rows: Each expectation, judged: those of the scenario, then the rules for everyone.
     """
 
@@ -70,7 +71,7 @@ class Verdict:
 
     def __str__(self) -> str:
         """The verdict, and a line for each expectation that failed, or that proves nothing although it should."""
-        wrong = [row for row in self.rows if row.verdict == "FAIL" or sum_up([row]) == "NOT_EXERCISED"]
+        wrong = [row for row in self.rows if sum_up([row]) != "PASS"]
         lines = [f"{row.verdict} {row.name}: {row.actual}; expected {row.expected}{_proof(row)}" for row in wrong]
         return "\n".join([self.verdict, *lines])
 

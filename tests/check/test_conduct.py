@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fake_server.rules.conduct import RULES
+from fake_server.scenario import read_fault
 from tests.fake_server.driving import ASYNC, BODY, KEY, UNTIMED, VIDEO, Hand, scenario_from, shipped
 
 BASE = "/api/v1"
@@ -214,3 +215,30 @@ def test_no_story_breaks_the_judge(story: list[str], scenario: str) -> None:
     for row in hand.engine.conduct.judge():
         assert set(row.lines) <= known
         assert row.verdict != "FAIL" or row.lines, row
+
+
+def test_what_was_forgotten_passes_no_rule(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond what the judge remembers, a rule that nothing was seen against is INCOMPLETE, and a breach stays one."""
+    monkeypatch.setattr("fake_server.rules.conduct.MOST_REMEMBERED", 2)
+    hand = Hand.on(shipped("create-answer-lost"))
+    hand.engine.arm(read_fault({"fault": "wire", "kind": "close", "on": ["create"]}))
+    for word in (b"cat", b"dog", b"cow"):
+        create(hand, body=BODY.replace(b"cat", word))
+    assert verdicts(hand)["create_once"] == "INCOMPLETE"
+    create(hand)
+    assert verdicts(hand)["create_once"] == "INCOMPLETE", "the first was forgotten"
+    create(hand, body=BODY.replace(b"cat", b"cow"))
+    assert verdicts(hand)["create_once"] == "FAIL"
+
+
+def test_strangers_that_were_forgotten_leave_the_rate_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ids that nobody knows, more at once than are remembered, leave the rule of twice a second INCOMPLETE."""
+    monkeypatch.setattr("fake_server.rules.manners.MOST_REMEMBERED_IDS", 2)
+    hand = Hand.on(shipped("succeeds"))
+    for seconds in (0, 1, 2, 3):
+        hand.now_s = float(seconds)
+        hand.poll(f"nobody-{seconds % 2}")
+    assert verdicts(hand)["poll_rate"] == "PASS"
+    for number in range(3):
+        hand.poll(f"other-{number}")
+    assert verdicts(hand)["poll_rate"] == "INCOMPLETE"

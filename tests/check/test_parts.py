@@ -16,7 +16,7 @@ from fake_server.check.expected import KnownFailuresError, news, read_known
 from fake_server.check.judging import DEADLINE_MARGIN_S, Seen, judge_run, sum_up
 from fake_server.check.outcome import Claim, read_claim
 from fake_server.check.plan import TASK_KEYS, VARIABLES, Planned, environment, plan_runs
-from fake_server.check.reports import as_json, as_junit
+from fake_server.check.reports import as_json, as_junit, summary
 from fake_server.rules.expectations import Judgement
 from fake_server.scenario import load_scenario, shipped_scenarios
 from fake_server.scenario.model import OUTCOMES
@@ -172,4 +172,16 @@ def test_reports_are_well_formed_whatever_a_command_printed(output: str) -> None
     suite = ET.fromstring(as_junit([report, Report(PLANNED, "NOT_EXERCISED", reason=output)]))  # noqa: S314 - our own
     assert (suite.get("tests"), suite.get("failures"), suite.get("skipped")) == ("2", "1", "1")
     assert "create_requests" in (suite.findtext("testcase/failure") or "")
-    assert json.loads(json.dumps(as_json([report])))["summary"] == {"PASS": 0, "FAIL": 1, "NOT_EXERCISED": 0}
+    counts = json.loads(json.dumps(as_json([report])))["summary"]
+    assert counts == {"PASS": 0, "FAIL": 1, "NOT_EXERCISED": 0, "INCOMPLETE": 0}
+
+
+def test_an_incomplete_run_is_no_pass() -> None:
+    """What cannot be told makes a run INCOMPLETE unless something failed: an error for CI, and told in the sum."""
+    unknown = Judgement("create_once", "", "", "INCOMPLETE")
+    assert sum_up([PASSED, unknown]) == "INCOMPLETE"
+    assert sum_up([unknown, FAILED]) == "FAIL"
+    report = Report(PLANNED, "INCOMPLETE", [PASSED, unknown], "more was asked", ended=Ended(0, 1.0, "", ""))
+    suite = ET.fromstring(as_junit([report]))  # noqa: S314 - our own
+    assert (suite.get("errors"), suite.get("failures")) == ("1", "0")
+    assert summary([report]) == "0 passed, 0 failed, 0 not exercised, 1 incomplete"

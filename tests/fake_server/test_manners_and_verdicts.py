@@ -146,7 +146,7 @@ def test_verdicts_name_what_was_expected_and_seen(tmp_path: Path) -> None:
     assert (rows["outcome"].verdict, rows["outcome"].actual) == ("NOT_EXERCISED", "not reported")
     assert (rows["early_creates"].verdict, rows["early_creates"].actual) == ("FAIL", "1")
     assert (rows["max_polls"].verdict, rows["max_polls"].expected) == ("PASS", "at most 3")
-    assert rows["downloads"].verdict == "FAIL"
+    assert rows["downloads"].verdict == "INCOMPLETE", "the task is not over"
     assert rows["faults_consumed"].verdict == "NOT_EXERCISED"
     for _ in range(5):
         hand.now_s += 10
@@ -159,6 +159,54 @@ def test_verdicts_name_what_was_expected_and_seen(tmp_path: Path) -> None:
     assert verdicts["downloads"] == verdicts["outcome"] == verdicts["faults_consumed"] == "PASS"
     assert verdicts["max_polls"] == "FAIL"
     assert hand.verdicts("FAILED")["outcome"] == "FAIL"
+
+
+@pytest.mark.parametrize(
+    ("creates", "after_s", "verdict", "at_the_end"),
+    [
+        (0, 0.0, "NOT_EXERCISED", "NOT_EXERCISED"),
+        (1, 0.0, "INCOMPLETE", "PASS"),
+        (1, 9.0, "PASS", "PASS"),
+        # Another is on its way to be paid: the bill is right only for the moment.
+        (2, 0.0, "INCOMPLETE", "FAIL"),
+        (2, 9.0, "FAIL", "FAIL"),
+    ],
+)
+def test_a_bill_that_may_still_change_is_incomplete(
+    creates: int, after_s: float, verdict: str, at_the_end: str, tmp_path: Path
+) -> None:
+    """While a task may still come to cost something the bill is neither right nor wrong; who is gone is judged by what
+    it will have cost."""
+    steps = "version: 1\nsummary: x.\ntasks: [RUNNING 5s -> SUCCEEDED]\n"
+    hand = Hand.on(scenario_from(tmp_path, f"{steps}expect: {{outcome: SUCCEEDED, billed_tasks: 1, max_polls: 0}}\n"))
+    for _ in range(creates):
+        hand.created()
+        hand.now_s += after_s
+    assert hand.verdicts()["billed_tasks"] == verdict
+    assert hand.verdicts()["max_polls"] != "INCOMPLETE"
+    end = hand.engine.play_out(hand.now)
+    rows = {row.name: row.verdict for row in hand.engine.verdict(end, is_over=True)}
+    assert rows["billed_tasks"] == at_the_end
+
+
+def test_a_bill_that_is_too_high_has_failed_before_its_end(tmp_path: Path) -> None:
+    """Two tasks are paid where one was wanted: what else is on its way cannot mend that."""
+    steps = "version: 1\nsummary: x.\ntasks: [SUCCEEDED, SUCCEEDED, RUNNING 5s -> SUCCEEDED]\n"
+    hand = Hand.on(scenario_from(tmp_path, f"{steps}expect: {{outcome: SUCCEEDED, billed_tasks: 1}}\n"))
+    for _ in range(3):
+        hand.created()
+    assert hand.engine.bill(hand.now).open_tasks == 1
+    assert hand.verdicts()["billed_tasks"] == "FAIL"
+
+
+def test_a_task_that_waits_for_polls_for_ever_costs_nothing_in_the_end(tmp_path: Path) -> None:
+    """Nobody asks any more, so a step that is counted in polls never passes, and the bill without it is the last."""
+    steps = "version: 1\nsummary: x.\ntasks: [RUNNING 2 polls -> SUCCEEDED]\n"
+    hand = Hand.on(scenario_from(tmp_path, f"{steps}expect: {{outcome: SUCCEEDED, billed_tasks: 0}}\n"))
+    hand.created()
+    assert hand.verdicts()["billed_tasks"] == "INCOMPLETE"
+    end = hand.engine.play_out(hand.now)
+    assert {row.name: row.verdict for row in hand.engine.verdict(end, is_over=True)}["billed_tasks"] == "PASS"
 
 
 def test_outcomes_of_several_tasks_are_compared_as_a_heap(tmp_path: Path) -> None:
