@@ -256,7 +256,8 @@ def _composed(text: str) -> Node:
         column = error.position - before.rfind("\n")
         what = f"found the character U+{ord(text[error.position]):04X}, expected printable text"
         raise _RefusedError(Problem(before.count("\n") + 1, column, what)) from None
-    except (YAMLError, RecursionError, ValueError) as error:
+    except (YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
+        # The last four are faults of the parser on text that is none of its own, such as "\U99999999".
         what = "nesting beyond reason" if isinstance(error, RecursionError) else "broken YAML"
         raise _RefusedError(Problem(1, 1, f"found {what}, expected a scenario")) from None
     if node is None:

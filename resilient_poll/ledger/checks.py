@@ -105,8 +105,9 @@ def entry_of(row: Mapping[str, Value]) -> Entry:
         EntryCorrupt: It is none.
     """
     problems, entry = _read_entry(row)
-    if entry is None:
-        raise EntryCorrupt(_number_of(row), problems)
+    # Only here: what is written was JSON a moment ago, and may have megabytes.
+    if entry is None or _is_unreadable(row, "result", _result):
+        raise EntryCorrupt(_number_of(row), problems or ["result should be JSON"])
     return entry
 
 
@@ -347,6 +348,10 @@ def _namespace(row: Mapping[str, Value]) -> Namespace:
 def _number_of(row: Mapping[str, Value], column: str = "row_id") -> int:
     found = row.get(column)
     return found if isinstance(found, int) else 0
+
+
+def _result(value: Value) -> object:
+    return None if value is None else _json(value)
 
 
 def _stray_problems(row: Mapping[str, Value]) -> list[str]:

@@ -229,7 +229,7 @@ def _composed(text: str) -> Node:
         said = quote(" ".join(str(error.problem or "broken YAML").split()))
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         raise _Refused(Problem(line, column, f"found broken YAML ({said}), expected a declaration")) from None
-    except (YAMLError, RecursionError, ValueError, IndexError, KeyError, AttributeError, TypeError) as error:
+    except (YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
         # The last four are faults of the parser on text that is none of its own.
         what = "nesting beyond reason" if isinstance(error, RecursionError) else "broken YAML"
         raise _Refused(Problem(1, 1, f"found {what}, expected a declaration")) from None

@@ -116,7 +116,7 @@ class Owner:
         if header.get("kind") != _KIND:
             return "it is no state of a batch"
         if header.get("version") != VERSION:
-            return f"it is of version {header.get('version')!r}, and this program writes {VERSION}"
+            return f"it is of version {header.get('version')!s:.40}, and this program writes {VERSION}"
         for word, mine, what in (
             ("file", self.file, "the jobs of"),
             ("dialect", self.dialect, "dialect"),

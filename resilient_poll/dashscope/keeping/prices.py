@@ -11,6 +11,7 @@ of video, images that were made. Read in 2026.
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
@@ -88,7 +89,7 @@ class PriceTable:
             raise _Wrong(said, unknown[0], is_key=True)
         currency, models = values.get("currency"), values.get("models")
         if not isinstance(currency, str) or not currency.isalpha() or not 0 < len(currency) <= 8:  # USD, CNY
-            said = f"the price table's currency must be a word such as USD, not {currency!r:.40}"
+            said = f"the price table's currency must be a word such as USD, not {_quoted(currency)}"
             raise _Wrong(said, "currency")
         if not isinstance(models, Mapping) or not models:
             raise _Wrong("the price table's models must be a mapping that holds at least one", "models")
@@ -236,7 +237,8 @@ def _parsed(text: str, file: Path) -> object:
     # Base: every scalar stays a text, so 0.10 is 0.10 and nothing is made of tags.
     try:
         return YAML(typ="base", pure=True).load(text)
-    except (YAMLError, RecursionError, ValueError) as error:
+    except (YAMLError, RecursionError, ValueError, LookupError, AttributeError, TypeError, OverflowError) as error:
+        # The last four are faults of the parser on text that is none of its own.
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 1}, column {where.column + 1}" if where is not None else ""
         problem: str | None = getattr(error, "problem", None)
@@ -264,13 +266,13 @@ def _position(text: str, error: _Wrong) -> str:
 
 def _read_price(model: object, row: object) -> Price:
     if not isinstance(model, str) or not model:
-        raise _Wrong(f"a model's name is a text, not {model!r:.80}", "models", model, is_key=True)
+        raise _Wrong(f"a model's name is a text, not {_quoted(model)}", "models", model, is_key=True)
     if not isinstance(row, Mapping) or len(row) != 1:
         said = f"the price of {model!r:.80} must be one unit with its amount: {{second: 0.10}}"
         raise _Wrong(said, "models", model)
     unit, amount = next(iter(row.items()))
     if unit not in UNITS:
-        said = f"the unit of {model!r:.80} must be one of {', '.join(UNITS)}, not {unit!r:.40}"
+        said = f"the unit of {model!r:.80} must be one of {', '.join(UNITS)}, not {_quoted(unit)}"
         raise _Wrong(said, "models", model, unit, is_key=True)
     return Price(model, unit, _amount(model, unit, amount))
 
@@ -285,12 +287,20 @@ def _amount(model: str, unit: str, amount: object) -> Decimal:
     if value is None or not value.is_finite() or not 0 <= value <= _MOST_AMOUNT or _is_fine(value):
         raise _Wrong(
             f"the amount for {model!r:.80} must be a number from 0 to {_MOST_AMOUNT} with nine decimals at most, "
-            f"written as text, not {amount!r:.40}",
+            f"written as text, not {_quoted(amount)}",
             "models",
             model,
             unit,
         )
     return value.copy_abs()  # Minus zero is a price, too.
+
+
+def _quoted(value: object) -> str:
+    """Return how a message quotes a value; of one that aliases make endless, the beginning."""
+    try:
+        return reprlib.repr(value)[:60]
+    except ValueError:  # An integer of 5,000 digits.
+        return f"a value of type {type(value).__name__}"
 
 
 def _is_fine(value: Decimal) -> bool:
