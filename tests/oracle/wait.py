@@ -89,7 +89,7 @@ class Wait:
         return words
 
     def earliest_s(self) -> float:
-        """Return before when nothing may be asked: half a second after the last word, and what the service asked for."""
+        """Return before when nothing may be asked: half a second after the last word, and what was asked for."""
         lines = [one.at_s + one.hint_s for one in self.heard if one.hint_s is not None]
         lines += [one.at_s + LEAST_GAP_S for one in self.heard[self.heard_before :]]
         return max(lines, default=self.began_s)
