@@ -6,10 +6,13 @@ An address is `/w/<world>` before the path, so that a base URL picks a world for
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, NamedTuple
 
+from fake_server.wire.messages import REMEMBERED_HEADERS
+
 if TYPE_CHECKING:
-    from fake_server.wire.messages import Request
+    from fake_server.wire.messages import Headers, Request
 
 WORLD_HEADER = "x-fake-world"
 _PREFIX = "/w/"
@@ -47,16 +50,13 @@ def read_target(request: Request) -> Target:
         request = request._replace(path=f"/{rest}")
     elif not request.path.startswith(_SERVICE):
         return Target(request)
-    authorization = header = None
-    for field, value in request.headers:
-        lowered = field.lower()
-        if lowered == "authorization" and authorization is None:
-            authorization = value
-        elif lowered == WORLD_HEADER and header is None:
-            header = value.strip()
-    scheme, _, key = (authorization or "").partition(" ")
-    key = key.strip() if scheme.lower() == "bearer" else ""
-    contradiction = None
+    header, contradiction = _world_of(request.headers), None
     if header is not None and world is not None and header != world:
         contradiction = "The world in the URL and the one in the header X-Fake-World differ; send one of them."
-    return Target(request, header if world is None else world, key, contradiction)
+    return Target(request, header if world is None else world, request.key, contradiction)
+
+
+@functools.lru_cache(maxsize=REMEMBERED_HEADERS)
+def _world_of(headers: Headers) -> str | None:
+    """The world that headers name."""
+    return next((value.strip() for name, value in headers if name.lower() == WORLD_HEADER), None)

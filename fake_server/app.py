@@ -11,14 +11,14 @@ from starlette.applications import Starlette
 from fake_server.addressing import read_target
 from fake_server.admin import ROOT, admin_routes
 from fake_server.names import Refusal
-from fake_server.wire.messages import Request
+from fake_server.wire.messages import REMEMBERED_HEADERS, Request
 from fake_server.wire_shell import WIRE, carry_out, is_plain
 
 if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
     from fake_server.clock import Clock
-    from fake_server.wire.messages import Drop, Reply
+    from fake_server.wire.messages import Drop, Headers, Reply
     from fake_server.wire_shell import Wire
     from fake_server.worlds import Worlds
 
@@ -191,28 +191,25 @@ def make_app(
 
 
 def _to_request(scope: Scope, body: bytes, public_url: str | None) -> Request:
-    headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]])
+    headers, host = _read_headers(tuple(scope["headers"]))
     return Request(
         method=scope["method"],
         path=scope["path"],
         query=scope["query_string"].decode("latin-1"),
         headers=headers,
         body=body,
-        origin=public_url or _origin(scope, headers),
+        origin=public_url or f"{scope['scheme']}://{host or _own_host(scope)}",
     )
 
 
-def _origin(scope: Scope, headers: tuple[tuple[str, str], ...]) -> str:
-    """Scheme and host as the client spelt them, or our own address where that is no host."""
-    server = tuple(scope.get("server") or ("127.0.0.1", 80))
-    for name, value in headers:
-        if name == "host":
-            return _origin_of(scope["scheme"], value, server)
-    return _origin_of(scope["scheme"], "", server)
+@functools.lru_cache(maxsize=REMEMBERED_HEADERS)
+def _read_headers(raw: tuple[tuple[bytes, bytes], ...]) -> tuple[Headers, str]:
+    """Headers as text, and the host as the client spelt it; empty where it is none."""
+    headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])
+    host = next((value for name, value in headers if name == "host"), "")
+    return headers, host if _HOST.fullmatch(host) else ""
 
 
-@functools.lru_cache(maxsize=256)  # a client sends the same host with every request
-def _origin_of(scheme: str, host: str, server: tuple[Any, ...]) -> str:
-    if not _HOST.fullmatch(host):
-        host = f"{server[0]}:{server[1]}"
-    return f"{scheme}://{host}"
+def _own_host(scope: Scope) -> str:
+    host, port = scope.get("server") or ("127.0.0.1", 80)
+    return f"{host}:{port}"

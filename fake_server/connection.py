@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +110,8 @@ class Connection(HttpToolsProtocol):
     _unanswered: RequestResponseCycle | None = None
     # The request that is answered now; uvicorn only knows the last one that came, which may wait behind it.
     _answered: RequestResponseCycle | None = None
+    # What is wrong with what came last, as long as requests before it wait for their answers.
+    _last_words: str | None = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
@@ -116,13 +119,33 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, and give up on what only frames and grows beyond its limit."""
+        if self._last_words is not None:
+            return  # Where a request ends that cannot be read, and what follows it begins, nobody knows.
         self._framing_bytes += len(data)
         super().data_received(data)
         cycle, self._unanswered = self._unanswered, None
         if cycle is not None and not self.transport.is_closing():
-            super()._start_asgi_task(cycle, self.app)  # which waits for the rest of the body
+            self._start(cycle, self.app)  # which waits for the rest of the body
         if self._framing_bytes > LARGEST_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("Request head too large.")
+
+    def send_400_response(self, msg: str) -> None:
+        """Say what cannot be read, behind the answers to what could be, and end the connection."""
+        self.pipeline = deque(waiting for waiting in self.pipeline if not waiting[0].more_body)
+        answered = self._answered
+        is_idle = answered is None or answered.response_complete or answered.more_body
+        if self.pipeline or not is_idle:
+            self._last_words = msg
+        else:
+            super().send_400_response(msg)
+
+    def on_response_complete(self) -> None:
+        """An answer has gone out: the next request has its turn, or what could not be read behind the last one."""
+        super().on_response_complete()
+        answered = self._answered
+        is_last = answered is None or answered.response_complete
+        if self._last_words is not None and is_last and not self.transport.is_closing():
+            super().send_400_response(self._last_words)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over, also for an answer that others wait behind: it is told too, and need not be held."""
@@ -138,7 +161,13 @@ class Connection(HttpToolsProtocol):
         if cycle.more_body and not cycle.waiting_for_100_continue and is_for_service(scope):
             self._unanswered = cycle
         else:
-            super()._start_asgi_task(cycle, app)
+            self._start(cycle, app)
+
+    def _start(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Let a task of the event loop answer a request, and hand it the connection."""
+        ours: Any = {WIRE: CycleWire(self, cycle), SEND_WHOLE: partial(send_whole, cycle)}
+        cycle.scope["extensions"] = ours
+        super()._start_asgi_task(cycle, app)
 
     def _answer_at_once(self, cycle: RequestResponseCycle) -> None:
         """Answer a request that is whole. It waits for nothing, and a task of the event loop is a fifth of its cost."""
@@ -154,7 +183,7 @@ class Connection(HttpToolsProtocol):
         else:
             rest = partial(service.finish, answer, clock)
         cycle.body = bytearray()
-        super()._start_asgi_task(cycle, rest)
+        self._start(cycle, rest)
 
     def shutdown(self) -> None:
         """The server ends. An answer that is held up or spoilt is not waited for: nobody may ever advance its clock."""
@@ -186,8 +215,6 @@ class Connection(HttpToolsProtocol):
             return
         self._in_head, self._framing_bytes = False, 0
         super().on_headers_complete()
-        ours: Any = {WIRE: CycleWire(self, self.cycle), SEND_WHOLE: partial(send_whole, self.cycle)}
-        self.scope["extensions"] = ours
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
@@ -307,20 +334,16 @@ def send_whole(cycle: RequestResponseCycle, reply: Reply) -> bool:
     """
     if cycle.flow.write_paused or cycle.disconnected or cycle.response_started:
         return False
-    lines, is_sized = [], False
-    for name, value in reply.headers:
-        if name == "connection":
-            return False
-        is_sized = is_sized or name == "content-length"
-        lines.append(f"{name}: {value}\r\n")
-    if not is_sized:
+    names = [name for name, _ in reply.headers]
+    if "connection" in names or "content-length" not in names:
         return False
     if cycle.transport.is_closing():
         complete(cycle, keep=False)  # The client has gone, and the protocol will be told in the loop's next turn.
         return True
     # Who reads such an answer rightly reads no body of it, and would take it for the next answer's beginning.
     keep = cycle.keep_alive and not (reply.body and reply.status in BODILESS)
-    lines.append("\r\n" if keep else "connection: close\r\n\r\n")
-    cycle.transport.write(STATUS_LINE[reply.status] + "".join(lines).encode("latin-1") + reply.body)
+    lines = "".join([f"{name}: {value}\r\n" for name, value in reply.headers])
+    ending = b"\r\n" if keep else b"connection: close\r\n\r\n"
+    cycle.transport.write(STATUS_LINE[reply.status] + lines.encode("latin-1") + ending + reply.body)
     complete(cycle, keep=keep)
     return True

@@ -23,11 +23,11 @@ _SYNCHRONOUS_STATUS = (("InternalError", 500), ("SystemError", 500), ("ModelServ
 
 def refused_key(call: Call) -> Answer | None:
     """The refusal of a request without a key, or with one that is always rejected."""
-    scheme, _, key = (call.request.header("authorization") or "").partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
+    key = call.request.key
+    if not key:
         code = "missing_api_key" if call.dialect == "aisa" else None
         return error(call, 401, code, "No API-key provided.")
-    if key.strip() == INVALID_KEY:
+    if key == INVALID_KEY:
         return error(call, 401, None, "Invalid API-key provided.")
     return None
 

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote
 
+from fake_server.wire.messages import REMEMBERED_HEADERS
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fake_server.wire.messages import Request
+    from fake_server.wire.messages import Headers, Request
 
 # Lines per world: a test's whole story, and with every world full still a bearable amount of memory.
 MOST_ENTRIES = 1_000
@@ -117,17 +119,22 @@ class Journal:
     ) -> Entry:
         """Write one line; the arguments are the fields of :class:`Entry`."""
         ordinal = self.counters["requests"] = self.counters["requests"] + 1
-        names, carried_secret = _header_names(tuple([name for name, _ in request.headers[:MOST_HEADER_NAMES]]))
-        key = (request.header("authorization") or "").rpartition(" ")[2]
+        names, carried_secret, key, size = _seen_headers(request.headers)
+        path = _redacted(request.path, key)
+        query = _query(request.query, key) if request.query else ""
+        size += len(path) + len(query)
+        if task_id is not None:
+            task_id = _redacted(task_id, key)
+            size += len(task_id)
         # By position: a third of the time that thirteen names take, and this is done for every request.
         entry = Entry(
             ordinal,
             round(at_s, 6),
             route,
             request.method[:LONGEST_TEXT],
-            _redacted(request.path, key),
-            _query(request.query, key) if request.query else "",
-            None if task_id is None else _redacted(task_id, key),
+            path,
+            query,
+            task_id,
             status,
             fault,
             retry_after,
@@ -135,7 +142,6 @@ class Journal:
             carried_secret,
             next(self.sequence),
         )
-        size = _size(entry)
         self._entries.append(entry)
         self._sizes.append(size)
         self._characters += size
@@ -147,21 +153,12 @@ class Journal:
         return entry
 
 
-def _size(entry: Entry) -> int:
-    """How much text a line holds."""
-    return len(entry.path) + len(entry.query) + len(entry.task_id or "") + _names_size(entry.header_names)
-
-
-@functools.lru_cache(maxsize=256)
-def _names_size(names: tuple[str, ...]) -> int:
-    return sum(map(len, names))
-
-
-@functools.lru_cache(maxsize=256)  # a client sends the same headers with every request
-def _header_names(names: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
-    """The names of headers as a line shows them, and whether one of them holds credentials."""
-    shown = tuple(name.lower()[:LONGEST_TEXT] for name in names)
-    return shown, not _SECRET_HEADERS.isdisjoint(shown)
+@functools.lru_cache(maxsize=REMEMBERED_HEADERS)
+def _seen_headers(headers: Headers) -> tuple[tuple[str, ...], bool, str, int]:
+    """Of headers: the names as a line shows them, whether one holds credentials, the key, and the names' characters."""
+    names = tuple([name.lower()[:LONGEST_TEXT] for name, _ in headers[:MOST_HEADER_NAMES]])
+    authorization = next((value for name, value in headers if name.lower() == "authorization"), "")
+    return names, not _SECRET_HEADERS.isdisjoint(names), authorization.rpartition(" ")[2], sum(map(len, names))
 
 
 def _redacted(text: str, key: str) -> str:

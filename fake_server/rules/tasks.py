@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 # Seconds of speech in every file, as every transcription is of the same few words.
 SPOKEN_S = 4
+# The digit of a UUID that says of which kind it is keeps two bits of its own.
+_VARIANTS = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 def make_id(purpose: str) -> str:
     """An id in the form of a random UUID that follows from what it is for."""
     text = hashlib.sha256(purpose.encode()).hexdigest()
-    variant = "89ab"[int(text[16], 16) & 3]
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{_VARIANTS[text[16]]}{text[17:20]}-{text[20:32]}"
 
 
 def pack_id(text: str) -> int:

@@ -70,7 +70,7 @@ class Lifecycle:
         return any(step.status == bodies.UNKNOWN for step in self.steps)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for every poll, and freezing triples its cost
 class Position:
     """A place in a script: which step, since when (monotonic seconds), and when the first RUNNING began."""
 

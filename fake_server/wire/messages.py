@@ -6,11 +6,18 @@ made in a third of the time.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 DropWhen = Literal["before_commit", "after_commit"]
 DropHow = Literal["reset", "close"]
+
+
+Headers = tuple[tuple[str, str], ...]
+# A client sends the same headers with every request, so what follows from them is found out once. Each takes at most
+# what a head may.
+REMEMBERED_HEADERS = 128
 
 
 class Request(NamedTuple):
@@ -29,9 +36,14 @@ class Request(NamedTuple):
     method: str
     path: str
     query: str
-    headers: tuple[tuple[str, str], ...]
+    headers: Headers
     body: bytes
     origin: str
+
+    @property
+    def key(self) -> str:
+        """The API key; empty where it has none."""
+        return _key_of(self.headers)
 
     def header(self, name: str) -> str | None:
         """The first value of a header, or None; `name` is in lower case."""
@@ -39,6 +51,15 @@ class Request(NamedTuple):
             if header_name.lower() == name:
                 return value
         return None
+
+
+@functools.lru_cache(maxsize=REMEMBERED_HEADERS)
+def _key_of(headers: Headers) -> str:
+    for name, value in headers:
+        if name.lower() == "authorization":
+            scheme, _, key = value.partition(" ")
+            return key.strip() if scheme.lower() == "bearer" else ""
+    return ""
 
 
 WireFaultKind = Literal[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Literal, NamedTuple
 from urllib.parse import parse_qs
@@ -69,10 +70,21 @@ _QUOTAS = Route("quotas", "dashscope")
 _CLASSIC_PAGES = {"/tasks": _LIST, "/tasks/": _LIST, "/quotas": _QUOTAS, "/quotas/": _QUOTAS}
 
 
+# A task is asked for again and again. Longer paths are nobody's, and would cost the machine's memory.
+REMEMBERED_ROUTES = 1_000
+LONGEST_REMEMBERED = 200
+
+
 def route(method: str, path: str, query: str) -> Route:
     """Find out what a request is about; what fits nothing is `unmatched`, never an error."""
     if method == "POST" and path in _CREATES:
         return _CREATES[path]
+    if len(method) + len(path) + len(query) > LONGEST_REMEMBERED:
+        return _route(method, path, query)
+    return _remembered_route(method, path, query)
+
+
+def _route(method: str, path: str, query: str) -> Route:
     for dialect, base in bodies.BASES.items():
         if path.startswith(base + "/"):
             rest = path[len(base) :]
@@ -83,6 +95,9 @@ def route(method: str, path: str, query: str) -> Route:
         return Route("unmatched")
     item = int(asset[3]) if asset[3] else None
     return Route("asset", task_id=asset[2], world=asset[1], item=item, extension=asset[4])
+
+
+_remembered_route = functools.lru_cache(maxsize=REMEMBERED_ROUTES)(_route)
 
 
 def _gateway(method: str, rest: str, query: str) -> Route | None:

@@ -70,6 +70,7 @@ class Submission:
         return len(self.prompt) + sum(map(len, self.files))
 
 
+@functools.lru_cache(maxsize=256)
 def usage_form(model: str) -> UsageForm:
     """The form of `usage` of a model."""
     return next((form for prefix, form in _USAGE_FORMS if model.startswith(prefix)), "detailed")
