@@ -1,0 +1,193 @@
+"""The judge of a world. It is naive on purpose, and knows none of the client's rules or words but what it reads.
+
+It hears what leaves a process and what comes back, reads the answers itself, and compares what the clients say in the
+end with the service's own bill. Each of its counters must be zero.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from fake_server.rules.billing import BillRow
+
+__all__ = ["COUNTERS", "Judge", "Said"]
+
+ROUNDING_S = 1e-6
+IN_FLIGHT_S = 0.1
+"""A create that was decided upon before may leave so much later: its licence waits for a disk."""
+SHORTEST_GAP_S = 0.5
+"""The service's pages: not faster than twice a second."""
+DEADLINE_MARGIN_S = 0.25
+"""What the documentation promises: a wait ends by its timeout, and this much to close and unwind."""
+ENDS = ("SUCCEEDED", "FAILED", "CANCELED")
+COUNTERS = (
+    *("duplicates", "losses", "understated bills", "overstated bills", "forgotten intents"),
+    *("polls before Retry-After", "creates before Retry-After", "polls faster than the floor", "polls after an end"),
+    *("late deadlines", "unfinished jobs", "unsettled intents", "journal disagrees", "errors"),
+)
+
+
+class Said(Protocol):
+    """What the ledger says of one attempt, in plain words."""
+
+    key: str
+    attempt: int
+    phase: str
+    billing: str
+    task_id: str | None
+    is_ended: bool
+
+
+class Judge:
+    """Counts what must not be, and writes a line for each.
+
+    Attributes:
+        counts: How often each thing was.
+        lines: What was wrong, in words.
+        made: The tasks that each attempt of a key made, by the service's own word.
+    """
+
+    def __init__(self) -> None:
+        self.counts = dict.fromkeys(COUNTERS, 0)
+        self.lines: list[str] = []
+        self.made: dict[tuple[str, int], list[str]] = {}
+        self.sends = 0
+        self._not_before: dict[tuple[str, str], tuple[float, float]] = {}
+        self._last_poll: dict[tuple[str, str], float] = {}
+        self._over: set[tuple[str, str]] = set()
+        self._claims: list[tuple[str, int, str | None, str]] = []
+
+    def complain(self, counter: str, line: str) -> None:
+        """Count one thing that must not be."""
+        self.counts[counter] += 1
+        self.lines.append(f"{counter}: {line}")
+
+    def left(self, life: str, at_s: float, kind: str, task_id: str) -> None:
+        """Hear that a request left a process, at a time of its own monotonic clock."""
+        family = "creates" if kind == "create" else "polls"
+        told_s, until_s = self._not_before.get((life, family), (0.0, 0.0))
+        if told_s + IN_FLIGHT_S < at_s < until_s - ROUNDING_S:
+            told = f"{life} sent one at {at_s:.3f}, and was told to stay away until {until_s:.3f}"
+            self.complain(f"{family} before Retry-After", told)
+        if kind == "create":
+            self.sends += 1
+        if kind != "query":
+            return
+        last_s = self._last_poll.get((life, task_id))
+        self._last_poll[life, task_id] = at_s
+        if last_s is not None and at_s - last_s < SHORTEST_GAP_S - ROUNDING_S:
+            self.complain("polls faster than the floor", f"{life} asked for {task_id} after {at_s - last_s:.3f} s")
+        if (life, task_id) in self._over:
+            self.complain("polls after an end", f"{life} asked for {task_id} at {at_s:.3f}")
+
+    def came(
+        self,
+        life: str,
+        at_s: float,
+        kind: str,
+        task_id: str,
+        status: int,
+        headers: Iterable[tuple[str, str]],
+        body: bytes,
+    ) -> None:
+        """Hear what came back to a process."""
+        wait_s = _told_to_wait(headers)
+        if wait_s is not None:
+            where = life, "creates" if kind == "create" else "polls"
+            told_s, until_s = self._not_before.get(where, (0.0, 0.0))
+            # Of several that overlap the first counts: nobody is excused anew by hearing it again.
+            told_s = told_s if at_s < until_s else at_s
+            self._not_before[where] = told_s, max(until_s, at_s + wait_s)
+        if kind == "query" and status == 200 and _is_an_end(body, task_id):
+            self._over.add((life, task_id))
+
+    def has_made(self, key: str, attempt: int, task_id: str) -> None:
+        """Hear from the service that a create made a task."""
+        tasks = self.made.setdefault((key, attempt), [])
+        tasks.append(task_id)
+        if len(tasks) > 1:
+            self.complain("duplicates", f"attempt {attempt} of {key} made {' and '.join(tasks)}")
+
+    def waited(self, life: str, began_s: float, timeout_s: float, ended_s: float, halted_s: float) -> None:
+        """Hear how long a caller waited, by the process's own clock, and how long the process stood still."""
+        late_s = ended_s - began_s - timeout_s - halted_s
+        if late_s > DEADLINE_MARGIN_S:
+            self.complain("late deadlines", f"{life} heard {late_s:.3f} s after {timeout_s:.3f} s")
+
+    def submitted(self, life: str, key: str, sends: int) -> None:
+        """Hear that a submit is over; how often it was sent is nothing wrong in itself."""
+
+    def said(self, key: str, attempt: int, task_id: str | None, billing: str) -> None:
+        """Hear what a caller was told of the bill."""
+        self._claims.append((key, attempt, task_id, billing))
+
+    def finish(
+        self, rows: Sequence[Said], strays: Iterable[str], bill: Sequence[BillRow], wanted: Iterable[str]
+    ) -> None:
+        """Compare what the clients say with the service's bill, when all is over.
+
+        Args:
+            rows: What the ledger says.
+            strays: The ids that it holds beside.
+            bill: What is charged.
+            wanted: The keys of everything that was ever wanted.
+        """
+        truth = {row.task_id: row for row in bill}
+        by_attempt = {(row.key, row.attempt): row for row in rows}
+        known = {row.task_id for row in rows} | set(strays)
+        for (key, attempt), tasks in self.made.items():
+            row = by_attempt.get((key, attempt))
+            is_doubted = row is not None and row.phase == "IN_DOUBT"
+            for task_id in tasks:
+                if task_id not in known and not is_doubted:
+                    phase = "no row" if row is None else row.phase
+                    self.complain("losses", f"task {task_id} of attempt {attempt} of {key} is known to nobody: {phase}")
+        for row in rows:
+            self._compare("the ledger", row.key, row.attempt, row.task_id, row.billing, truth)
+            if not row.is_ended and row.phase != "IN_DOUBT":
+                self.complain("unsettled intents", f"attempt {row.attempt} of {row.key} is {row.phase} in the end")
+        for key, attempt, task_id, billing in self._claims:
+            self._compare("a caller", key, attempt, task_id, billing, truth)
+        keys = {row.key for row in rows}
+        for key in wanted:
+            if key not in keys:
+                self.complain("forgotten intents", key)
+
+    def _compare(
+        self, who: str, key: str, attempt: int, task_id: str | None, billing: str, truth: Mapping[str, BillRow]
+    ) -> None:
+        tasks = [task_id] if task_id is not None else self.made.get((key, attempt), [])
+        charged = [each for each in tasks if each in truth and (truth[each].billed or truth[each].is_open)]
+        if billing == "NONE" and charged:
+            self.complain("understated bills", f"{who} has NONE for attempt {attempt} of {key}: {charged} is charged")
+        if billing == "BILLED" and not charged:
+            self.complain("overstated bills", f"{who} has BILLED for attempt {attempt} of {key}, and nothing is")
+
+
+def _told_to_wait(headers: Iterable[tuple[str, str]]) -> float | None:
+    """Read the two forms of Retry-After that nobody misunderstands."""
+    found = {name: value for name, value in headers if name in {"retry-after", "date"}}
+    value = found.get("retry-after")
+    if value is None:
+        return None
+    if value.isdigit():
+        return float(value)
+    if "date" not in found:
+        return None
+    return (parsedate_to_datetime(value) - parsedate_to_datetime(found["date"])).total_seconds()
+
+
+def _is_an_end(body: bytes, task_id: str) -> bool:
+    """Tell whether an answer says that a task is over, with its result if it succeeded."""
+    if not any(end.encode() in body for end in ENDS):
+        return False
+    try:
+        output = json.loads(body)["output"]
+        status, named = output["task_status"], output["task_id"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return named == task_id and status in ENDS and (status != "SUCCEEDED" or "video_url" in output)
