@@ -6,6 +6,7 @@ The engine's part is played by a stand-in that spoils the polls of one world, on
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import struct
 import threading
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 import httpx
 import httpx2
@@ -31,6 +33,7 @@ from resilient_poll.transports import httpx2 as over_httpx2
 from tests.fake_server.spoilt_wire import CREATE, Spoiling, Spoilt, is_held, running, send_raw, until
 
 LIBRARIES: dict[str, ModuleType] = {"httpx": httpx, "httpx2": httpx2}
+CHUNKED = b"POST /api/v1/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 OURS: dict[str, ModuleType] = {"httpx": over_httpx, "httpx2": over_httpx2}
 # A read that times out here would have timed out at any length, and one that must not has the long one.
 READ_S, LONG_S = 0.05, 20.0
@@ -365,6 +368,30 @@ def test_requests_behind_a_held_one_wait_for_it(fake: Spoilt) -> None:
     first, second = received.split(b"HTTP/1.1 200 OK\r\n")[1:]
     assert b"PENDING" in first
     assert b"RUNNING" in second
+
+
+@pytest.mark.parametrize(
+    "rubbish",
+    [b"\x00 is no request\r\n\r\n", b"GET / HTTP/1.1\r\nno header\r\n\r\n", CHUNKED + b"zz\r\n"],
+    ids=["no request", "no header", "no chunk"],
+)
+@pytest.mark.parametrize("behind", ["a held answer", "an answer", "an admin page"])
+def test_rubbish_is_told_behind_the_answers_to_what_could_be_read(fake: Spoilt, behind: str, rubbish: bytes) -> None:
+    """What cannot be read is a 400 and the connection's end, but first the requests before it are answered, also those
+    that are held back: they were carried out."""
+    url, headers, world = fake.task(*[30.0, None] if behind == "a held answer" else [None, None])
+    assert isinstance(world.clock, ManualClock)
+    ask = f"GET {urlsplit(url).path} HTTP/1.1\r\nHost: a\r\nAuthorization: {headers['Authorization']}\r\n\r\n"
+    page = f"GET /__admin/health HTTP/1.1\r\nHost: 127.0.0.1:{fake.port}\r\n\r\n"
+    first = page if behind == "an admin page" else ask
+    with socket.create_connection(("127.0.0.1", fake.port), timeout=LONG_S) as connection:
+        connection.sendall((first + ask).encode() + rubbish)
+        if behind == "a held answer":
+            until(lambda: is_held(world))
+            connection.sendall(b"more of it")
+            world.clock.advance(30.0)
+        received = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert re.findall(rb"HTTP/1.1 (\d+)", received) == [b"200", b"200", b"400"]
 
 
 def test_a_whole_answer_ends_a_connection_that_was_to_end(fake: Spoilt) -> None:

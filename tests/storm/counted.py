@@ -23,6 +23,7 @@ expect: {outcome: SUCCEEDED, create_requests: 1, max_polls: 1, tasks_created: 1,
 """
 NAME = "storm-counted"
 MOST_AT_ONCE = 8
+RUBBISH = b"\0 is no request\r\n\r\n"
 
 
 class Counted:
@@ -132,6 +133,8 @@ class Counted:
         line = self.storm.line()
         self.storm.sends(len(asked))
         raw = b"".join(request(method, path, headers, body) for _, method, path, headers, body in asked)
+        if self._draw.random() < 0.1:
+            raw += RUBBISH  # which changes nothing for those before it
 
         async def talk() -> list[Heard]:
             heard = [await line.ask(raw, has_body=asked[0][1] != "HEAD")]

@@ -42,7 +42,7 @@ def test_who_leaves_with_requests_unanswered_is_not_answered(tmp_path: Path) -> 
     key = "sk-succeeds.left"
     asked = request("GET", "/api/v1/tasks/nobody", (("authorization", f"Bearer {key}"),))
     with stormed_fake(tmp_path, 1) as fake, httpx.Client(base_url=f"{fake.url}/__admin/worlds/") as admin:
-        admin.post("", json={"key": key})
+        httpx.post(f"{fake.url}/__admin/worlds", json={"key": key}).raise_for_status()
         for _ in range(CLIENTS):
             with socket.create_connection((urlsplit(fake.url).hostname, urlsplit(fake.url).port)) as client:
                 client.sendall(asked * 3)
