@@ -1,4 +1,4 @@
-"""Property 10: many at once keep every promise that one keeps, and nobody is lost or overtaken."""
+"""Properties 1, 2 and 4 for many at once: nobody is lost, accepted twice, sent too soon or overtaken."""
 
 from __future__ import annotations
 
