@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +18,13 @@ from fake_server.serving import DEFAULT_SCENARIO, SCENARIO_FOLDER, serve
 from fake_server.telling import USAGE_ERROR, scenario_files
 from fake_server.version import version
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 UNCUT_COLUMNS = 1_000
+# A summary is a sentence or two: in fewer columns it stands below its scenario, not beside it.
+NARROWEST_SUMMARY = 40
+INDENT = 4
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,18 +72,28 @@ def validate(files: tuple[Path, ...]) -> None:
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
     from rich.console import Console  # noqa: PLC0415 - only the table needs it
-    from rich.table import Table  # noqa: PLC0415 - as above
-    from rich.text import Text  # noqa: PLC0415 - as above
 
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    # Each word once: `demo` ends with SUCCEEDED, FAILED, SUCCEEDED, and the summary needs the room.
-    ends = ["broken" if "error" in row else ",".join(dict.fromkeys(row["expect"]["outcomes"])) for row in rows]
-    # The summary alone is wrapped, below itself.
-    table.add_column(no_wrap=True, min_width=max((len(row["name"]) for row in rows), default=0))
-    table.add_column(no_wrap=True, min_width=max(map(len, ends), default=0))
-    table.add_column(overflow="fold")
-    for row, end in zip(rows, ends, strict=True):
-        table.add_row(row["name"], end, Text(" ".join((row.get("error") or row["summary"]).split())))
     # Lines fit a terminal; a pipe gets them whole, so that they can be searched.
     is_wrapped = sys.stdout.isatty() or "COLUMNS" in os.environ
-    Console(width=None if is_wrapped else UNCUT_COLUMNS).print(table)
+    console = Console(width=None if is_wrapped else UNCUT_COLUMNS)
+    for line in _table(rows, console.width):
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _table(rows: list[dict[str, Any]], width: int) -> Iterator[str]:
+    """A line for each scenario, whose summary alone is wrapped, below itself; in few columns, below the name."""
+    # Each word once: `demo` ends with SUCCEEDED, FAILED, SUCCEEDED, and the summary needs the room.
+    ends = ["broken" if "error" in row else ",".join(dict.fromkeys(row["expect"]["outcomes"])) for row in rows]
+    name_columns = max((len(row["name"]) for row in rows), default=0)
+    start = name_columns + 2 + max(map(len, ends), default=0) + 2
+    is_beside = width - start >= NARROWEST_SUMMARY
+    start = start if is_beside else INDENT
+    for row, end in zip(rows, ends, strict=True):
+        summary = " ".join((row.get("error") or row["summary"]).split())
+        lines = textwrap.wrap(summary, max(width - start, NARROWEST_SUMMARY // 2), break_on_hyphens=False)
+        left = f"{row['name']:<{name_columns}}  {end}"
+        if is_beside:
+            left, lines = f"{left:<{start}}{lines[0] if lines else ''}", lines[1:]
+        yield left.rstrip()
+        for line in lines:
+            yield " " * start + line

@@ -160,16 +160,17 @@ def test_the_scenarios_are_listed(folder: Path) -> None:
     assert "broken" in out
 
 
-def test_the_list_fits_a_terminal(folder: Path) -> None:
-    """At 80 columns each scenario has its whole name and outcome, and its whole summary wrapped below itself; brackets
-    in a summary are text; into a pipe each scenario is one line."""
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_the_list_fits_a_terminal(folder: Path, columns: int) -> None:
+    """In a terminal each scenario has its whole name and outcome, and its whole summary in lines of bearable length;
+    brackets in a summary are text; into a pipe each scenario is one line."""
     (folder / "mine.yaml").write_text(GOOD.replace("Mine.", "Mine [red] and long" + ", " * 40 + "to its end."))
     whole = CliRunner().invoke(cli, ["scenarios", "--scenarios", str(folder)], env={"COLUMNS": None}).stdout
-    lines = (
-        CliRunner().invoke(cli, ["scenarios", "--scenarios", str(folder)], env={"COLUMNS": "80"}).stdout.splitlines()
-    )
+    shown = CliRunner().invoke(cli, ["scenarios", "--scenarios", str(folder)], env={"COLUMNS": str(columns)})
+    lines = shown.stdout.splitlines()
     assert len(shipped_scenarios()) + 1 == len(whole.splitlines())
-    assert all(len(line) <= 80 for line in lines)
+    assert all(len(line) <= columns for line in lines)
+    assert len(lines) < 6 * len(whole.splitlines()), "no column of single words"
     found = {line.split()[0]: line.split()[1] for line in lines if not line.startswith(" ")}
     assert len(found) == len(shipped_scenarios()) + 1
     assert "".join("".join(lines).split()) == "".join(whole.split())
