@@ -124,6 +124,15 @@ class _CutBackend:
         stream = self._inner.connect_tcp(
             host, port, timeout=timeout_s, local_address=local_address, socket_options=socket_options
         )
+        return self.cut(stream)
+
+    def cut(self, stream: Any) -> _CutStream:
+        """Return a connection of the library's as one that is cut."""
+        kind = type(stream)
+        is_plain = f"{kind.__module__}.{kind.__qualname__}" == self._library.plain_stream
+        held = stream.get_extra_info("socket") if is_plain else None
+        if isinstance(held, socket.socket):
+            return _CutSocket(stream, held, self, self._library)
         return _CutStream(stream, self, self._library)
 
     @staticmethod
@@ -140,8 +149,7 @@ class _CutBackend:
 
     def connect_unix_socket(self, path: str, timeout: float | None = None, socket_options: Any = None) -> _CutStream:
         cut_s = self.remaining(timeout, self._library.connect_timeout)
-        stream = self._inner.connect_unix_socket(path, timeout=cut_s, socket_options=socket_options)
-        return _CutStream(stream, self, self._library)
+        return self.cut(self._inner.connect_unix_socket(path, timeout=cut_s, socket_options=socket_options))
 
     def sleep(self, seconds: float) -> None:
         self._inner.sleep(seconds)
@@ -184,7 +192,51 @@ class _CutStream:
     ) -> _CutStream:
         cut_s = self._backend.remaining(timeout, self._library.connect_timeout)
         stream = self._inner.start_tls(ssl_context, server_hostname=server_hostname, timeout=cut_s)
-        return _CutStream(stream, self._backend, self._library)
+        return self._backend.cut(stream)
 
     def get_extra_info(self, info: str) -> Any:
         return self._inner.get_extra_info(info)
+
+
+class _CutSocket(_CutStream):
+    """One whose socket is all that there is of it, in the clear or with TLS.
+
+    It is read and written here, so that a body that goes out in many pieces is cut at each of them, where the library
+    would give each the time that was left at the first.
+    """
+
+    def __init__(self, inner: Any, held: socket.socket, backend: _CutBackend, library: HttpLibrary) -> None:
+        super().__init__(inner, backend, library)
+        self._receive = held.recv
+        self._send = held.send
+        self._timeout_of = held.gettimeout
+        self._set_timeout = held.settimeout
+        self._read_error = library.read_error
+        self._write_error = library.write_error
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        left_s = self._remaining(timeout, self._read_timeout)
+        try:
+            if left_s != self._timeout_of():  # To ask costs nothing, and to set is a call of the system.
+                self._set_timeout(left_s)
+            return self._receive(max_bytes)
+        except TimeoutError as error:
+            raise self._read_timeout(error) from error
+        except OSError as error:
+            raise self._read_error(error) from error
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        rest: bytes | memoryview = buffer
+        while rest:
+            left_s = self._remaining(timeout, self._write_timeout)
+            try:
+                if left_s != self._timeout_of():
+                    self._set_timeout(left_s)
+                sent_bytes = self._send(rest)
+            except TimeoutError as error:
+                raise self._write_timeout(error) from error
+            except OSError as error:
+                raise self._write_error(error) from error
+            if sent_bytes == len(rest):
+                return
+            rest = memoryview(rest)[sent_bytes:]

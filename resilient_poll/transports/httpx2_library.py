@@ -61,5 +61,8 @@ LIBRARY = HttpLibrary(
     connect_timeout=httpcore2.ConnectTimeout,
     connect_error=httpcore2.ConnectError,
     write_timeout=httpcore2.WriteTimeout,
+    read_error=httpcore2.ReadError,
+    write_error=httpcore2.WriteError,
+    plain_stream="httpcore2._backends.sync.SyncStream",
     queues_slowly=False,
 )

@@ -61,5 +61,8 @@ LIBRARY = HttpLibrary(
     connect_timeout=httpcore.ConnectTimeout,
     connect_error=httpcore.ConnectError,
     write_timeout=httpcore.WriteTimeout,
+    read_error=httpcore.ReadError,
+    write_error=httpcore.WriteError,
+    plain_stream="httpcore._backends.sync.SyncStream",
     queues_slowly=True,
 )

@@ -41,6 +41,9 @@ class HttpLibrary:
         connect_timeout: The same for a connect.
         connect_error: What it raises when a connect fails.
         write_timeout: The same for a write.
+        read_error: What it raises when a read fails.
+        write_error: The same for a write.
+        plain_stream: The name of its class of connections that a socket is all of, with or without TLS.
         queues_slowly: Whether its pool looks at everyone who waits for a connection again and again, so that with a
             thousand waiting most of the time goes into looking.
     """
@@ -58,6 +61,9 @@ class HttpLibrary:
     connect_timeout: type[Exception]
     connect_error: type[Exception]
     write_timeout: type[Exception]
+    read_error: type[Exception]
+    write_error: type[Exception]
+    plain_stream: str
     queues_slowly: bool
 
 

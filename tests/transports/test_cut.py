@@ -11,7 +11,7 @@ import pytest
 
 from resilient_poll.http.messages import ExchangeFailed, HttpRequest
 from resilient_poll.transports import exchange as exchange_module
-from resilient_poll.transports.cut import cut_at, install_cut
+from resilient_poll.transports.cut import cut_at, install_cut, install_cut_below
 from resilient_poll.transports.exchange import Exchange
 from resilient_poll.transports.library import library_of
 from tests.support.colours import LIBRARIES
@@ -111,6 +111,31 @@ def test_a_unix_socket_is_cut_too(library: str, tmp_path: Any) -> None:
             assert install_cut(client, library_of(client), time.monotonic)
             took_s = took_to_fail_s(client, module, "http://api.test/x", 0.3)  # real: an answer that never comes
     assert 0.25 < took_s < 0.3 + 0.25
+
+
+@each_library
+def test_an_upload_that_is_taken_in_sips_is_cut(library: str, tmp_path: Any) -> None:
+    """A body that leaves in many pieces is cut between two of them, and not given each time what the first one had."""
+    module, path = LIBRARIES[library], str(tmp_path / "s")
+    with socket.socket(socket.AF_UNIX) as listener, module.HTTPTransport() as transport:
+        listener.bind(path)
+        listener.listen()
+        looks: list[int] = []
+
+        def clock() -> float:
+            if looks:
+                far.recv(1 << 20)  # A sip each second, and each look is a second later.
+            looks.append(1)
+            return float(len(looks))
+
+        used = library_of(module.Client(transport=transport))
+        assert install_cut_below(transport, used, clock)
+        stream = transport._pool._network_backend.connect_unix_socket(path)
+        far, _ = listener.accept()
+        with far, cut_at(10.0), pytest.raises(used.write_timeout):
+            stream.write(b"x" * 10_000_000, timeout=5.0)
+        stream.close()
+    assert len(looks) == 10
 
 
 @each_library
