@@ -32,7 +32,7 @@ from tests.mutants.rebinding import can_be_rebound, rebind
 
 EXAMPLES = int(os.environ.get("MUTANTS_EXAMPLES", "20"))
 """How many values a property is tried with; mutants are many, and most fall to the first few."""
-SLOWEST_S = 2.0
+SLOWEST_S = 0.5
 """A test that takes longer judges no mutants."""
 PATIENCE = 8
 """A test that takes so many times as long as on the unchanged code, and :data:`PATIENCE_S` more, has noticed."""
