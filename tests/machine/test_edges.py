@@ -61,6 +61,22 @@ def test_every_query_has_time(timeout_s: float, interval_s: float, asked_s: floa
 
 
 @settings(deadline=None)
+@given(interval_s=halves, floor_s=halves, hint_s=st.none() | halves, fails=st.booleans())
+def test_the_floor_counts_from_the_last_answer(
+    interval_s: float, floor_s: float, hint_s: float | None, fails: bool
+) -> None:
+    """After an answer, good or bad, nothing is asked before the floor and the Retry-After are over."""
+    clock = VirtualClock()
+    poller = new_poller(WaitPolicy(schedule=Fixed(interval_s), minimum_interval_s=floor_s), clock)
+    now = after(clock.now(), 7.0)
+    answer = Throttled(retry_after_s=hint_s) if fails else StatusSeen(status="working", retry_after_s=hint_s)
+    poller.receive(answer, now)
+    command = poller.next_command(now)
+    assert isinstance(command, SleepUntil)
+    assert command.at_s >= now.monotonic_s + max(floor_s, hint_s or 0.0)
+
+
+@settings(deadline=None)
 @given(words=st.lists(st.sampled_from(OPEN_WORDS), max_size=4))
 def test_what_ran_may_have_cost_something(words: list[str]) -> None:
     """A task that was seen running and is said to be queued again is believed to owe what a running one may."""

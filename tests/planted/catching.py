@@ -16,7 +16,7 @@ __all__ = ["CLEAN", "Finding", "Verdict", "catch", "judge"]
 
 CLEAN = "without any"
 """The run of all these tests in the clean copy, where they must pass."""
-_ASSERTIONS = ("builtins.AssertionError", "_pytest.outcomes.Failed", "hypothesis.errors.HypothesisException")
+_ASSERTIONS = ("builtins.AssertionError", "builtins.Failed", "hypothesis.errors.HypothesisException")
 """What a test says: not what the code under it raises, as a bug that breaks an import breaks every test."""
 
 

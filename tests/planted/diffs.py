@@ -138,9 +138,9 @@ def _header(name: str, head: str) -> dict[str, str]:
     last = ""
     for line in head.splitlines():
         if line.startswith("  ") and last:
-            told[last] = f"{told[last]} {line.strip()}"
+            told[last] = f"{told[last]} {line.strip()}".strip()
             continue
-        last, mark, value = line.partition(": ")
+        last, mark, value = line.partition(":")
         if not mark or last not in _HEADER or last in told:
             raise Unreadable(f"{name}: its header holds {line!r}; it holds each of {', '.join(_HEADER)} once")
         told[last] = value.strip()
