@@ -50,6 +50,7 @@ def take(record: TaskRecord, now: Instant) -> dict[str, Any]:
         "earlier_s": {phase.value: seconds for phase, seconds in record.earlier_s.items()},
         "code": record.code,
         "not_before": None if record.not_before is None else record.not_before.wall_s,
+        "not_before_in": None if record.not_before is None else _left_s(record.not_before, now),
         "request_id": record.request_id,
     }
 
@@ -106,10 +107,18 @@ def _past(wall_s: float, now: Instant) -> Instant:
     return now.at_wall(min(wall_s, now.wall_s))
 
 
+def _left_s(until: Instant, now: Instant) -> float:
+    return max(0.0, until.monotonic_s - now.monotonic_s)
+
+
 def _not_before(snapshot: Mapping[str, Any], now: Instant) -> Instant | None:
     if snapshot.get("not_before") is None:
         return None
     until = now.at_wall(_number(snapshot, "not_before"))
+    if snapshot.get("not_before_in") is not None:  # Earlier releases did not write it.
+        # A clock that was set back since must not make the wait longer than what was left of it.
+        most_s = max(0.0, _number(snapshot, "not_before_in"))
+        until = until if until.wall_s - now.wall_s <= most_s else now.later(most_s)
     # What lies further ahead than any hint that is honoured was written by another clock.
     return until if until.wall_s - now.wall_s <= LONGEST_HINT_S else None
 

@@ -54,7 +54,22 @@ def test_a_hint_survives_a_restart() -> None:
     assert Poller(restored, LIFECYCLE, WaitPolicy(), later).next_command(later) == SleepUntil(
         pytest.approx(540.0), SleepReason.SERVER
     )
-    assert snapshot.restore({**kept, "not_before": later.wall_s + 8 * 86_400}, later).not_before is None
+    beyond_reason = {**kept, "not_before": later.wall_s + 8 * 86_400, "not_before_in": None}
+    assert snapshot.restore(beyond_reason, later).not_before is None
+
+
+def test_a_clock_that_was_set_back_lengthens_no_hint() -> None:
+    """After a restart with the clock set back by hours, the account is left alone for what was left of the hint."""
+    clock = VirtualClock()
+    poller = new_poller(WaitPolicy(), clock)
+    poller.receive(Throttled(retry_after_s=60.0), clock.now())
+    clock.advance(20.0)
+    kept = snapshot.take(poller.record, clock.now())
+    set_back = Instant(500.0, clock.now().wall_s - 7_000.0)
+    restored = snapshot.restore(kept, set_back)
+    assert restored.not_before == set_back.later(40.0)
+    earlier_release = {name: value for name, value in kept.items() if name != "not_before_in"}
+    assert snapshot.restore(earlier_release, set_back).not_before == set_back.later(7_040.0)
 
 
 NOW = Instant(50.0, 1_750_000_100.0)
