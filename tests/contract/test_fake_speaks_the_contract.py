@@ -1,7 +1,7 @@
 """The fake's half of the contract: what it renders has the keys, types and words of the recorded evidence.
 
 The bodies under `scenarios/contract` are read as data; each is a situation, which the fake's renderer is put
-into. Then the engine itself is let loose, and may say nothing that no body holds.
+into. That the engine, let loose, says nothing that no body holds is tests/properties/test_10_only_the_contract.py.
 """
 
 from __future__ import annotations
@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from fake_server.engine import Engine, Reply, Request
+from fake_server.engine import Reply
 from fake_server.faults.model import Redirect, SchemaDrift, Status
-from fake_server.moment import Moment
 from fake_server.wire import bodies, endpoints, errors, results
 from tests.support.shipped import all_shipped
 
@@ -223,34 +221,6 @@ def check(dialect: str, kind: str, reply: Reply) -> None:
         output = body["output"]
         assert output["task_status"] in KNOWN_WORDS
         assert output.get("code", next(iter(FAILURES))) in FAILURES
-
-
-@settings(deadline=None)  # a slow machine is not a falsified property
-@given(st.sampled_from(HONEST), st.lists(st.tuples(PLACES, st.integers(0, 6), HEADERS, BODIES)))
-def test_the_engine_says_only_what_the_contract_holds(
-    name: str, requests: list[tuple[tuple[Any, endpoints.Endpoint], int, tuple[tuple[str, str], ...], bytes]]
-) -> None:
-    """Whatever is asked, in each dialect and at each endpoint: every key, type, status word and error code stands
-    in some body."""
-    engine = Engine(SCENARIOS[name], world="w1", started=Moment(0.0, 1.75e9))
-    ids = ["nobody"]
-    for number, ((dialect, endpoint), kind, headers, content) in enumerate(requests):
-        base, tasks = bodies.BASES[dialect], TASKS[dialect]
-        method, path, said, query = [
-            ("POST", base + endpoint.path, "result" if endpoint.synchronous else "create", ""),
-            ("GET", f"{tasks}/{ids[-1]}", "query", ""),
-            ("GET", tasks, "list" if dialect == "dashscope" else "query", f"task_id={ids[-1]}"),
-            ("POST", f"{tasks}/{ids[-1]}/cancel", "cancel", ""),
-            ("GET", f"{tasks}/{ids[0]}", "query", ""),
-            ("GET", f"{base}/nowhere", "none", ""),
-            ("GET", f"{base}/quotas", "quotas", ""),
-        ][kind]
-        now = Moment(number * 1.5, 1.75e9 + number * 1.5)
-        reply = engine.handle(Request(method, path, query, headers, content, "http://fake.test"), now)
-        if isinstance(reply, Reply):
-            check(dialect, said, reply)
-            if said == "create" and reply.status == 200:
-                ids.append(json.loads(reply.body)["output"]["task_id"])
 
 
 def test_the_evidence_covers_what_is_promised() -> None:

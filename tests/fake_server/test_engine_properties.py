@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from decimal import Decimal
 from typing import Any
@@ -12,10 +11,10 @@ from hypothesis import strategies as st
 
 from fake_server.engine import Drop, Engine, Reply, Request
 from fake_server.moment import Moment
-from fake_server.scenario import Expect, Quotas, Scenario, ScriptedAnswer, Service
+from fake_server.scenario import Expect, Quotas, Scenario, ScriptedAnswer
 from fake_server.scenario.lifecycles import Lifecycle, Step
 from fake_server.wire.endpoints import ENDPOINTS
-from tests.fake_server.driving import ASYNC, BASES, KEY, TASKS, UNTIMED, VIDEO, WALL_S, Hand, content, header
+from tests.fake_server.driving import ASYNC, BASES, KEY, TASKS, UNTIMED, VIDEO, WALL_S, Hand, content
 
 WORDS = st.sampled_from(["PENDING", "RUNNING", "UNKNOWN", "SUSPENDED"])
 LAST = st.sampled_from(
@@ -57,22 +56,6 @@ def statuses(engine: Engine, now_s: float) -> list[tuple[str, Decimal]]:
 
 
 @UNTIMED
-@given(scenarios(TIMED), INSTANTS, st.integers(1, 5), st.floats(0.5, 100))
-def test_timed_lives_do_not_notice_who_asks(scenario: Scenario, polls: list[float], tasks: int, speed: float) -> None:
-    """For steps by time, state and bill at an instant are the same however often anyone asked before, and
-    the slots of a queue are given at the same instants."""
-    watched, alone = Hand.on(scenario, speed=speed), Hand.on(scenario, speed=speed)
-    ids = [watched.created() for _ in range(tasks)]
-    assert ids == [alone.created() for _ in range(tasks)]
-    for now_s in polls:
-        watched.now_s = now_s
-        for task_id in ids:
-            watched.poll(task_id)
-    for now_s in (95.0, 200.0, 5000.0):
-        assert statuses(watched.engine, now_s) == statuses(alone.engine, now_s)
-
-
-@UNTIMED
 @given(scenarios(TIMED | POLLED), INSTANTS, st.data())
 def test_what_is_told_never_goes_back_in_the_script(
     scenario: Scenario, polls: list[float], data: st.DataObject
@@ -104,32 +87,6 @@ def test_a_step_counted_in_polls_lasts_exactly_that_many_answers(polls: int, fau
         assert isinstance(reply, Reply)
         seen.append(content(reply)["output"]["task_status"] if reply.status == 200 else "fault")
     assert seen == ["fault"] * faults + ["RUNNING"] * polls + ["SUCCEEDED"]
-
-
-@UNTIMED
-@given(scenarios(TIMED | POLLED), INSTANTS, st.integers(0, 3))
-def test_the_bill_is_the_true_state_times_the_price(scenario: Scenario, polls: list[float], cancels: int) -> None:
-    """What is billed is exactly what succeeded (or a policy's share), five seconds each, and nothing else;
-    cancelling what waits costs nothing."""
-    hand = Hand.on(scenario)
-    ids = [hand.created() for _ in range(4)]
-    canceled = {task_id for task_id in ids[:cancels] if hand.cancel(task_id).status == 200}
-    for now_s in polls:
-        hand.now_s = max(hand.now_s, now_s)
-        hand.poll(ids[-1])
-    bill = hand.engine.bill(hand.now)
-    expected = []
-    for number, row in enumerate(bill.tasks):
-        share = Decimal(row.status == "SUCCEEDED")
-        if row.status == "CANCELED" and row.task_id not in canceled:
-            share = scenario.lifecycle_of(number).billed_share
-        expected.append(Decimal("0.15") * 5 * share)
-    assert [row.amount for row in bill.tasks] == expected
-    assert [row.seconds * row.price * row.share for row in bill.tasks] == expected, "every row can be checked"
-    assert {row.seconds for row in bill.tasks} == {5}
-    assert [row.billed for row in bill.tasks] == [amount > 0 for amount in expected]
-    assert bill.total == sum(expected)
-    assert bill.billed_tasks == sum(amount > 0 for amount in expected)
 
 
 @UNTIMED
@@ -211,75 +168,6 @@ def conversations(draw: st.DrawFn) -> list[tuple[float, Request]]:
 def play(engine: Engine, requests: list[tuple[float, Request]]) -> list[Reply | Drop]:
     """Every answer to a conversation."""
     return [engine.handle(request, Moment(now_s, WALL_S + now_s)) for now_s, request in requests]
-
-
-@UNTIMED
-@given(scenarios(TIMED | POLLED), conversations(), st.integers(0, 9))
-def test_the_same_requests_get_the_same_answers(
-    scenario: Scenario, requests: list[tuple[float, Request]], seed: int
-) -> None:
-    """Same scenario, world, seed and requests: the same answers to the byte, ids and dates included."""
-    started = Moment(0.0, WALL_S)
-    first = play(Engine(scenario, world="w1", seed=seed, started=started), requests)
-    assert first == play(Engine(scenario, world="w1", seed=seed, started=started), requests)
-
-
-@UNTIMED
-@given(scenarios(TIMED | POLLED, service=Service(gzip="always", models="known")) | scenarios(TIMED), conversations())
-def test_nothing_a_client_sends_is_answered_by_an_unscripted_500(
-    scenario: Scenario, requests: list[tuple[float, Request]]
-) -> None:
-    """Whatever is sent, the answer is a whole HTTP answer with the world's date and a true length, below 500 but for
-    a synchronous create whose life goes wrong, and an error is the dialect's own, with a sentence."""
-    for (now_s, request), reply in zip(
-        requests, play(Engine(scenario, world="w1", started=Moment(0.0, WALL_S)), requests), strict=True
-    ):
-        assert isinstance(reply, Reply)
-        assert 200 <= reply.status < (505 if request.path.endswith("/multimodal-generation/generation") else 500)
-        assert header(reply, "date")
-        if request.method != "HEAD":
-            assert header(reply, "content-length") == str(len(reply.body))
-            if reply.status >= 400 and not request.path.startswith("/w/"):
-                assert sentence_of(request, reply)
-        for name, value in reply.headers:
-            assert (name + value).isascii()
-            assert "\n" not in value
-        assert now_s >= 0
-
-
-def sentence_of(request: Request, reply: Reply) -> str:
-    """The sentence of an error in the shape of the dialect that was spoken to."""
-    packed = header(reply, "content-encoding") == "gzip"
-    body = json.loads(gzip.decompress(reply.body) if packed else reply.body)
-    assert (packed and header(reply, "vary") == "accept-encoding") or not packed
-    error = body["error"] if request.path.startswith("/apis/v1/") else body
-    assert error["code"]
-    assert error["request_id"]
-    return str(error["message"])
-
-
-@UNTIMED
-@given(scenarios(TIMED | POLLED), conversations(), conversations(), st.randoms(use_true_random=False))
-def test_worlds_do_not_leak(
-    scenario: Scenario,
-    ours: list[tuple[float, Request]],
-    theirs: list[tuple[float, Request]],
-    random: Any,
-) -> None:
-    """A world answers the same whether or not another is busy at the same time, and shares no id with it."""
-    started = Moment(0.0, WALL_S)
-    alone = play(Engine(scenario, world="a", started=started), ours)
-    a, b = Engine(scenario, world="a", started=started), Engine(scenario, world="b", started=started)
-    left, right = list(ours), list(theirs)
-    answers: list[Reply | Drop] = []
-    while left or right:
-        if left and (not right or random.random() < 0.5):
-            answers += play(a, [left.pop(0)])
-        else:
-            play(b, [right.pop(0)])
-    assert answers == alone
-    ids_a = {row.task_id for row in a.bill(started).tasks}
-    assert ids_a.isdisjoint(row.task_id for row in b.bill(started).tasks)
 
 
 @UNTIMED
