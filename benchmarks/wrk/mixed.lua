@@ -1,12 +1,17 @@
 -- One create, then thirty polls of its task, on every thread again and again: a video of a minute and a half,
 -- asked for every three seconds. The environment names the paths and the key.
-local create = wrk.format("POST", os.getenv("LOAD_CREATE"), {
-  ["Authorization"] = "Bearer " .. os.getenv("LOAD_KEY"),
-  ["Content-Type"] = "application/json",
-  ["X-DashScope-Async"] = "enable",
-}, '{"model": "wan2.5-t2v-preview", "input": {"prompt": "a cat"}}')
-local poll = create
+local create, poll
 local sent = 0
+
+-- Not before: only now does wrk know the Host, without which a request is none to some servers.
+function init(arguments)
+  create = wrk.format("POST", os.getenv("LOAD_CREATE"), {
+    ["Authorization"] = "Bearer " .. os.getenv("LOAD_KEY"),
+    ["Content-Type"] = "application/json",
+    ["X-DashScope-Async"] = "enable",
+  }, '{"model": "wan2.5-t2v-preview", "input": {"prompt": "a cat"}}')
+  poll = create
+end
 
 function request()
   sent = sent + 1
