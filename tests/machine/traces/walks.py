@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
-import enum
-import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from random import Random
-from typing import Any
 
 from resilient_poll.machine import (
     Accepted,
@@ -43,29 +39,11 @@ from resilient_poll.machine.pace import Gate, Pace
 from resilient_poll.machine.slots import Account, Slots
 from tests.support.batch_world import Job, Service, run_batch
 from tests.support.machine_strategies import LIFECYCLE
+from tests.support.written import shown
 
 HERE = Path(__file__).parent
 WALL_S = 1_750_000_000.0
 WORDS = ("waiting", "waiting", "working", "working", "who?", "novel", "broken", "stopped", "done", "done")
-
-
-def shown(thing: Any) -> str:
-    """Return a thing in one short line, the same on every Python."""
-    if isinstance(thing, enum.Enum):
-        return str(thing.value)
-    if isinstance(thing, float):
-        return str(thing) if math.isinf(thing) else f"{thing:.3f}".rstrip("0").rstrip(".")
-    if isinstance(thing, Instant):
-        return f"@{shown(thing.monotonic_s)}"
-    if dataclasses.is_dataclass(thing) or hasattr(thing, "_fields"):
-        names = getattr(thing, "_fields", None) or [field.name for field in dataclasses.fields(thing)]
-        parts = [f"{name}={shown(value)}" for name in names if (value := getattr(thing, name)) not in (None, (), "")]
-        return f"{type(thing).__name__}({' '.join(parts)})"
-    if isinstance(thing, dict):
-        return "{" + " ".join(f"{shown(key)}:{shown(thing[key])}" for key in sorted(thing, key=str)) + "}"
-    if isinstance(thing, list | tuple | set | frozenset):
-        return "[" + " ".join(map(shown, thing)) + "]"
-    return str(thing)
 
 
 def poller_policy(chance: Random) -> WaitPolicy:
