@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Generator
 
 import pytest
 
-from tests.support import profiles, thorough
+from tests.support import counting, profiles, thorough
 
 # A shell lets what it starts in the background ignore Ctrl-C, and nohup the end of a terminal; what tests start and
 # interrupt would inherit that.
@@ -40,3 +41,10 @@ def pytest_configure(config: pytest.Config) -> None:
             os.environ.pop(name, None)
     profiles.fix_the_seed(config)
     thorough.add_marker(config)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Count the values that a property is tried with, inside of what Hypothesis's own plugin does."""
+    with counting.counted(item.nodeid):
+        return (yield)
