@@ -87,14 +87,15 @@ def run(file: str, code: str, profile: str, until_s: float) -> Done | None:
     """Try the properties of a file; None if there is no time left."""
     if time.monotonic() > until_s:
         return None
-    name = "short" if profile == "short" else profile.split(maxsplit=1)[0]
+    name = profile.split(maxsplit=1)[0]
+    thorough = [] if name in {"dev", "ci"} else ["--thorough"]
     with TemporaryDirectory() as folder:
         counts = Path(folder) / "counts.jsonl"
         began_s = time.monotonic()
         done = subprocess.run(  # noqa: S603  # our own command
-            [sys.executable, "-m", "pytest", "-q", "--thorough", "-p", "no:cacheprovider", "--tb=short", file],
+            [sys.executable, "-m", "pytest", "-q", *thorough, "-p", "no:cacheprovider", "--tb=short", file],
             cwd=ROOT,
-            env={**os.environ, "HYPOTHESIS_PROFILE": profile.split(maxsplit=1)[0], ENVIRONMENT: str(counts)},
+            env={**os.environ, "HYPOTHESIS_PROFILE": name, ENVIRONMENT: str(counts)},
             capture_output=True,
             text=True,
             check=False,

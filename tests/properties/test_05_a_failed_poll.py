@@ -8,7 +8,17 @@ import pytest
 from hypothesis import strategies as st
 
 from resilient_poll.drive.clocks import VirtualClock
-from resilient_poll.machine import Done, DoneReason, Observation, Phase, Poller, Refused, StatusSeen, WaitPolicy
+from resilient_poll.machine import (
+    Done,
+    DoneReason,
+    Instant,
+    Observation,
+    Phase,
+    Poller,
+    Refused,
+    StatusSeen,
+    WaitPolicy,
+)
 from tests.support.machine_strategies import LIFECYCLE, Reply, failures, refusals, statuses
 from tests.support.polling_world import new_poller, watch
 from tests.support.properties import Property
@@ -68,9 +78,9 @@ def test_a_refusal_that_fails_the_task_is_caught(monkeypatch: pytest.MonkeyPatch
     """Planted: 401 on a poll is read as "failed, not billed"."""
     genuine = Poller._on_refusal
 
-    def fail(self: Poller, observation: Refused) -> object:
-        events = genuine(self, observation)
-        self.receive(StatusSeen(status="broken"), VirtualClock().now())
+    def fail(self: Poller, observation: Refused, now: Instant) -> object:
+        events = genuine(self, observation, now)
+        self.receive(StatusSeen(status="broken"), now)
         return events
 
     monkeypatch.setattr(Poller, "_on_refusal", fail)
