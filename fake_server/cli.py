@@ -65,7 +65,7 @@ def validate(files: tuple[Path, ...]) -> None:
             for line in errors.lines():
                 click.echo(line, err=True)
         else:
-            click.echo(f"{path}: ok, {scenario.name}: {scenario.summary}")
+            click.echo(f"{click.format_filename(path)}: ok, {scenario.name}: {scenario.summary}")
     if has_errors:
         sys.exit(USAGE_ERROR)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from resilient_poll.ledger.bill import BillRow, bill_of
-from resilient_poll.ledger.checks import stray_of
+from resilient_poll.ledger.checks import is_keepable, stray_of
 from resilient_poll.ledger.core import WITHOUT_RESULT, LedgerCore, listing_of, within
 from resilient_poll.ledger.entry import Entry, Listing, Namespace, Stray
 from resilient_poll.ledger.errors import EntryCorrupt
@@ -77,6 +77,8 @@ class Reading(LedgerCore):
         limit: int = 100,
     ) -> Listing:
         """See :meth:`.Ledger.entries`."""
+        if key is not None and not is_keepable(key):
+            return Listing(())  # No entry can be called so, and not every store can be asked for it.
         wheres = within(namespace)
         if phases is not None:
             wheres.append(Where("phase", "in", tuple(sorted(phase.value for phase in phases))))

@@ -48,7 +48,9 @@ def _in_a_folder() -> Iterator[Path]:
         for variable in [key for key in os.environ if key.startswith(_OURS)]:
             del os.environ[variable]
         os.environ.update(ENVIRONMENT, XDG_STATE_HOME=name)
-        sys.stdout, sys.stderr = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in streams)
+        # As Python itself opens them.
+        sys.stdout = io.TextIOWrapper(io.BytesIO(), "utf-8")
+        sys.stderr = io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace")
         try:
             yield folder
         finally:
@@ -69,6 +71,8 @@ def _parsed(group: click.Group, words: Sequence[str]) -> str | None:
     """Parse a line as the program does, and return the command's name, if there is one."""
     with group.make_context("program", list(words)) as context:
         rest = [*context._protected_args, *context.args]
+        if not rest:
+            return None
         name, command, arguments = group.resolve_command(context, rest)
         if command is None:
             return None

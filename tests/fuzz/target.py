@@ -15,7 +15,7 @@ __all__ = ["CORPUS", "KEY", "Target", "told"]
 CORPUS = Path(__file__).with_name("corpus")
 """What is kept: a folder for each target, a file for each input that once was of interest."""
 KEY = "sk-canary-key-0123456789"
-_LONGEST_LINE, _MOST_LINES = 1_500, 110
+_LONGEST_LINE, _MOST_LINES = 5_000, 110
 _QUOTED, _WORDS = re.compile(r"'[^']*'|\"[^\"]*\"|/\S+|\S*\d\S*"), re.compile(r"[^a-z ]+")
 
 

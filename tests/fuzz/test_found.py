@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from fake_server.scenario import ScenarioErrors
+from fake_server.scenario import ScenarioErrors, shipped_scenarios
 from fake_server.scenario.library import load_scenario_text
 from resilient_poll import ConfigurationError, OperationSpec
 from resilient_poll.cli.batch.state import StateFile
 from resilient_poll.dashscope.keeping.prices import PriceTable, load_price_table
+from resilient_poll.ledger.sqlite import SqliteLedger
 from tests.fuzz.bounded import run_bounded
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.words import OWNER
@@ -59,3 +63,38 @@ def test_a_state_of_a_strange_version_is_refused_in_short(tmp_path: Path) -> Non
     with pytest.raises(ConfigurationError) as caught:
         StateFile(path, OWNER)
     assert len(str(caught.value)) < 400
+
+
+def test_a_key_that_cannot_be_kept_is_nobodys(tmp_path: Path) -> None:
+    """A ledger that is asked for a key which none can have, such as half a character, says that there is none."""
+    with SqliteLedger(tmp_path / "ledger.sqlite3") as ledger:
+        assert ledger.entries(key="dire\udc93").entries == ()
+        assert ledger.entries(key="a\0b").entries == ()
+
+
+def test_a_price_with_an_exponent_beyond_reason_is_no_json(tmp_path: Path) -> None:
+    """A number whose exponent no decimal can have is told as what it is."""
+    path = tmp_path / "prices.json"
+    path.write_text('{"currency": "CNY", "models": {"m": {"second": 1e99999999999999999999}}}')
+    with pytest.raises(ConfigurationError, match="exponent"):
+        load_price_table(path)
+
+
+def test_a_version_of_half_characters_is_refused(tmp_path: Path) -> None:
+    """What a state says of itself can be printed, whatever it says."""
+    path = tmp_path / "state"
+    path.write_text('{"kind": "state of resilient-poll batch", "version": "\\udfff"}\n')
+    with pytest.raises(ConfigurationError) as caught:
+        StateFile(path, OWNER)
+    str(caught.value).encode()
+
+
+def test_a_folder_without_a_readable_name_can_be_validated(tmp_path: Path) -> None:
+    """A scenario in a folder whose name is no UTF-8 is validated like any other."""
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xae"))
+    folder.mkdir()
+    (folder / "good.yaml").write_bytes(shipped_scenarios()["succeeds"].read_bytes())
+    command = [sys.executable, "-m", "fake_server", "validate", str(folder / "good.yaml")]
+    done = subprocess.run(command, capture_output=True, check=False, env={**os.environ, "PYTHONUTF8": "1"})  # noqa: S603  # ours
+    assert done.returncode == 0, done.stderr
+    assert b"ok, good" in done.stdout

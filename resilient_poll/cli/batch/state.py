@@ -21,6 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from resilient_poll.dashscope.checking import shown
 from resilient_poll.errors import ConfigurationError
 
 __all__ = ["Entry", "Owner", "StateFile", "StateLost", "Step"]
@@ -116,14 +117,14 @@ class Owner:
         if header.get("kind") != _KIND:
             return "it is no state of a batch"
         if header.get("version") != VERSION:
-            return f"it is of version {header.get('version')!s:.40}, and this program writes {VERSION}"
+            return f"it is of version {shown(header.get('version'))}, and this program writes {VERSION}"
         for word, mine, what in (
             ("file", self.file, "the jobs of"),
             ("dialect", self.dialect, "dialect"),
             ("service", self.service, "a service at another address, marked"),
         ):
             if header.get(word) != mine:
-                return f"it belongs to {what} {str(header.get(word))!r:.80}, not {mine!r}"
+                return f"it belongs to {what} {shown(header.get(word))}, not {mine!r}"
         if header.get("account") != _mark(self.key, str(header.get("salt"))) and not self.may_have_new_key:
             return "it was begun with another API key: if that is of the same account, add --same-account"
         return None

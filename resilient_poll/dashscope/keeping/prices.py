@@ -227,6 +227,8 @@ def _parsed(text: str, file: Path) -> object:
             return json.loads(text, parse_float=Decimal)
         except (ValueError, RecursionError) as error:
             raise ConfigurationError(f"it is no JSON ({error})") from None
+        except InvalidOperation:
+            raise ConfigurationError("it is no JSON (a number in it has an exponent that none can have)") from None
     try:
         from ruamel.yaml import YAML  # noqa: PLC0415  # an extra: a plain install reads JSON
         from ruamel.yaml.error import YAMLError  # noqa: PLC0415  # as above
