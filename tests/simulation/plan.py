@@ -186,7 +186,8 @@ def _intent(name: str, number: int, spread_s: float, burst_s: float, processes: 
         starts_s=starts_s // burst_s * burst_s if burst_s else starts_s,
         processes=both,
         lives=(a_life(draws), a_life(draws)) if draws.chance(0.4) else (a_life(draws),),
-        wait_s=draws.weighted(((5.0, 300.0), (1.0, 20.0), (1.0, draws.between(0.5, 60.0)))),
+        # Never shorter than the floor between polls and a round trip: such a wait may have no time to hear anything.
+        wait_s=draws.weighted(((5.0, 300.0), (1.0, 20.0), (1.0, draws.between(1.0, 60.0)))),
     )
 
 
