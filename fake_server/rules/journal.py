@@ -163,7 +163,7 @@ def _seen_headers(headers: Headers) -> tuple[tuple[str, ...], bool, str, int]:
 
 def _redacted(text: str, key: str) -> str:
     """A text without the request's own key, or anything that looks like one, cut to its bound."""
-    if len(key) >= SHORTEST_KEY:
+    if key in text and len(key) >= SHORTEST_KEY:
         text = text.replace(key, REDACTED)
     if _KEY_MARK in text:
         text = _KEY_LIKE.sub(REDACTED, text)

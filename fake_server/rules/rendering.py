@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, NamedTuple
 
 from fake_server.rules import downloads
@@ -39,6 +40,12 @@ class Folder(NamedTuple):
         ]
 
 
+@functools.lru_cache(maxsize=64)  # a world is reached under one name, usually
+def folder_of(origin: str, world: str) -> Folder:
+    """Where the assets of a world are, for clients that reach it under an origin."""
+    return Folder(f"{origin}/w/{world}/assets")
+
+
 def task_body(task: Task, view: TaskView, request_id: str, folder: Folder) -> bodies.Body:
     """The answer to a status query.
 
@@ -48,16 +55,16 @@ def task_body(task: Task, view: TaskView, request_id: str, folder: Folder) -> bo
         request_id: The id of this answer.
         folder: Where its assets are.
     """
-    times = task.times(view)
-    if view.status == bodies.SUCCEEDED:
+    times, status = task.times(view), view.step.status
+    if status == bodies.SUCCEEDED:
         return _succeeded(task, times, request_id, folder)
-    if view.status == bodies.FAILED:
+    if status == bodies.FAILED:
         code = view.step.code or "InternalError.Algo"
         message = view.step.message or errors.default_message(code)
         return bodies.failed(task.task_id, request_id, times, code, message)
-    if view.status in (bodies.UNKNOWN, bodies.CANCELED):
-        return bodies.bare(task.task_id, view.status, request_id)
-    return bodies.waiting(task.task_id, view.status, request_id, times if task.lifecycle.tells_times else None)
+    if status in (bodies.UNKNOWN, bodies.CANCELED):
+        return bodies.bare(task.task_id, status, request_id)
+    return bodies.waiting(task.task_id, status, request_id, times if task.lifecycle.tells_times else None)
 
 
 def _succeeded(task: Task, times: bodies.TaskTimes, request_id: str, folder: Folder) -> bodies.Body:

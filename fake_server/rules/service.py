@@ -13,7 +13,7 @@ from fake_server.rules import admission, downloads
 from fake_server.rules.answers import Answer, Call, error, json_reply, xml_reply
 from fake_server.rules.limits import Limits
 from fake_server.rules.listing import list_page, read_list_query
-from fake_server.rules.rendering import Folder, asset_of, made_urls, task_body, url_lifetime_s
+from fake_server.rules.rendering import Folder, asset_of, folder_of, made_urls, task_body, url_lifetime_s
 from fake_server.rules.tasks import Task, make_id, pack_id
 from fake_server.wire import bodies, results
 
@@ -168,11 +168,11 @@ class Service:
 
     def _show(self, call: Call, task: Task, view: TaskView) -> Answer:
         body = task_body(task, view, call.request_id, self.folder(call))
-        return Answer(json_reply(call, 200, body), told=view.status)
+        return Answer(json_reply(call, 200, body), told=view.step.status)
 
     def folder(self, call: Call) -> Folder:
         """Where the assets of this world are."""
-        return Folder(f"{call.request.origin}/w/{self.world}/assets")
+        return folder_of(call.request.origin, self.world)
 
     def list_tasks(self, call: Call) -> Answer:
         """Answer a list."""

@@ -141,10 +141,8 @@ def accepted(task_id: str, status: str, request_id: str) -> Body:
 
 def waiting(task_id: str, status: str, request_id: str, times: TaskTimes | None) -> Body:
     """A task that has not ended; `times` only where the model tells them."""
-    output: Body = {"task_id": task_id, "task_status": status}
-    if times is not None:
-        output.update(times.fields())
-    return {"request_id": request_id, "output": output}
+    told = {} if times is None else times.fields()
+    return {"request_id": request_id, "output": {"task_id": task_id, "task_status": status, **told}}
 
 
 def succeeded(task_id: str, request_id: str, times: TaskTimes, video: Video) -> Body:

@@ -81,7 +81,7 @@ def route(method: str, path: str, query: str) -> Route:
         return _CREATES[path]
     if len(method) + len(path) + len(query) > LONGEST_REMEMBERED:
         return _route(method, path, query)
-    return _remembered_route(method, path, query)
+    return remembered_route(method, path, query)
 
 
 def _route(method: str, path: str, query: str) -> Route:
@@ -97,7 +97,7 @@ def _route(method: str, path: str, query: str) -> Route:
     return Route("asset", task_id=asset[2], world=asset[1], item=item, extension=asset[4])
 
 
-_remembered_route = functools.lru_cache(maxsize=REMEMBERED_ROUTES)(_route)
+remembered_route = functools.lru_cache(maxsize=REMEMBERED_ROUTES)(_route)
 
 
 def _gateway(method: str, rest: str, query: str) -> Route | None:

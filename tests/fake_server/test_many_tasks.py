@@ -11,6 +11,7 @@ import pytest
 from fake_server.admin import world_pages
 from fake_server.engine import Reply
 from fake_server.wire.bodies import timestamp
+from fake_server.wire.routes import remembered_route
 from fake_server.worlds import Worlds
 from tests.fake_server.driving import Hand, content, lifecycle_scenario
 
@@ -53,7 +54,8 @@ def bytes_a_task(hand: Hand, make: Callable[[int], object], first: int, tasks: i
             before = tracemalloc.get_traced_memory()[0]
         make(number)
         hand.seen.clear()
-        timestamp.cache_clear()  # remembers the spelt times of the latest tasks, up to a bound
+        for remembers in (timestamp, remembered_route):  # something of the latest tasks, up to a bound
+            remembers.cache_clear()
     used = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     return used / tasks
