@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import strategies as st
 
 from fake_server.moment import Moment
+from fake_server.scenario import load_scenario_text
+from fake_server.strategies import scenarios
 from resilient_poll.dashscope.wire.dialects import LIFECYCLE
 from resilient_poll.machine import Billing, Phase, task_record
 from resilient_poll.machine.lifecycle import BILLING_BY_PHASE
@@ -36,12 +40,48 @@ def compatible(text: str, dialect: str) -> None:
     assert belief in {*Billing, "yes", "unknown"}
 
 
+def told_truly(document: dict[str, Any]) -> dict[str, Any]:
+    """A scenario in which the service does not lie about money: what it says it refused, it did refuse."""
+
+    def honest(entry: dict[str, Any]) -> dict[str, Any]:
+        says_refused = entry.get("status") not in {408, 409, 500, 502, 504}
+        return {key: value for key, value in entry.items() if not (key == "when" and says_refused)}
+
+    faults = [honest(entry) for entry in document.get("faults", ()) if entry["fault"] not in LIES]
+    create = [honest(entry) for entry in document.get("create", ())]
+    return {**document, "faults": faults, "create": create}
+
+
+def never_less_than_the_truth(document: dict[str, Any], dialect: str) -> None:
+    scenario = load_scenario_text("drawn", json.dumps(told_truly(document)).encode())
+    result, engine, now = run_in_process(scenario, dialect, "sync")
+    doubled = sum(armed.fired for armed in engine.armed() if armed.fault.name == "duplicated_create")
+    (belief,) = result.bills
+    if belief == "BILLED":
+        assert 1 <= engine.bill(now).billed_tasks <= 1 + doubled
+    if belief in {"NONE", "yes"}:
+        later = Moment(now.monotonic_s + A_YEAR_S, now.wall_s + A_YEAR_S)
+        assert engine.bill(later).billed_tasks <= doubled
+
+
+# Another status in the place of the true one is a lie that nobody can see through.
+LIES = {"schema_drift"}
+SHIPPED = Property(
+    never_less_than_the_truth,
+    document=scenarios(ends=False, sockets=False),
+    dialect=st.sampled_from(["aisa", "dashscope"]),
+)
 COMPATIBLE = Property(compatible, examples=200, text=scenario_texts, dialect=st.sampled_from(["aisa", "dashscope"]))
 
 
 def test_belief_and_truth_are_compatible() -> None:
     """Over generated lives and faults, NONE is said only of what never costs, BILLED only of what does."""
     COMPATIBLE.holds()
+
+
+def test_no_shipped_strategy_draws_an_understated_bill() -> None:
+    """Over the scenarios that users draw, with quotas, scripted answers and faults, no bill is understated."""
+    SHIPPED.holds()
 
 
 def test_every_belief_is_met() -> None:
