@@ -58,6 +58,8 @@ DRIVERS = [(colour, library) for colour in ("sync", "asyncio", "trio") for libra
 TEN_THOUSAND_TASKS = 60
 """Worlds."""
 COME_AGAIN_S = 5.0
+pass_time = anyio.sleep
+"""All time here is virtual."""
 logging.getLogger("resilient_poll").setLevel(logging.CRITICAL)
 
 
@@ -144,7 +146,7 @@ class _AsyncLife:
 
     async def sleep(self, seconds: float) -> None:
         """See :class:`.AsyncClock`."""
-        await anyio.sleep(seconds)
+        await pass_time(seconds)
 
     def _transport(self) -> Any:
         life, library = self, self.world.library
@@ -163,10 +165,10 @@ class _AsyncLife:
         """Carry a request there and its answer back, by its fate."""
         fate, library = message.fate, self.world.library
         if fate.trouble == "refused":
-            await anyio.sleep(fate.out_s)
+            await pass_time(fate.out_s)
             raise library.ConnectError("connection refused", request=request)
         if fate.trouble in {"cut before", "vanishes", "gateway before"}:
-            await anyio.sleep(fate.out_s + fate.back_s)
+            await pass_time(fate.out_s + fate.back_s)
             if fate.trouble == "gateway before":
                 return shaped(fate, None)
             if fate.trouble == "vanishes":
@@ -176,18 +178,18 @@ class _AsyncLife:
 
         async def arrive() -> None:
             # What has left arrives, whoever still waits for it.
-            await anyio.sleep(fate.out_s)
+            await pass_time(fate.out_s)
             replies.append(self.world.stack.arrive(message))
             arrived.set()
             if fate.trouble == "repeated":
-                await anyio.sleep(3.0 * fate.chance)
+                await pass_time(3.0 * fate.chance)
                 self.world.stack.arrive(message)
 
         self.root.start_soon(arrive)
         await arrived.wait()
         if fate.trouble == "never answered":
             await anyio.sleep_forever()
-        await anyio.sleep(replies[0].delay_s + fate.back_s)
+        await pass_time(replies[0].delay_s + fate.back_s)
         if fate.trouble == "cut after":
             raise library.ReadError("connection reset", request=request)
         return shaped(fate, replies[0])
@@ -203,7 +205,7 @@ class _AsyncLife:
                 world.said(intent, None, "NONE" if isinstance(error, SubmitRefused) else "UNDETERMINED")
                 return
             except (SubmitThrottled, SubmitNotSent) as later:
-                await anyio.sleep(max(COME_AGAIN_S, later.come_back_in_s or 0.0))
+                await pass_time(max(COME_AGAIN_S, later.come_back_in_s or 0.0))
         while True:
             began_s, pause_s = self.now().monotonic_s, 0.0
             try:
@@ -216,7 +218,7 @@ class _AsyncLife:
                 pause_s = max(COME_AGAIN_S if is_refused else 0.0, error.come_back_in_s or 0.0)
             finally:
                 judge.waited(self.name, began_s, intent.wait_s, self.now().monotonic_s, 0.0)
-            await anyio.sleep(pause_s)
+            await pass_time(pause_s)
         world.said(intent, task.id, str(task.billing))
 
     async def live(self, intents: list[Intent], until_s: float) -> bool:
@@ -229,7 +231,7 @@ class _AsyncLife:
         return not scope.cancelled_caught
 
     async def _begin(self, intent: Intent) -> None:
-        await anyio.sleep(max(0.0, intent.starts_s - self.world.now_s()))
+        await pass_time(max(0.0, intent.starts_s - self.world.now_s()))
         try:
             await self.job(intent)
         except ResilientPollError as error:
@@ -256,7 +258,7 @@ async def _awaiting(plan: Plan, library: Any, ledger: Any) -> Result:
                 wanted = [intent for intent in mine if not world.is_done(intent)]
                 world.stack.figures["stops"] += 1
                 await _AsyncLife(world, root, number, ordinal, began_s).live(wanted, kill.at_s)
-                await anyio.sleep(max(0.0, min(kill.at_s + kill.down_s, plan.calm_s) - world.now_s()))
+                await pass_time(max(0.0, min(kill.at_s + kill.down_s, plan.calm_s) - world.now_s()))
         wanted = [intent for intent in mine if not world.is_done(intent)]
         last = _AsyncLife(world, root, number, len(kills), began_s)
         finished.append(await last.live(wanted, plan.calm_s + BOUND_S))
