@@ -64,7 +64,7 @@ def settings() -> Iterator[str]:
     for names, make in makers.items():
         yield repr(make())
         for name, value in itertools.product(names.split(), (-1, 0, 0.5, True)):
-            yield f"{name}={value!r}: {of(lambda: make(**{name: value}))}"  # noqa: B023  # called at once
+            yield f"{name}={value!r}: {of(lambda: repr(make(**{name: value})))}"  # noqa: B023  # called at once
     yield f"{of(lambda: rates.Rate(2, 1.0, 3))} {of(lambda: rates.Rate(2, 1.0, 2))}"
     yield f"{rates.Rate.per_second(3)} {rates.Rate.per_minute(3, burst=2)} {rates.Rate.per_second(3, burst=2)}"
     yield f"{[rates.Rate(count, 6.0, burst).gap_s for count in (1, 3, 6) for burst in range(1, count + 1)]}"
