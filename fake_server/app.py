@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from starlette.types import Message, Receive, Scope, Send
 
     from fake_server.clock import Clock
-    from fake_server.wire.messages import Drop, Headers, Reply
+    from fake_server.wire.messages import Drop, Headers, Late, Reply
     from fake_server.wire_shell import Wire
     from fake_server.worlds import Worlds
 
@@ -61,7 +61,7 @@ class Api:
 
     async def finish(
         self,
-        answer: Reply | Drop,
+        answer: Reply | Drop | Late,
         clock: Clock,
         scope: Scope,
         receive: Receive,
@@ -112,7 +112,7 @@ class Api:
         finally:
             self._bytes_on_their_way -= len(body)
 
-    def answer(self, scope: Scope, body: bytes, refusal: Refusal | None = None) -> tuple[Reply | Drop, Clock]:
+    def answer(self, scope: Scope, body: bytes, refusal: Refusal | None = None) -> tuple[Reply | Drop | Late, Clock]:
         """What the request's world says, and the clock by which it is held back.
 
         Args:
@@ -125,7 +125,7 @@ class Api:
         world = refusal or self._worlds.for_target(target)
         if isinstance(world, Refusal):
             return self._refuse(target.request, world), self._lobby.clock
-        return world.engine.handle(target.request, world.now()), world.clock
+        return world.engine.receive(target.request, world.now()), world.clock
 
     def _refuse(self, request: Request, refusal: Refusal) -> Reply:
         return self._lobby.engine.refuse(request, self._lobby.now(), refusal.status, refusal.message)

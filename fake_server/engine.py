@@ -7,6 +7,7 @@ commit (a refusal, a delay), the commit, what is answered in its place, and the 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fake_server.faults.selection import Rack
@@ -15,6 +16,7 @@ from fake_server.rules import admission
 from fake_server.rules.admission import INVALID_KEY
 from fake_server.rules.answers import WORTH_PACKING_BYTES, Answer, Call, error, limit_headers
 from fake_server.rules.billing import Bill, make_bill
+from fake_server.rules.coming import Coming
 from fake_server.rules.conduct import Conduct
 from fake_server.rules.expectations import Judgement, judge
 from fake_server.rules.gate import Gate
@@ -22,14 +24,14 @@ from fake_server.rules.journal import Journal
 from fake_server.rules.manners import Manners
 from fake_server.rules.room import Room
 from fake_server.rules.service import Service
-from fake_server.rules.striker import Striker
+from fake_server.rules.striker import Postponed, Striker
 from fake_server.rules.striking import arrives_whole
 from fake_server.wire import bodies
-from fake_server.wire.messages import Drop, Reply, Request
+from fake_server.wire.messages import Drop, Late, Reply, Request
 from fake_server.wire.routes import route
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from fake_server.faults.model import Fault
     from fake_server.faults.selection import Armed
@@ -97,6 +99,7 @@ class Engine:
         self._rack = Rack(draw_seed, world, scenario.faults, faults)
         self._striker = Striker(scenario, self._rack, self.service, self._manners, counters, started.monotonic_s)
         self._requests = 0
+        self._coming = Coming(self._comes_late)
 
     @property
     def scenario(self) -> Scenario:
@@ -163,6 +166,9 @@ class Engine:
     def handle(self, request: Request, now: Moment) -> Reply | Drop:
         """Answer one request.
 
+        One that a fault lets come late is carried out as of then, and the world's time is that from now on; who has a
+        clock to wait for uses :meth:`receive`.
+
         Args:
             request: The request, whatever a client may have put into it.
             now: The present. One before the last is taken as the last: time does not go back.
@@ -170,8 +176,35 @@ class Engine:
         Returns:
             The answer, or a :class:`Drop` where the connection is to be cut.
         """
+        answer = self.receive(request, now)
+        if not isinstance(answer, Late):
+            return answer
+        late_s, now = answer.delay_s, self.forward(now)
+        reply = answer.carry_out(Moment(now.monotonic_s + late_s, now.wall_s + late_s))
+        delay_s = reply.delay_s + late_s
+        return replace(reply, delay_s=delay_s) if isinstance(reply, Drop) else reply._replace(delay_s=delay_s)
+
+    def receive(self, request: Request, now: Moment) -> Reply | Drop | Late:
+        """Answer one request, or say how much later it comes here; the arguments are those of :meth:`handle`."""
         call = self._receive(request, now)
-        answer = self._answer(call)
+        try:
+            answer = self._answer(call)
+        except Postponed as postponed:
+            return self._coming.add(call, postponed)
+        return self._tell(call, answer)
+
+    def _comes_late(self, call: Call, commit: Callable[[Call], Answer], now: Moment) -> Reply | Drop:
+        """Carry out a request that took so long to come here."""
+        call = call._replace(now=self.forward(now))
+        answer = commit(call)
+        task = self.service.known(call.route.task_id or "")
+        if call.route.kind == "asset":
+            self._saw_asset(call, task, answer)
+        elif call.route.kind == "query":
+            self._saw_end(task, answer)
+        return self._tell(call, answer)
+
+    def _tell(self, call: Call, answer: Answer) -> Reply | Drop:
         if call.route.dialect == "aisa" and self._limits.requests is not None:
             answer = limit_headers(call, answer, self._limits.requests)
         self._note(call, answer)
@@ -218,7 +251,7 @@ class Engine:
             outcomes,
             scripted=self._striker.expected,
             evidence=self._manners.evidence,
-            open_tasks=0 if is_over else bill.open_tasks,
+            open_tasks=0 if is_over else bill.open_tasks + self._coming.creates,
         )
 
     def play_out(self, now: Moment) -> Moment:
@@ -230,11 +263,12 @@ class Engine:
         Returns:
             The instant after it, for which a bill is the last one.
         """
+        self._coming.come_all()
         return self.forward(Moment(now.monotonic_s + LONGEST_STORY_S, now.wall_s + LONGEST_STORY_S))
 
     def has_open_tasks(self, now: Moment) -> bool:
         """Whether anything here may still come to be billed."""
-        return self.service.has_open_tasks(self.forward(now).monotonic_s)
+        return self._coming.creates > 0 or self.service.has_open_tasks(self.forward(now).monotonic_s)
 
     @property
     def holds_tasks(self) -> bool:
@@ -243,6 +277,7 @@ class Engine:
 
     def give_up(self) -> None:
         """Make room for other worlds; nothing may be asked of this one afterwards."""
+        self._coming.forget()
         self.service.give_up()
 
     def _receive(self, request: Request, now: Moment) -> Call:
@@ -288,7 +323,7 @@ class Engine:
         if call.route.kind == "create":
             return self._create(call)
         if call.route.kind == "quotas":
-            return self._striker.carry_out(call, None, lambda: self.service.quotas(call))
+            return self._striker.carry_out(call, None, self.service.quotas)
         return self._list(call) if call.route.kind == "list" else self._cancel(call)
 
     def _create(self, call: Call) -> Answer:
@@ -299,7 +334,7 @@ class Engine:
         refused = self.service.is_full(call, asked) or self._gate.over_create_limits(call, asked)
         if refused is not None:
             return refused
-        return self._striker.carry_out(call, None, lambda: self.service.create(call, asked))
+        return self._striker.carry_out(call, None, lambda call: self.service.create(call, asked))
 
     def _query(self, call: Call) -> Answer:
         task_id = call.route.task_id or ""
@@ -311,19 +346,23 @@ class Engine:
         if call.route.by_query and self.scenario.service.task_id_query == "unsupported":
             return error(call, 500, None, "unsupported uri")
         if "query" in self._striker.busy:
-            answer = self._striker.carry_out(call, task, lambda: self.service.query(call, task))
+            answer = self._striker.carry_out(call, task, lambda call: self.service.query(call, task))
         else:
             answer = self.service.query(call, task)
+        self._saw_end(task, answer)
+        return answer
+
+    def _saw_end(self, task: Task | None, answer: Answer) -> None:
+        """Remember whether a client has been told that its task is over."""
         if task is not None and answer.told in bodies.ENDS and answer.reply.delay_s <= PATIENCE_S:
             task.end_told = True
-        return answer
 
     def _list(self, call: Call) -> Answer:
         refused = self._gate.over_query_rate(call)
         if refused is not None:
             return refused
         self.journal.counters["list_requests"] += 1
-        return self._striker.carry_out(call, None, lambda: self.service.list_tasks(call))
+        return self._striker.carry_out(call, None, self.service.list_tasks)
 
     def _cancel(self, call: Call) -> Answer:
         refused = self._gate.over_query_rate(call)
@@ -331,11 +370,16 @@ class Engine:
             return refused
         self.journal.counters["cancel_requests"] += 1
         task = self.service.remembered(call.route.task_id or "", call)
-        return self._striker.carry_out(call, task, lambda: self.service.cancel(call))
+        return self._striker.carry_out(call, task, self.service.cancel)
 
     def _asset(self, call: Call) -> Answer:
         task = self.service.known(call.route.task_id or "")
-        answer = self._striker.carry_out(call, task, lambda: self.service.asset(call))
+        answer = self._striker.carry_out(call, task, self.service.asset)
+        self._saw_asset(call, task, answer)
+        return answer
+
+    def _saw_asset(self, call: Call, task: Task | None, answer: Answer) -> None:
+        """Remember whether a client has been given what its task made."""
         reply = answer.reply
         is_served = isinstance(reply, Reply) and reply.status in (200, 206) and arrives_whole(reply)
         if task is not None and is_served and call.request.method == "GET":
@@ -343,4 +387,3 @@ class Engine:
         elif task is not None and not is_served:
             # Whoever finds an address expired, or gets a half, asks the task for a new one, and may.
             task.end_told = False
-        return answer

@@ -10,7 +10,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 from fake_server.clock import TooManyWaitersError
-from fake_server.wire.messages import Reply
+from fake_server.wire.messages import Late, Reply
 from fake_server.wire.spoiling import End, Pause, plan
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 # The server puts the connection into the scope under this name.
 WIRE = "fake_server.wire"
+
+
+# Requests that are still to come, also those whose clients have left; a loop itself only remembers its tasks weakly.
+_on_their_way: set[asyncio.Future[Reply | Drop]] = set()
 
 
 class Wire(Protocol):
@@ -53,12 +57,12 @@ class Wire(Protocol):
         ...
 
 
-def is_plain(answer: Reply | Drop) -> TypeGuard[Reply]:
+def is_plain(answer: Reply | Drop | Late) -> TypeGuard[Reply]:
     """Whether an answer is a whole reply that goes out at once and as it is."""
     return isinstance(answer, Reply) and answer.wire is None and answer.delay_s <= 0
 
 
-async def carry_out(answer: Reply | Drop, clock: Clock, scope: Scope, receive: Receive) -> Reply | None:
+async def carry_out(answer: Reply | Drop | Late, clock: Clock, scope: Scope, receive: Receive) -> Reply | None:
     """Hold an answer back as long as it says, and do to the connection what it says.
 
     Ends early when the client leaves.
@@ -76,6 +80,11 @@ async def carry_out(answer: Reply | Drop, clock: Clock, scope: Scope, receive: R
         RuntimeError: If the wire is to be touched, and the server is not the fake's own.
     """
     wire: Wire | None = scope.get("extensions", {}).get(WIRE)
+    if isinstance(answer, Late):
+        arrived = await _arrival(answer, clock, wire, receive)
+        if arrived is None or is_plain(arrived):
+            return arrived
+        answer = arrived
     touches_wire = not isinstance(answer, Reply) or answer.wire is not None
     if wire is None and touches_wire:
         what = answer.wire.kind if isinstance(answer, Reply) and answer.wire else getattr(answer, "how", "")
@@ -99,6 +108,33 @@ async def carry_out(answer: Reply | Drop, clock: Clock, scope: Scope, receive: R
         if wire is not None:
             wire.release()
     return None
+
+
+async def _arrival(late: Late, clock: Clock, wire: Wire | None, receive: Receive) -> Reply | Drop | None:
+    """What is answered to a request once it has come; None where its client has left before.
+
+    It comes all the same, and is carried out: that nobody waits for it does not call it back.
+    """
+
+    async def come() -> Reply | Drop:
+        try:
+            await clock.wait_until(clock.now().monotonic_s + late.delay_s)
+        except TooManyWaitersError as error:
+            return _too_busy(error)
+        return late.carry_out(clock.now())
+
+    coming, leaving = asyncio.ensure_future(come()), asyncio.ensure_future(_wait_for_leaving(receive))
+    _on_their_way.add(coming)
+    coming.add_done_callback(_on_their_way.discard)
+    if wire is not None:
+        wire.hold()
+    try:
+        await asyncio.wait({coming, leaving}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        leaving.cancel()
+        if wire is not None:
+            wire.release()
+    return coming.result() if coming.done() else None
 
 
 async def _carry_out_plan(answer: Reply | Drop, wire: Wire, pace: _Pace) -> None:

@@ -278,9 +278,8 @@ class Worlds:
 
     def _drop_one_of(self, worlds: Iterable[World]) -> bool:
         for world in worlds:
-            # Answers that are held back wait for this very clock, which nobody could move any more.
-            is_awaited = isinstance(world.clock, ManualClock) and world.clock.waiting > 0
-            if not is_awaited and not world.engine.has_open_tasks(world.now()):
+            # Answers that are held back wait for this very clock, which nobody could move any more; requests, too.
+            if world.clock.waiting == 0 and not world.engine.has_open_tasks(world.now()):
                 self._drop(world)
                 return True
         return False

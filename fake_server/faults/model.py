@@ -175,7 +175,9 @@ class Redirect:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """An answer that comes late, in seconds. What was asked for has been done when it arrived.
+    """An answer that comes late, in seconds: what was asked for was done when the request arrived.
+
+    Before the commit it is the request that comes late, and is carried out then, also if its client has left.
 
     Args:
         low_s: The least; with `high_s` equal to it the delay is fixed.
@@ -314,8 +316,8 @@ class Fault:
 
     def _turn(self) -> str:
         """Before or after the commit, where it is not as usual."""
-        usual = "after_commit" if isinstance(self.effect, Wire) else "before_commit"
-        return self.when if isinstance(self.effect, Status | Redirect | Wire) and self.when != usual else ""
+        usual = "after_commit" if isinstance(self.effect, Wire | Latency) else "before_commit"
+        return self.when if isinstance(self.effect, Status | Redirect | Wire | Latency) and self.when != usual else ""
 
     def rule(self) -> str:
         """What its chance is drawn by: its label, or all that it says; where it stands plays no role."""

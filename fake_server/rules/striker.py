@@ -13,7 +13,7 @@ from fake_server.wire.messages import Drop
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from fake_server.faults.selection import Armed, Rack
     from fake_server.rules.answers import Call
@@ -24,6 +24,20 @@ if TYPE_CHECKING:
 
 # Pairs of a fault and a task whose polls are counted; only a fault of the kind "unknown for n polls" has any.
 MOST_COUNTED_TASKS = 100_000
+
+
+class Postponed(Exception):  # no error: the request takes longer to come here
+    """A request has passed admission, is not refused, and is still on its way to be carried out.
+
+    Args:
+        delay_s: How long it still takes.
+        commit: Carries it out, at the instant of the request that it is given.
+    """
+
+    def __init__(self, delay_s: float, commit: Callable[[Call], Answer]) -> None:
+        super().__init__(delay_s)
+        self.delay_s = delay_s
+        self.commit = commit
 
 
 class Striker:
@@ -77,17 +91,20 @@ class Striker:
         scripted = [text for script in self._scripts.values() for text in script.unfired]
         return [*scripted, *(armed.fault.describe() for armed in self.rack.expected if not armed.is_used_up)]
 
-    def carry_out(self, call: Call, task: Task | None, do: Callable[[], Answer]) -> Answer:
+    def carry_out(self, call: Call, task: Task | None, do: Callable[[Call], Answer]) -> Answer:
         """Do what was asked for, unless something strikes.
 
         Args:
             call: The request; it has passed admission.
             task: The task that it is about, if the service knows it.
-            do: Does what was asked for.
+            do: Does what was asked for, at the instant of the request that it is given.
+
+        Raises:
+            Postponed: The request is still on its way, and nothing was done.
         """
         kind = call.route.kind
         if kind == "unmatched" or kind not in self.busy:
-            return do()
+            return do(call)
         script = self._scripts.get(kind)
         struck = script.next() if script is not None else None
         number = self._service.next_number if kind == "create" else task.ordinal + 1 if task else 0
@@ -96,29 +113,40 @@ class Striker:
             kind, at_s, number, call.route.task_id or "", lambda armed: self._fits(armed, call, task)
         )
         if struck is None and not chosen:
-            return do()
+            return do(call)
         strike = Strike(call, task, chosen, self.rack)
-        answer = strike.finished(*self._answer(call, strike, struck, do))
-        self._count(call, chosen)
+        is_refused = struck is not None and (kind != "create" or struck.when == "before_commit")
+        refusal = self._scripted(struck, strike) if struck is not None and is_refused else strike.refusal()
+        late_s, held_s = strike.delay_s("before_commit"), strike.delay_s("after_commit")
+        if refusal is not None:
+            return self._told(call, strike, struck, refusal, late_s + held_s)
+
+        def commit(call: Call) -> Answer:
+            strike.comes(call)
+            answer = strike.carried_out(self._service, do)
+            if struck is None:
+                answer = strike.replaced(answer)
+            else:
+                other = self._scripted(struck, strike)
+                answer = other._replace(task_id=answer.task_id, committed=answer.committed)
+            return self._told(call, strike, struck, answer, held_s)
+
+        if late_s > 0:
+            raise Postponed(late_s, commit)
+        return commit(call)
+
+    def _told(
+        self, call: Call, strike: Strike, struck: ScriptedAnswer | None, answer: Answer, delay_s: float
+    ) -> Answer:
+        """The answer as it goes out, with what struck."""
+        answer = strike.finished(answer, delay_s)
+        self._count(call, strike.chosen)
         self._note_hint(call, strike.told_wait_s)
-        words = strike.fired if struck is None else [struck.describe(self._scripts[kind].route), *strike.fired]
+        words = strike.fired
+        if struck is not None:
+            words = [struck.describe(self._scripts[call.route.kind].route), *words]
         self._counters["faults_fired"] += len(words)
         return answer._replace(fault="; ".join(words)) if words else answer
-
-    def _answer(
-        self, call: Call, strike: Strike, struck: ScriptedAnswer | None, do: Callable[[], Answer]
-    ) -> tuple[Answer, float]:
-        """The answer up to the wire, and how long it is held back."""
-        is_refused = struck is not None and (call.route.kind != "create" or struck.when == "before_commit")
-        refusal = self._scripted(struck, strike) if struck is not None and is_refused else strike.refusal()
-        delay_s = strike.delay_s()
-        if refusal is not None:
-            return refusal, delay_s
-        answer = strike.carried_out(self._service, do)
-        if struck is None:
-            return strike.replaced(answer), delay_s
-        other = self._scripted(struck, strike)
-        return other._replace(task_id=answer.task_id, committed=answer.committed), delay_s
 
     def _scripted(self, struck: ScriptedAnswer, strike: Strike) -> Answer:
         """Carry out a scripted answer."""
@@ -149,7 +177,7 @@ class Striker:
             return call.now.monotonic_s - task.submitted_s < effect.for_s
         return self._polls_unknown.get((armed.identity, task.task_id), 0) < (effect.polls or 0)
 
-    def _count(self, call: Call, chosen: list[Armed]) -> None:
+    def _count(self, call: Call, chosen: Sequence[Armed]) -> None:
         for armed in chosen:
             effect = armed.fault.effect
             if (

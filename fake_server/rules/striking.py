@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from fake_server.faults.selection import Armed, Rack
     from fake_server.rules.service import Service
     from fake_server.rules.tasks import Task
+    from fake_server.wire.messages import DropWhen
 
 EffectKind = TypeVar("EffectKind", bound="Effect")
 
@@ -63,6 +64,7 @@ class Strike:
         rack: Where they come from; it draws their delays.
 
     Attributes:
+        chosen: The faults that strike it, in order.
         shown: The request as the service's own clock sees it, which may be wrong.
         told_wait_s: How long a client that reads the answer is asked to stay away, in seconds; None for not at all.
     """
@@ -70,7 +72,7 @@ class Strike:
     def __init__(self, call: Call, task: Task | None, chosen: Sequence[Armed], rack: Rack) -> None:
         self._call = call
         self._task = task
-        self._chosen = chosen
+        self.chosen = chosen
         self._rack = rack
         self._fired: list[Armed] = []
         self.told_wait_s: float | None = None
@@ -78,6 +80,12 @@ class Strike:
         self._ahead_s = sum(effect.ahead_s for _, effect in skews)
         for armed, _ in skews:
             self._fire(armed)
+        self.shown = call
+        self.comes(call)
+
+    def comes(self, call: Call) -> None:
+        """The request is here, perhaps later than it was sent."""
+        self._call = call
         # What faults themselves say is said by the service's wrong clock.
         wall_s = call.now.wall_s + self._ahead_s
         self.shown = call._replace(now=Moment(call.now.monotonic_s, wall_s)) if self._ahead_s else call
@@ -88,7 +96,7 @@ class Strike:
         return [armed.fault.describe() for armed in self._fired]
 
     def _all(self, kind: type[EffectKind]) -> list[tuple[Armed, EffectKind]]:
-        return [(armed, armed.fault.effect) for armed in self._chosen if isinstance(armed.fault.effect, kind)]
+        return [(armed, armed.fault.effect) for armed in self.chosen if isinstance(armed.fault.effect, kind)]
 
     def _fire(self, armed: Armed) -> None:
         armed.fired += 1
@@ -96,7 +104,7 @@ class Strike:
 
     def refusal(self) -> Answer | None:
         """What is answered instead of carrying the request out."""
-        for armed in self._chosen:
+        for armed in self.chosen:
             fault = armed.fault
             if fault.when != "before_commit":
                 continue
@@ -118,10 +126,12 @@ class Strike:
         assert isinstance(answer.reply, Reply)  # noqa: S101 - errors are never drops; for the type checker
         return answer._replace(reply=answer.reply._replace(wire=wire))
 
-    def delay_s(self) -> float:
-        """How long the answer is held back."""
+    def delay_s(self, when: DropWhen) -> float:
+        """How long the request is on its way (before the commit), or its answer is held back (after it)."""
         total_s = 0.0
         for armed, effect in self._all(Latency):
+            if armed.fault.when != when:
+                continue
             unit = self._rack.delay_unit(armed)
             if effect.median_s is not None:
                 total_s += log_normal(unit, effect.median_s, effect.sigma, LONGEST_DELAY_S)
@@ -130,14 +140,14 @@ class Strike:
             self._fire(armed)
         return round(total_s, 6)
 
-    def carried_out(self, service: Service, do: Callable[[], Answer]) -> Answer:
+    def carried_out(self, service: Service, do: Callable[[Call], Answer]) -> Answer:
         """The true answer, or the one of a service that is behind or does too much.
 
         Args:
             service: The service.
             do: Does what was asked for.
         """
-        for armed in self._chosen:
+        for armed in self.chosen:
             effect = armed.fault.effect
             if isinstance(effect, UnknownAfterCreate):
                 self._fire(armed)
@@ -145,16 +155,16 @@ class Strike:
             if isinstance(effect, StaleRead) and self._task is not None:
                 self._fire(armed)
                 return service.query_then(self._call, self._task, self._call.now.monotonic_s - effect.age_s)
-        answer = do()
+        answer = do(self._call)
         for armed, _ in self._all(DuplicatedCreate):
             if answer.committed:
-                do()
+                do(self._call)
                 self._fire(armed)
         return answer
 
     def replaced(self, answer: Answer) -> Answer:
         """What is answered although the request was carried out."""
-        for armed in self._chosen:
+        for armed in self.chosen:
             fault = armed.fault
             if fault.when != "after_commit":
                 continue
@@ -209,7 +219,7 @@ class Strike:
     def _on_the_wire(self, reply: Reply, told: str | None) -> tuple[Reply, str | None]:
         if reply.wire is not None:
             return reply, None  # Spoilt already, by what refused it.
-        for armed in self._chosen:
+        for armed in self.chosen:
             effect = armed.fault.effect
             wire = effect.wire if isinstance(effect, Wire) and armed.fault.when == "after_commit" else None
             if isinstance(effect, AssetCut) and reply.body:

@@ -184,7 +184,8 @@ FAULT_FORMS: dict[str, FaultForm] = {
         whens=BOTH,
     ),
     "latency": FaultForm(
-        "the answer comes late; what was asked for has been done when it arrived",
+        "the answer comes late, what was asked for was done at once; or, `before_commit`, the request comes late, and "
+        "is carried out then, whoever has given up on it",
         _latency,
         {
             "fixed": of.duration(),
@@ -198,6 +199,7 @@ FAULT_FORMS: dict[str, FaultForm] = {
             ),
         },
         one_of=("fixed", "uniform", "log_normal"),
+        whens=("after_commit", "before_commit"),
     ),
     "headers": FaultForm(
         "the true answer with other headers",

@@ -8,7 +8,12 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fake_server.moment import Moment
 
 DropWhen = Literal["before_commit", "after_commit"]
 DropHow = Literal["reset", "close"]
@@ -109,7 +114,7 @@ class Reply(NamedTuple):
         status: The HTTP status.
         headers: Names in small letters, and values.
         body: The body, packed if `content-encoding` says so.
-        delay_s: How long it is held back, by the world's clock; what was asked for has been done by then.
+        delay_s: How long it is held back, by the world's clock; what was asked for has been done when that begins.
         wire: How it is spoilt on its way.
     """
 
@@ -134,3 +139,15 @@ class Drop:
     when: DropWhen
     how: DropHow
     delay_s: float = 0.0
+
+
+class Late(NamedTuple):
+    """A request that is still on its way: nothing was done, and it is carried out later, whoever waits for it then.
+
+    Args:
+        delay_s: How long it takes, by the world's clock.
+        carry_out: Does what is asked for, at the instant at which it came; the answer.
+    """
+
+    delay_s: float
+    carry_out: Callable[[Moment], Reply | Drop]

@@ -51,6 +51,7 @@ EFFECTS: tuple[dict[str, Any], ...] = (
     {"fault": "status", "status": 200, "body": "malformed"},
     {"fault": "redirect", "to": "itself"},
     {"fault": "latency", "log_normal": {"median": "200ms", "sigma": 0.5}},
+    {"fault": "latency", "fixed": "3s", "when": "before_commit"},
     {"fault": "headers", "content_type": "text/plain", "rate_headers": {"remaining": 0}},
     {"fault": "schema_drift", "kind": "missing_output"},
     {"fault": "schema_drift", "kind": "extra_fields"},

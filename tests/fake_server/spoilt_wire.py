@@ -34,9 +34,9 @@ class SpoilingEngine:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.engine, name)
 
-    def handle(self, request: Request, now: Any) -> Reply | Drop:
+    def receive(self, request: Request, now: Any) -> Any:
         """Answer as the engine does, and spoil that."""
-        answer = self.engine.handle(request, now)
+        answer = self.engine.receive(request, now)
         if "/tasks/" not in request.path or not self.spoilings:
             return answer
         spoiling = self.spoilings.pop(0)

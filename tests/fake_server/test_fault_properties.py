@@ -108,7 +108,12 @@ def test_faults_break_no_engine(some: list[Fault], dialog: list[tuple[str, float
     hand.verdicts()
 
 
-BEFORE = [effect for effect in EFFECTS if effect.get("when") == "before_commit" or effect["fault"] == "redirect"]
+# A late request is carried out, only later.
+BEFORE = [
+    effect
+    for effect in EFFECTS
+    if effect["fault"] != "latency" and (effect.get("when") == "before_commit" or effect["fault"] == "redirect")
+]
 REFUSING = [effect for effect in EFFECTS if effect["fault"] == "status" and "when" not in effect]
 AFTER: list[dict[str, Any]] = [
     {"fault": "lost_create"},

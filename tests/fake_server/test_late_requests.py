@@ -1,0 +1,136 @@
+"""Requests that a fault lets come late: they are carried out when they come, whoever has given up on them."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import pytest
+
+from fake_server.clock import ManualClock
+from fake_server.moment import Moment
+from fake_server.server import Loop
+from fake_server.wire.messages import Drop, Late, Reply, Request
+from tests.fake_server.driving import ASYNC, BODY, KEY, VIDEO, WALL_S, Hand, content
+from tests.fake_server.faulty import AT_ONCE, fault, hand_with
+from tests.fake_server.spoilt_wire import Spoilt, is_held, running, until
+from tests.storm.wire import request
+
+LATE_S = 30.0
+
+
+@pytest.fixture(scope="module", params=get_args(Loop))
+def fake(request: pytest.FixtureRequest) -> Iterator[Spoilt]:
+    """The fake on either loop."""
+    with running(request.param) as spoilt:
+        yield spoilt
+
+
+def late(on: str, **options: Any) -> Hand:
+    """A world in which the requests of a route take half a minute to come."""
+    return hand_with(fault("latency", fixed="30s", when="before_commit", on=on), **options)
+
+
+def sent(hand: Hand) -> Late:
+    """A create that is on its way."""
+    asked = Request("POST", f"/api/v1{VIDEO}", "", (KEY, ASYNC), BODY, "http://fake.test")
+    on_its_way = hand.engine.receive(asked, hand.now)
+    assert isinstance(on_its_way, Late)
+    return on_its_way
+
+
+def at(seconds: float) -> Moment:
+    """An instant of a world."""
+    return Moment(seconds, WALL_S + seconds)
+
+
+def test_a_create_on_its_way_is_nothing_yet_and_a_task_once_it_comes() -> None:
+    """Before it comes there is no task and no line; then there is, and its life begins then; it comes once."""
+    hand = late("create")
+    on_its_way = sent(hand)
+    assert on_its_way.delay_s == LATE_S
+    assert (len(hand.engine.tasks), len(hand.engine.journal.entries)) == (0, 0)
+    assert hand.engine.has_open_tasks(hand.now), "a world with a create on its way is not given up"
+    reply = on_its_way.carry_out(at(LATE_S))
+    assert isinstance(reply, Reply)
+    assert (reply.status, reply.delay_s) == (200, 0.0)
+    [task] = hand.engine.tasks.values()
+    assert (task.task_id, task.submitted_s) == (content(reply)["output"]["task_id"], LATE_S)
+    entry = hand.engine.journal.entries[-1]
+    assert (entry.at_s, entry.fault) == (LATE_S, "latency before_commit")
+    assert on_its_way.carry_out(at(LATE_S)) == Drop("before_commit", "close")
+    assert len(hand.engine.tasks) == 1
+
+
+def test_a_refusal_is_late_as_its_request_is_and_an_answer_is_held_back_from_when_it_came() -> None:
+    """Delays before and after the commit add up for what is refused; else the second begins where the first ended."""
+    hand = late("create")
+    hand.engine.arm(fault("latency", fixed="5s", on="create"))
+    hand.engine.arm(fault("status", status=503, on="create"))
+    refused = hand.create()
+    assert isinstance(refused, Reply)
+    assert (refused.status, refused.delay_s) == (503, LATE_S + 5.0)
+    hand.engine.disarm("a2")
+    reply = sent(hand).carry_out(at(LATE_S))
+    assert isinstance(reply, Reply)
+    assert (reply.status, reply.delay_s) == (200, 5.0)
+
+
+def test_without_a_clock_to_wait_for_a_late_request_is_carried_out_as_of_then() -> None:
+    """Who asks the engine directly gets the answer of the later instant, and is told how long it took."""
+    hand = late("query", life=AT_ONCE)
+    task_id = hand.created()
+    reply = hand.poll(task_id)
+    assert isinstance(reply, Reply)
+    assert (reply.delay_s, content(reply)["output"]["task_status"]) == (LATE_S, "SUCCEEDED")
+    assert hand.engine.journal.entries[-1].at_s == LATE_S
+    hand.now_s = 2 * LATE_S
+    assert not isinstance(hand.poll(task_id), Drop)
+    assert hand.engine.journal.counters["polls"] == 2
+
+
+def test_a_bill_is_open_while_a_create_may_still_come() -> None:
+    """What is on its way makes a verdict incomplete, and has come once a world is played out."""
+    hand = late("create", life=AT_ONCE)
+    on_its_way = sent(hand)
+    assert hand.engine.bill(hand.now).billed_tasks == 0
+    end = hand.engine.play_out(hand.now)
+    assert hand.engine.bill(end).billed_tasks == 1
+    assert on_its_way.carry_out(end) == Drop("before_commit", "close"), "it has come"
+
+
+def test_a_world_that_is_given_up_is_spared_what_was_on_its_way() -> None:
+    """Begun anew, a world gets no task of what was sent before."""
+    hand = late("create")
+    on_its_way = sent(hand)
+    hand.engine.give_up()
+    assert not hand.engine.has_open_tasks(hand.now)
+    assert on_its_way.carry_out(at(LATE_S)) == Drop("before_commit", "close")
+    assert not hand.engine.tasks
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_over_a_socket_a_late_request_waits_for_the_clock_and_not_for_its_client(fake: Spoilt, leaves: bool) -> None:
+    """A create comes when the world's clock says so, and makes a task, also where its client has gone before."""
+    key, world, spoiling = fake.world()
+    assert isinstance(world.clock, ManualClock)
+    engine = spoiling.engine
+    engine.arm(fault("latency", fixed="30s", when="before_commit", on="create"))
+    headers = (
+        ("authorization", f"Bearer {key}"),
+        ("x-dashscope-async", "enable"),
+        ("content-type", "application/json"),
+    )
+    with socket.create_connection(("127.0.0.1", fake.port), timeout=20) as connection:
+        connection.sendall(request("POST", f"/api/v1{VIDEO}", headers, BODY))
+        until(lambda: is_held(world))
+        assert (len(engine.tasks), len(engine.journal.entries)) == (0, 0)
+        if not leaves:
+            world.clock.advance(LATE_S)
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 200 ")
+    if leaves:
+        until(lambda: not fake.server.server_state.connections)
+        world.clock.advance(LATE_S)
+    until(lambda: engine.tasks)
+    assert [entry.status for entry in engine.journal.entries] == [200]
