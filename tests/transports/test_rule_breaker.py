@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -10,12 +12,14 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from resilient_poll import BreakerPolicy, BreakerState, ConfigurationError
 from resilient_poll.transports.rules import breaker as rules
 from resilient_poll.transports.rules.breaker import Admitted, Breaker, CallResult, Rejected, judge_call
+from tests.oracle import breaker as naive
 from tests.support.profiles import examples
 from tests.support.properties import GENUINE, PLANTED
 
 POLICY = BreakerPolicy(
     failure_share=0.5, slow_share=0.75, slow_call_s=1.0, least_calls=4, window_s=10.0, open_s=5.0, probes=2
 )
+RULES = naive.Rules(**asdict(POLICY))
 WITHOUT_SENSE: list[dict[str, float]] = [
     {"probes": 0},
     {"failure_share": 0},
@@ -25,57 +29,6 @@ WITHOUT_SENSE: list[dict[str, float]] = [
 ]
 
 
-class Naive:
-    """The same said in the simplest way: every result is kept, and everything is counted anew each time."""
-
-    def __init__(self) -> None:
-        self.state = BreakerState.CLOSED
-        self.generation = 0
-        self.results: list[tuple[int, CallResult]] = []
-        self.moved_s = 0.0
-        self.probes_out = 0
-        self.probes_well = 0
-
-    def go(self, state: BreakerState, now_s: float) -> None:
-        self.state, self.moved_s = state, now_s
-        self.generation += 1
-        self.results, self.probes_out, self.probes_well = [], 0, 0
-
-    def admit(self, now_s: float) -> int | None:
-        is_over = now_s >= self.moved_s + POLICY.open_s
-        if self.state is BreakerState.OPEN and is_over:
-            self.go(BreakerState.HALF_OPEN, now_s)
-        if self.state is BreakerState.HALF_OPEN:
-            if self.probes_out + self.probes_well == POLICY.probes and is_over:
-                self.go(BreakerState.HALF_OPEN, now_s)
-            if self.probes_out + self.probes_well == POLICY.probes:
-                return None
-            self.probes_out += 1
-        return None if self.state is BreakerState.OPEN else self.generation
-
-    def note(self, generation: int, result: CallResult, now_s: float) -> None:
-        if generation != self.generation:
-            return
-        if self.state is BreakerState.HALF_OPEN:
-            self.probes_out -= 1
-            if result is CallResult.WELL:
-                self.probes_well += 1
-                if self.probes_well == POLICY.probes:
-                    self.go(BreakerState.CLOSED, now_s)
-            elif result is not CallResult.NOTHING:
-                self.go(BreakerState.OPEN, now_s)
-            return
-        if result is CallResult.NOTHING:
-            return
-        piece = int(now_s * 10 / POLICY.window_s)
-        self.results.append((piece, result))
-        counted = [result for at, result in self.results if at > piece - 10]
-        failed, slow = counted.count(CallResult.FAILED), counted.count(CallResult.SLOW)
-        is_bad = failed >= len(counted) * POLICY.failure_share or slow >= len(counted) * POLICY.slow_share
-        if len(counted) >= POLICY.least_calls and is_bad:
-            self.go(BreakerState.OPEN, now_s)
-
-
 class Machine(RuleBasedStateMachine):
     """Calls begin, end late or never, and time passes."""
 
@@ -83,8 +36,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.now_s = 1000.0
         self.breaker = Breaker(POLICY)
-        self.naive = Naive()
-        self.naive.moved_s = 0.0
+        self.naive = naive.Breaker(RULES)
         self.out: list[Admitted] = []
 
     @rule(seconds=st.sampled_from([0.0, 0.3, 1.0, 4.9, 5.0, 11.0]))
@@ -108,7 +60,7 @@ class Machine(RuleBasedStateMachine):
         if self.out:
             admitted = self.out.pop(which % len(self.out))
             self.breaker.note(admitted, result, self.now_s)
-            self.naive.note(admitted.generation, result, self.now_s)
+            self.naive.note(admitted.generation, result.value, self.now_s)
 
     @rule(result=st.sampled_from([CallResult.FAILED, CallResult.FAILED, CallResult.WELL, CallResult.SLOW]))
     def all_end(self, result: CallResult) -> None:
@@ -117,7 +69,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def they_agree(self) -> None:
-        assert self.breaker.state is self.naive.state
+        assert self.breaker.state.value == self.naive.state
         assert self.breaker.generation == self.naive.generation
 
 
