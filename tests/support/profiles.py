@@ -14,7 +14,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis.database import DirectoryBasedExampleDatabase
 
 FOLDER = Path(__file__).resolve().parents[2] / ".prove"
@@ -27,11 +27,13 @@ SHORT_SEED = 1302
 
 def load() -> None:
     """Register the profiles, and use the one that the environment names."""
-    settings.register_profile("dev", max_examples=DEV)
-    settings.register_profile("ci", max_examples=CI, derandomize=True, database=None)
-    settings.register_profile("short", max_examples=SHORT, database=None)
+    # A slow machine is not a falsified property.
+    calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("dev", calm, max_examples=DEV)
+    settings.register_profile("ci", calm, max_examples=CI, derandomize=True, database=None)
+    settings.register_profile("short", calm, max_examples=SHORT, database=None)
     settings.register_profile(
-        "night", max_examples=NIGHT, database=DirectoryBasedExampleDatabase(FOLDER / "examples"), print_blob=True
+        "night", calm, max_examples=NIGHT, database=DirectoryBasedExampleDatabase(FOLDER / "examples"), print_blob=True
     )
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
     if "PROPERTY_EXAMPLES" in os.environ:
