@@ -44,6 +44,7 @@ FAULTS = (
     {"fault": "wire", "kind": "bad_chunk", "on": ["list", "query"], "probability": 0.3},
     {"fault": "wire", "kind": "huge_header", "on": ["query"], "times": 2},
     {"fault": "wire", "kind": "continue_storm", "on": ["create"], "times": 2},
+    {"fault": "latency", "fixed": "2s", "when": "before_commit", "on": ["create"]},
     {"fault": "duplicated_create", "first": 3},
     {"fault": "clock_skew", "ahead": "3m", "on": ["query"]},
 )
