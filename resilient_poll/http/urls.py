@@ -16,7 +16,7 @@ _NUMBERS = re.compile(r"[0-9.]+")  # Whoever writes only these means an IPv4 add
 
 def is_http_url(url: str) -> bool:
     """Return whether a text is an absolute http or https URL whose host and port can exist."""
-    if len(url) > LONGEST_URL or not url.isascii() or any(c.isspace() or not c.isprintable() for c in url):
+    if len(url) > LONGEST_URL or not url.isascii() or not url.isprintable() or " " in url:
         return False
     try:
         parts = urlsplit(url)
