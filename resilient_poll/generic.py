@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, TypeVar, overload
 
-from resilient_poll.drive import async_driver, sync_driver
+from resilient_poll.drive import async_driver, stretch
 from resilient_poll.drive.clocks import AsyncClock, Clock, RealAsyncClock, RealClock
 from resilient_poll.drive.outcome import Outcome, task_error
 from resilient_poll.drive.telling import logger, saying_that_it_goes_on, tell
@@ -28,7 +28,7 @@ from resilient_poll.machine.policy import WaitPolicy
 from resilient_poll.machine.poller import Poller
 from resilient_poll.machine.schedules import Schedule
 from resilient_poll.machine.task_record import TaskRecord
-from resilient_poll.transports.abandon import LeftBehind, call_within
+from resilient_poll.transports.abandon import is_within
 from resilient_poll.transports.middleware.serving import serving
 
 __all__ = ["Heard", "poll", "poll_async"]
@@ -111,25 +111,10 @@ def poll(
         PollRefused: The service refuses to say.
         ConfigurationError: The call makes no sense.
     """
-    waiting = _Waiting(lifecycle, timeout, schedule, policy, task_id, clock or RealClock(), on_event)
-
-    def ask(left_behind: threading.Event) -> Heard:
-        del left_behind  # A caller's query cannot be told to stop.
-        return query()
-
-    def perform(command: Submit | Query) -> Observation:
-        try:
-            what = call_within(ask, command.timeout_s)
-        except LeftBehind:
-            return waiting.too_slow(command)
-        except Exception as error:
-            if (observation := waiting.understand(error)) is None:
-                raise
-            return observation
-        return waiting.heard(what)
-
+    clock = clock or RealClock()
+    waiting = _Waiting(lifecycle, timeout, schedule, policy, task_id, clock, on_event)
     with saying_that_it_goes_on(task_id), waiting.named():
-        done = sync_driver.run(waiting.poller, perform, clock or RealClock(), waiting.publish)
+        done = stretch.run(waiting.poller, _Queries(waiting, query), clock, waiting.publish, is_within)
     return waiting.conclude(done)
 
 
@@ -194,7 +179,7 @@ async def poll_async(
                 raise
             return observation
         if scope.cancelled_caught:
-            return waiting.too_slow(command)
+            return waiting.too_slow(command.timeout_s)
         return waiting.heard(what)
 
     with saying_that_it_goes_on(task_id), waiting.named():
@@ -257,8 +242,8 @@ class _Waiting:
                 )
                 return Unreadable(reason=self._last_trouble)
 
-    def too_slow(self, command: Submit | Query) -> Observation:
-        self._last_trouble = f"no answer within {command.timeout_s:.1f} s"
+    def too_slow(self, timeout_s: float) -> Observation:
+        self._last_trouble = f"no answer within {timeout_s:.1f} s"
         return Unreachable(reason=self._last_trouble)
 
     def understand(self, error: Exception) -> Observation | None:
@@ -301,6 +286,33 @@ class _Waiting:
             request_id=record.request_id,
             result=record.result,
         )
+
+
+class _Queries:
+    """The queries of :func:`poll`; see :class:`.Queries`."""
+
+    def __init__(self, waiting: _Waiting, query: Callable[[], Heard]) -> None:
+        self._waiting = waiting
+        self._query = query
+        self.too_slow = waiting.too_slow
+
+    def begin(self, timeout_s: float) -> None:
+        """There is nothing to make up."""
+
+    def send(self, left_behind: threading.Event) -> tuple[Heard, None] | tuple[None, Exception]:
+        del left_behind  # A caller's query cannot be told to stop.
+        try:
+            return self._query(), None
+        except Exception as error:  # noqa: BLE001  # looked at by hear()
+            return None, error
+
+    def hear(self, came: tuple[Heard, None] | tuple[None, Exception]) -> Observation:
+        what, error = came
+        if error is None:
+            return self._waiting.heard(what)  # type: ignore[arg-type]  # without an error it is something heard
+        if (observation := self._waiting.understand(error)) is None:
+            raise error
+        return observation
 
 
 def _is_absorbed(error: BaseException) -> bool:

@@ -58,9 +58,12 @@ class RealAsyncClock:
     """
 
     def __init__(self) -> None:
-        # Imported here: poll() must not need anyio, and this module serves it too.
+        # Imported here: poll() must need neither, and this module serves it too.
+        import asyncio  # noqa: PLC0415  # see above
+
         import anyio  # noqa: PLC0415  # see above
 
+        self._running_loop = asyncio.get_running_loop
         self._current_time = anyio.current_time
         self._sleep = anyio.sleep
         self._ahead_s = 0.0
@@ -69,11 +72,17 @@ class RealAsyncClock:
         """Return the present instant."""
         machine_s = time.monotonic()
         try:
-            loop_s = self._current_time()
-        except RuntimeError:  # No event loop runs here.
-            loop_s = machine_s + self._ahead_s
+            loop_s = self._running_loop().time()  # anyio would look for its backend at each poll.
+        except RuntimeError:
+            loop_s = self._other_s(machine_s)
         self._ahead_s = loop_s - machine_s
         return Instant(loop_s, time.time())
+
+    def _other_s(self, machine_s: float) -> float:
+        try:
+            return self._current_time()  # trio's, then.
+        except RuntimeError:  # No event loop runs here.
+            return machine_s + self._ahead_s
 
     async def sleep(self, seconds: float) -> None:
         """Wait for some seconds, letting others run."""

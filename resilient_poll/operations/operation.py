@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from secrets import token_hex
 from typing import Any
 
+from resilient_poll.drive import stretch
 from resilient_poll.drive.clocks import Clock, RealClock
 from resilient_poll.drive.outcome import Outcome
-from resilient_poll.drive.sync_driver import run, step
+from resilient_poll.drive.sync_driver import run
 from resilient_poll.drive.telling import saying_that_it_goes_on
 from resilient_poll.errors import Standing
 from resilient_poll.events import Event
@@ -22,6 +24,7 @@ from resilient_poll.operations.face import OperationFace
 from resilient_poll.operations.sending import Sender
 from resilient_poll.operations.start import Start
 from resilient_poll.specs.operation import OperationSpec
+from resilient_poll.transports.abandon import is_within
 
 __all__ = ["Operation"]
 
@@ -36,6 +39,7 @@ class Operation(OperationFace):
         super().__init__(core)
         self._sender = sender
         self._clock = clock
+        self._queries = _Queries(core, sender, clock)
 
     @classmethod
     def start(
@@ -165,7 +169,7 @@ class Operation(OperationFace):
         core = self._core
         core.begin(core.policy(policy, timeout))
         with saying_that_it_goes_on(core.task_id, lambda: core.token() or "(none: its URL is a key)"):
-            done = run(core.poller, self._perform, self._clock, core.publish)
+            done = stretch.run(core.poller, self._queries, self._clock, core.publish, is_within)
         return core.conclude(done)
 
     def refresh(self) -> Standing:
@@ -178,7 +182,7 @@ class Operation(OperationFace):
         core, done = self._core, None
         core.begin(core.look_policy(), look=True)
         while done is None and not core.poller.was_answered:
-            done = step(core.poller, self._perform, self._clock, core.publish)
+            done = stretch.step(core.poller, self._queries, self._clock, core.publish, is_within)
         return core.conclude_refresh(done)
 
     def cancel(self) -> Standing:
@@ -200,14 +204,44 @@ class Operation(OperationFace):
         core.hear_cancel(what)
         return self.refresh()
 
-    def _perform(self, command: Submit | Query) -> Observation:
-        until_s = self._clock.now().monotonic_s + command.timeout_s
-        asked = self._core.ask()
-        while isinstance(asked, Ask):
-            what: Answer | ExchangeFailed
-            try:
-                what = self._sender.query(asked, max(0.001, until_s - self._clock.now().monotonic_s))
-            except ExchangeFailed as failure:
-                what = failure
-            asked = self._core.hear(what)
-        return asked
+
+class _Queries:
+    """The queries of one operation; see :class:`.Queries`."""
+
+    def __init__(self, core: OperationCore, sender: Sender, clock: Clock) -> None:
+        self._core = core
+        self._sender = sender
+        self._clock = clock
+        self._until_s = 0.0
+        self._next: tuple[Ask, float] | None = None
+
+    def begin(self, timeout_s: float) -> Observation | None:
+        self._until_s = self._clock.now().monotonic_s + timeout_s
+        what = self._prepared(self._core.ask())
+        return None if isinstance(what, float) else what
+
+    def send(self, left_behind: threading.Event) -> Answer | ExchangeFailed:
+        if self._next is None:
+            raise RuntimeError("a query that was not begun: the driver is broken")
+        try:
+            return self._sender.send_query(*self._next, left_behind)
+        except ExchangeFailed as failure:
+            return failure
+
+    def hear(self, came: Answer | ExchangeFailed) -> Observation | float:
+        return self._prepared(self._core.hear(came))
+
+    def too_slow(self, timeout_s: float) -> Observation:
+        seconds = timeout_s if self._next is None else self._next[1]
+        heard = self._core.hear(ExchangeFailed(f"no whole answer within {seconds:.1f} s", surely_not_sent=False))
+        if isinstance(heard, Ask):
+            raise RuntimeError("no answer leads nowhere: the operation is broken")  # noqa: TRY004  # no caller's fault
+        return heard
+
+    def _prepared(self, asked: Ask | Observation) -> Observation | float:
+        """Note what to send next, and return for how many seconds to wait for it."""
+        if not isinstance(asked, Ask):
+            return asked
+        timeout_s = max(0.001, self._until_s - self._clock.now().monotonic_s)
+        self._next = asked, timeout_s
+        return timeout_s

@@ -26,7 +26,7 @@ class Sender:
         self._maker = maker
 
     def query(self, ask: Ask, timeout_s: float) -> Answer:
-        """Send a request that may be sent again, in a thread that is left behind when its time is up.
+        """Send a request that may be sent again like :meth:`send_query`, in a thread left behind when its time is up.
 
         Args:
             ask: What to send.
@@ -36,13 +36,23 @@ class Sender:
             ExchangeFailed: No whole answer came in time.
         """
 
-        def send(left_behind: threading.Event) -> Answer:
-            return self._send(*self._maker.query(ask, timeout_s), None, left_behind)
-
         try:
-            return call_within(send, timeout_s)
+            return call_within(lambda left_behind: self.send_query(ask, timeout_s, left_behind), timeout_s)
         except LeftBehind:
             raise ExchangeFailed(f"no whole answer within {timeout_s:.1f} s", surely_not_sent=False) from None
+
+    def send_query(self, ask: Ask, timeout_s: float, left_behind: threading.Event) -> Answer:
+        """Send a request that may be sent again.
+
+        Args:
+            ask: What to send.
+            timeout_s: Per connect, read and write.
+            left_behind: Set once nobody waits for its answer.
+
+        Raises:
+            ExchangeFailed: No whole answer came.
+        """
+        return self._send(*self._maker.query(ask, timeout_s), None, left_behind)
 
     def create(self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float) -> Answer:
         """Send a request that costs money, once. It is never left behind.

@@ -77,3 +77,83 @@ def test_context_variables_come_along() -> None:
     variable = contextvars.ContextVar("variable", default="nothing")
     variable.set("the caller's")
     assert call_within(lambda _: variable.get(), PLENTY_S) == "the caller's"
+
+
+def test_calls_that_follow_each_other_are_made_in_one_thread() -> None:
+    """While there is a next call, it is made by the same thread, and the last result comes back."""
+    threads: list[int] = []
+    taken: list[int] = []
+
+    def call(_: threading.Event) -> int:
+        threads.append(threading.get_ident())
+        return len(threads)
+
+    def follow(result: int) -> float | None:
+        taken.append(result)
+        return PLENTY_S if result < 3 else None
+
+    assert call_within(call, PLENTY_S, follow) == 3
+    assert taken == [1, 2, 3]
+    assert len(set(threads)) == 1
+    assert threads[0] != threading.get_ident()
+
+
+def test_each_following_call_has_a_time_of_its_own() -> None:
+    """A later call is left behind at its own, shorter time, and is not taken in when it ends after all."""
+    has_ended, may_end = threading.Event(), threading.Event()
+    calls: list[int] = []
+    taken: list[int] = []
+
+    def call(_: threading.Event) -> int:
+        calls.append(len(calls))
+        if len(calls) == 2:
+            may_end.wait(PLENTY_S)
+            has_ended.set()
+        return len(calls)
+
+    def follow(result: int) -> float | None:
+        taken.append(result)
+        return 0.05  # real: the time to be kept is real
+
+    began_s = time.monotonic()
+    with pytest.raises(LeftBehind):
+        call_within(call, 3 * PLENTY_S, follow)
+    assert time.monotonic() - began_s < PLENTY_S
+    may_end.set()
+    assert has_ended.wait(PLENTY_S)
+    # Another call by the same idle thread, or one that finds it busy: either way the one left behind is past its end.
+    assert call_within(lambda _: None, PLENTY_S) is None
+    assert (taken, len(calls)) == ([1], 2)
+
+
+def test_an_error_in_between_ends_the_calls() -> None:
+    """What a later call raises, or what is made of a result, is raised to the caller, and no more calls are made."""
+    calls: list[int] = []
+
+    def call(_: threading.Event) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise ValueError("the second")
+
+    with pytest.raises(ValueError, match="the second"):
+        call_within(call, PLENTY_S, lambda _: PLENTY_S)
+    assert len(calls) == 2
+
+    def follow(_: None) -> float | None:
+        raise LookupError("made of the result")
+
+    with pytest.raises(LookupError, match="made of the result"):
+        call_within(lambda _: None, PLENTY_S, follow)
+
+
+def test_no_call_sees_what_the_one_before_has_set() -> None:
+    """Each call has the caller's context variables as they were, whatever an earlier one set."""
+    variable = contextvars.ContextVar("variable", default=0)
+    seen: list[int] = []
+
+    def call(_: threading.Event) -> None:
+        seen.append(variable.get())
+        variable.set(len(seen))
+
+    call_within(call, PLENTY_S, lambda _: PLENTY_S if len(seen) < 3 else None)
+    assert seen == [0, 0, 0]
