@@ -27,13 +27,14 @@ SHORT_SEED = 1302
 
 def load() -> None:
     """Register the profiles, and use the one that the environment names."""
-    # A slow machine is not a falsified property.
-    calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    # A slow machine is not a falsified property. What is not said here, Hypothesis takes from the profile in use, which
+    # is another one where it finds that it runs in CI.
+    calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=False, print_blob=True)
     settings.register_profile("dev", calm, max_examples=DEV)
     settings.register_profile("ci", calm, max_examples=CI, derandomize=True, database=None)
     settings.register_profile("short", calm, max_examples=SHORT, database=None)
     settings.register_profile(
-        "night", calm, max_examples=NIGHT, database=DirectoryBasedExampleDatabase(FOLDER / "examples"), print_blob=True
+        "night", calm, max_examples=NIGHT, database=DirectoryBasedExampleDatabase(FOLDER / "examples")
     )
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
     if "PROPERTY_EXAMPLES" in os.environ:
