@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types architecture unit docs bench soak keys slots crash prove prove-short peers browser fuzz storm pyz format clean help
+.PHONY: demo test lint types architecture unit docs bench soak keys slots crash prove prove-short planted simulate simulate-stack peers browser fuzz storm pyz format clean help
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,8 @@ prove-short: $(VENV)/.ready-test  ## All cases of all tests, with coverage; the 
 	$(BIN)/coverage report --fail-under=90
 	$(BIN)/coverage report --fail-under=95 --include='resilient_poll/machine/*'
 	$(BIN)/python -m tests.planted
+	$(BIN)/python -m tests.simulation --seed $(SEED) --runs 200
+	$(BIN)/python -m tests.simulation --seed $(SEED) --full-stack --runs 12
 
 docs: $(VENV)/.ready-test  ## Rewrite what the documentation derives from the code.
 	$(BIN)/python docs/derive.py
@@ -59,8 +61,19 @@ slots: $(VENV)/.ready-test  ## Eight processes on one key keep to three tasks an
 crash: $(VENV)/.ready-test  ## Kill workers at 1,000 random moments, and judge by the fake's bill; some minutes.
 	$(BIN)/python -m tests.crash --kills 1000
 
-prove: $(VENV)/.ready-test  ## All tests, each property with 1,000 values instead of 50 or 100; half an hour or more.
-	PROPERTY_EXAMPLES=1000 $(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist worksteal
+prove: $(VENV)/.ready-test  ## Every property with 1,000 values and more, at random; an hour; stop it at will, it goes on where it stopped.
+	$(BIN)/python -m tests.properties.prove
+
+SEED ?= 1
+RUNS ?= 5100
+simulate: $(VENV)/.ready-test  ## A million tasks in worlds full of faults, in virtual time; SEED=1 RUNS=5100; some ten minutes.
+	$(BIN)/python -m tests.simulation --seed $(SEED) --runs $(RUNS)
+
+simulate-stack: $(VENV)/.ready-test  ## The same worlds through the real clients, one driver a world; 12,000 tasks; some minutes.
+	$(BIN)/python -m tests.simulation --seed $(SEED) --full-stack
+
+planted: $(VENV)/.ready-test  ## Each planted bug in a copy, and the test that must catch it; a minute or two.
+	$(BIN)/python -m tests.planted
 
 peers: $(VENV)/.ready-test  ## See what others do with the faults that ours is tested for, and in an outage; two minutes.
 	$(PIP) install --constraint constraints.txt --editable '.[test,peers]'
@@ -88,7 +101,7 @@ format: $(VENV)/.ready-test  ## Format and mend what can be mended.
 	$(BIN)/ruff format .
 
 clean:  ## Remove what the targets made.
-	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache demo-output
+	rm -rf $(VENV) .coverage .coverage.* .hypothesis .mypy_cache .ruff_cache .pytest_cache .prove demo-output
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
