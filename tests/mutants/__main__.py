@@ -33,8 +33,6 @@ from tests.mutants.runner import (
     Judge,
     Warm,
     judge_cold,
-    may_have_run,
-    needs_new_process,
 )
 from tests.mutants.targets import ROOMS, modules, mutants_of, test_files
 
@@ -90,14 +88,17 @@ def main() -> None:
         listed = [mutant for path in modules(ROOMS[room]) for mutant in mutants_of(path) if asked.only in mutant.name]
         drawn = [mutant for mutant in listed if random.Random(mutant.name).random() < asked.sample]  # noqa: S311  # a sample
         tell(f"{room}: {len(listed)} mutants, {len(drawn)} drawn")
-        Run(room, folder, drawn, asked.budget, ends_s).go(again=asked.again)
+        Run(room, folder, drawn, asked.budget, ends_s, is_quick=asked.quick).go(again=asked.again)
 
 
 class Run:
     """The mutants of one room, and what is known of them."""
 
-    def __init__(self, room: str, folder: Path, mutants: Sequence[Mutant], budget_s: float, ends_s: float) -> None:
+    def __init__(
+        self, room: str, folder: Path, mutants: Sequence[Mutant], budget_s: float, ends_s: float, *, is_quick: bool
+    ) -> None:
         self._room, self._mutants, self._budget_s, self._ends_s = room, mutants, budget_s, ends_s
+        self._is_quick = is_quick
         self._results, self._plan_file = folder / f"{room}.jsonl", folder / f"{room}.plan.json"
         self._versions = {path: fingerprint(path) for path in {mutant.path for mutant in mutants}}
         self._counts: Counter[str] = Counter()
@@ -118,11 +119,10 @@ class Run:
             sys.exit("the tests cannot be run on the unchanged code")
         plan = Plan.load(self._plan_file)
         told = {json.loads(line)["name"] for line in self._lines()[before:]}
-        cold = [
-            mutant
-            for mutant in left
-            if needs_new_process(mutant, plan) or (may_have_run(mutant, plan) and mutant.name not in told)
-        ]
+        cold = [mutant for mutant in left if mutant.name not in told]
+        if self._is_quick:
+            tell(f"{self._room}: {len(cold)} want a new process each, and are left for another run")
+            return
         tell(f"{self._room}: {len(cold)} want a new process each")
         for mutant in cold:
             if time.monotonic() > self._ends_s:

@@ -17,13 +17,8 @@ from tests.mutants.mutant import MODULE, ROOT, Mutant
 OURS = ("resilient_poll", "fake_server", "tests")
 
 
-def can_be_rebound(mutant: Mutant, tests: Iterable[str]) -> bool:
-    """Return whether a mutant of a table can be judged without a new process.
-
-    Args:
-        mutant: The mutant.
-        tests: The files of tests that judge it.
-    """
+def can_be_rebound(mutant: Mutant) -> bool:
+    """Return whether nobody but tests may have kept the old value of a table."""
     if mutant.function != MODULE or not mutant.names:
         return False
     tree = _tree(mutant.path)
@@ -31,10 +26,18 @@ def can_be_rebound(mutant: Mutant, tests: Iterable[str]) -> bool:
     if not any(statement.lineno == mutant.lines[0] for statement in again):
         return False  # It stands in a class.
     names = _named(again)
-    for path in [*_product(), *sorted(set(tests))]:
+    for path in _product():
         if names & _said_outside(path, frozenset(names) if path == mutant.path else frozenset()):
             return False
     return True
+
+
+def keepers(mutant: Mutant, files: Iterable[str]) -> set[str]:
+    """Return the files of tests that may have kept the old value: they judge such a mutant in a new process only."""
+    if not mutant.names:
+        return set()
+    names = frozenset(_named(_to_run_again(_tree(mutant.path), mutant.names)))
+    return {path for path in files if names & _said_outside(path, frozenset())}
 
 
 def rebind(mutant: Mutant) -> None:
@@ -91,7 +94,8 @@ def _tree(path: str) -> ast.Module:
 
 @cache
 def _product() -> tuple[str, ...]:
-    return tuple(str(path.relative_to(ROOT)) for place in OURS[:2] for path in sorted((ROOT / place).rglob("*.py")))
+    places = (*OURS[:2], "tests/support")
+    return tuple(str(path.relative_to(ROOT)) for place in places for path in sorted((ROOT / place).rglob("*.py")))
 
 
 @cache

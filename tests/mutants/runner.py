@@ -28,7 +28,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from tests.mutants.mutant import ROOT, Mutant
 from tests.mutants.plan import Plan
-from tests.mutants.rebinding import can_be_rebound, rebind
+from tests.mutants.rebinding import can_be_rebound, keepers, rebind
 
 EXAMPLES = int(os.environ.get("MUTANTS_EXAMPLES", "20"))
 """How many values a property is tried with; mutants are many, and most fall to the first few."""
@@ -117,6 +117,7 @@ def in_a_fork(work: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
             os.dup2(nothing, stream)
         for number in (signal.SIGPROF, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
+        gc.disable()  # It does not live long.
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
         try:
             told = work()
@@ -141,9 +142,9 @@ def verdict(told: dict[str, Any] | None) -> tuple[str, str]:
     return (KILLED, told["failed"]) if told["failed"] else (SURVIVED, "")
 
 
-def needs_new_process(mutant: Mutant, plan: Plan) -> bool:
+def needs_new_process(mutant: Mutant) -> bool:
     """Return whether a mutant has to be there before anything of ours is imported."""
-    return bool(mutant.names) and not can_be_rebound(mutant, {test.split("::")[0] for test in plan.seconds})
+    return bool(mutant.names) and not can_be_rebound(mutant)
 
 
 def may_have_run(mutant: Mutant, plan: Plan) -> bool:
@@ -206,24 +207,31 @@ class Warm:
         gc.collect()
         gc.freeze()
         for mutant in self._mutants:
-            if needs_new_process(mutant, self._plan):
+            if needs_new_process(mutant):
                 continue
             started_s = time.monotonic()
             if started_s > self._ends_s:
                 break
-            tests = self._plan.tests_for(mutant, self._budget_s)
+            tests, is_settled = self._tests(mutant)
             if not tests:
-                if not may_have_run(mutant, self._plan):
+                if is_settled:
                     self._tell(mutant, UNTESTED, "", 0.0)
                 continue
             told = in_a_fork(lambda: self._judge(mutant, [items[test] for test in tests], judge, functions))  # noqa: B023  # done at once
             outcome, by = verdict(told)
             if by:
                 self._plan.killed(mutant, by)
-            elif outcome == SURVIVED and may_have_run(mutant, self._plan):
+            elif outcome == SURVIVED and not is_settled:
                 continue
             self._tell(mutant, outcome, by, time.monotonic() - started_s)
         return True
+
+    def _tests(self, mutant: Mutant) -> tuple[list[str], bool]:
+        """Return the tests that can judge a mutant here, and whether one that survives them has survived."""
+        tests = self._plan.tests_for(mutant, self._budget_s)
+        kept = keepers(mutant, {test.split("::")[0] for test in tests})
+        here = [test for test in tests if test.split("::")[0] not in kept]
+        return here, not kept and not may_have_run(mutant, self._plan)
 
     def _judge(
         self, mutant: Mutant, items: Sequence[pytest.Item], judge: Judge, functions: dict[Any, list[types.FunctionType]]

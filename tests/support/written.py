@@ -40,7 +40,9 @@ def must_be_as_written(file: Path, lines: Iterable[str], how: str) -> None:
         lines: How it goes now.
         how: What writes it down anew, for those who mean the change.
     """
-    was, now = file.read_text().splitlines(), "\n".join(lines).splitlines()
-    for number, (before, after) in enumerate(zip(was, now, strict=False), 1):
+    was = file.read_text().splitlines()
+    number = 0
+    for number, after in enumerate((part for line in lines for part in line.splitlines() or [""]), 1):
+        before = was[number - 1] if number <= len(was) else "(nothing more)"
         assert after == before, f"line {number} of {file.name}; if that is meant: {how}"
-    assert len(now) == len(was), f"{file.name} has {len(was)} lines; if that is meant: {how}"
+    assert number == len(was), f"{file.name} has {len(was)} lines, and now it has {number}; if that is meant: {how}"

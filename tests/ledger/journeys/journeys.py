@@ -9,8 +9,8 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from resilient_poll.ledger.entry import Charge, Entry, Namespace, Said, SavedFile
 from resilient_poll.errors import ResilientPollError
+from resilient_poll.ledger.entry import Charge, Entry, Namespace, Said, SavedFile
 from resilient_poll.ledger.guards import Guards, SpendLimit
 from resilient_poll.ledger.protocol import Ledger
 from resilient_poll.machine.lifecycle import Billing, Phase

@@ -220,7 +220,9 @@ WALKS: dict[str, tuple[Callable[[int], Iterator[str]], int]] = {
 }
 
 
-def walk(name: str) -> str:
-    """Return the walks of a kind as they go now."""
+def walk(name: str) -> Iterator[str]:
+    """Tell the walks of a kind as they go now."""
     go, count = WALKS[name]
-    return "".join(f"# {number}\n" + "".join(f"{line}\n" for line in go(number)) for number in range(count))
+    for number in range(count):
+        yield f"# {number}"
+        yield from go(number)
