@@ -60,6 +60,8 @@ def read_retry_after(values: Sequence[str], dates: Sequence[str], now_wall_s: fl
         return _ignored(value, "is neither seconds nor a date")
     answered_wall_s = read_date(dates[0].strip()) if len(dates) == 1 else None
     base_wall_s = now_wall_s if answered_wall_s is None else answered_wall_s
+    if _LEAP_SECOND.search(value):
+        at_wall_s += 1.0  # Rather a second late than one early.
     return _within_reason(value, max(0.0, at_wall_s - base_wall_s))
 
 
@@ -79,7 +81,8 @@ def read_date(value: str) -> float | None:
     # The shape is checked first: the standard library's reader makes dates of odder things.
     if not _DATE.fullmatch(value) or value.count(":") != 2:
         return None
-    # A leap second exists on the wire and not in datetime; it counts as the second before.
+    # A leap second exists on the wire and not in datetime; it counts as the second before, by which nobody who asks
+    # how long ago an answer was comes too early.
     try:
         moment = parsedate_to_datetime(_LEAP_SECOND.sub(":59", value))
         if moment.tzinfo is None:

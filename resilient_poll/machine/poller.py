@@ -288,7 +288,8 @@ class Poller:
         grace_s = policy.unrecognized_grace_once_seen_s if record.seen else policy.unrecognized_grace_s
         retention_s = self.lifecycle.retention_s
         if retention_s is not None and record.accepted_at is not None:
-            age_s = now.wall_s - record.accepted_at.wall_s
+            # By both clocks: one that was set ahead while it was waited for makes no task older.
+            age_s = min(now.wall_s - record.accepted_at.wall_s, now.monotonic_s - record.accepted_at.monotonic_s)
             grace_s = 0.0 if age_s > retention_s else grace_s
         return now.monotonic_s - record.phase_since.monotonic_s >= grace_s
 

@@ -71,7 +71,7 @@ ROWS: list[tuple[str, list[str], list[str], float | None]] = [
     # Other forms of a date that RFC 9110 wants read.
     ("RFC 850", ["Sunday, 01-Mar-26 12:00:30 GMT"], DATE, 30.0),
     ("asctime", ["Sun Mar  1 12:00:30 2026"], DATE, 30.0),
-    ("a leap second", ["Sun, 01 Mar 2026 12:00:60 GMT"], DATE, 59.0),
+    ("a leap second", ["Sun, 01 Mar 2026 12:00:60 GMT"], DATE, 60.0),
     ("minute 60", ["Sun, 01 Mar 2026 12:60:00 GMT"], DATE, IGNORED),
     ("minute and second 60", ["Sun, 01 Mar 2026 12:60:60 GMT"], DATE, IGNORED),
     ("second 61", ["Sun, 01 Mar 2026 12:00:61 GMT"], DATE, IGNORED),

@@ -218,6 +218,8 @@ def questions(
     for name, moment in (("start", start), ("end", end)):
         if moment is not None and checked_moment(name, moment).year not in _YEARS:
             raise ConfigurationError(f"{name} lies where no task can be: {shown(moment)}; nothing was sent")
+    # In UTC: within one zone Python counts by its wall clocks, by which a day in autumn has 24 hours and lasts 25.
+    start, end = (moment and moment.astimezone(UTC) for moment in (start, end))
     if start is not None:
         first, last = start, end if end is not None else start + WIDEST_WINDOW
     elif end is not None:
