@@ -67,6 +67,7 @@ def main() -> None:
     parser.add_argument(
         "--write", action="store_true", help="judge nothing; write docs/mutants.json and docs/mutants.md"
     )
+    parser.add_argument("--quick", action="store_true", help="leave out those that want a new process each")
     parser.add_argument("--until", type=float, default=float("inf"), help="start none after so many minutes")
     asked = parser.parse_args()
     folder = ROOT / ".mutants"

@@ -26,7 +26,9 @@ def can_be_rebound(mutant: Mutant) -> bool:
     if not any(statement.lineno == mutant.lines[0] for statement in again):
         return False  # It stands in a class.
     names = _named(again)
-    for path in _product():
+    # Nobody else says a module's private names; those of the same spelling are other tables.
+    is_private = all(name.startswith("_") for name in names)
+    for path in [mutant.path] if is_private else _product():
         if names & _said_outside(path, frozenset(names) if path == mutant.path else frozenset()):
             return False
     return True
