@@ -174,6 +174,17 @@ def test_a_known_task_without_a_time_proves_nothing() -> None:
     assert deciding.decide([0], replace(evidence, listed=untimed))[0].verdict is Verdict.UNCLEAR
 
 
+def test_none_is_not_said_by_a_clock_that_was_wrong() -> None:
+    """Where the list shows another time for a known task than the ledger has, a lost one may have any time too."""
+    evidence = World((NEVER, KNOWN, KNOWN)).evidence
+    assert deciding.decide([0], evidence)[0].verdict is Verdict.NONE_FOUND
+    known = evidence.entries[2]
+    assert known.licensed_wall_s is not None
+    ahead = replace(known, licensed_wall_s=known.licensed_wall_s + 3_600.0)
+    entries = (*evidence.entries[:2], ahead)
+    assert deciding.decide([0], replace(evidence, entries=entries))[0].verdict is Verdict.UNCLEAR
+
+
 def test_a_task_under_another_name_of_its_model_is_found() -> None:
     """Where the list calls a model otherwise than the request, known tasks show its name, and the lost one is found."""
     evidence = World((LOST, KNOWN)).evidence

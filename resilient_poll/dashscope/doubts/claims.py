@@ -24,6 +24,7 @@ __all__ = [
     "Rows",
     "claim_of",
     "created_s",
+    "is_of_another_time",
     "is_synchronous",
     "names_of_models",
     "zone_of",
@@ -151,6 +152,18 @@ def zone_of(entry: Entry, task: ListedTask, attempt_s: float) -> float | None:
         if -MARGIN_S <= at_s - zone_s - entry.licensed_wall_s <= attempt_s + MARGIN_S:
             return zone_s
     return None
+
+
+def is_of_another_time(entry: Entry, task: ListedTask, attempt_s: float) -> bool:
+    """Return whether the list has a task of the ledger at a time when, by the ledger's clock, it cannot have been made.
+
+    Args:
+        entry: The entry that holds the task.
+        task: The task's row.
+        attempt_s: The longest that one sending takes, in seconds.
+    """
+    can_tell = created_s(task) is not None and entry.licensed_wall_s is not None and not entry.doubtful_sends
+    return can_tell and zone_of(entry, task, attempt_s) is None
 
 
 def names_of_models(known: Iterable[tuple[Entry, ListedTask]]) -> Mapping[str, frozenset[str]]:

@@ -24,6 +24,7 @@ from resilient_poll.dashscope.doubts.claims import (
     Rows,
     claim_of,
     created_s,
+    is_of_another_time,
     names_of_models,
     zone_of,
 )
@@ -318,7 +319,14 @@ class _Search:
         now_s, settled_s = self._evidence.now_wall_s, claim.latest_s + SETTLING_S
         if now_s < settled_s:
             return words.too_early(settled_s - now_s)
-        return words.TOO_OLD if now_s - claim.earliest_s > REACH_S else None
+        if now_s - claim.earliest_s > REACH_S:
+            return words.TOO_OLD
+        # Whose clock was wrong sent his own at another time than he wrote down, and perhaps this one too.
+        is_wrong = any(
+            _is_nearby(entry, claim.entry) and is_of_another_time(entry, task, self._evidence.attempt_s)
+            for entry, task in self._known
+        )
+        return words.CLOCK_WAS_WRONG if is_wrong else None
 
     def _canary(self, claim: Claim) -> ListedTask | None:
         """Return a task of the ledger's that the list shows, of the doubt's account, model and time."""

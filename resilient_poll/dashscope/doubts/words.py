@@ -9,6 +9,7 @@ from resilient_poll.dashscope.wire.listing import ListedTask
 
 __all__ = [
     "CANNOT_LIST",
+    "CLOCK_WAS_WRONG",
     "DAMAGED",
     "NO_CANARY",
     "NO_TASK_AT_ALL",
@@ -44,6 +45,10 @@ UNSTEADY = "the service's list was not the same in two readings, so nothing was 
 NO_CANARY = (
     "the list shows no task that it can have made, but no known task of its model and time either, so the list proves "
     "nothing: it stays in doubt"
+)
+CLOCK_WAS_WRONG = (
+    "the list shows no task that it can have made, but another time for a known task than the ledger has, so a clock "
+    "was wrong in those days and it may have been made at any time: it stays in doubt"
 )
 TOO_OLD = (
     "the list shows no task that it can have made, but the service remembers tasks for a day only, and it is as old: "
