@@ -196,13 +196,14 @@ def _judge(played: Played, settings: Settings) -> Report:
         is_chaotic=settings.chaos is not None,
     )
     rows = judge_run(seen, claim, played.ended, played.limit_s, played.deadline_s)
-    verdict, reason = sum_up(rows), None
-    if verdict == "NOT_EXERCISED":
-        reason = "a fault of the scenario never struck"
-    elif verdict == "INCOMPLETE":
+    counters = engine.journal.counters
+    verdict, reason = sum_up(rows, created=counters["create_requests"] > 0), None
+    if verdict == "INCOMPLETE":
         reason = "more was asked than the judge remembers"
-    elif verdict == "PASS" and not engine.journal.counters["requests"]:
-        verdict, reason = "NOT_EXERCISED", "the command asked the fake for nothing"
+    elif verdict == "NOT_EXERCISED" and not counters["create_requests"]:
+        reason = f"the command {'created' if counters['requests'] else 'asked the fake for'} nothing"
+    elif verdict == "NOT_EXERCISED":
+        reason = "a fault of the scenario never struck"
     return Report(
         planned,
         verdict,

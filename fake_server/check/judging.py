@@ -90,9 +90,14 @@ def judge_run(seen: Seen, claim: Claim, ended: Ended, limit_s: float, deadline_s
     ]
 
 
-def sum_up(rows: Sequence[Judgement]) -> Verdict:
+def sum_up(rows: Sequence[Judgement], *, created: bool = True) -> Verdict:
     """The verdict of a run: one failure fails it, what cannot be told leaves it open, and a fault that never struck
-    leaves it unproven."""
+    leaves it unproven.
+
+    Args:
+        rows: Each expectation, judged.
+        created: Whether any create came. Without one a run proves nothing, whatever its command claims.
+    """
     for word in OPEN_OR_WORSE:
         if any(row.verdict == word for row in rows):
             return word
@@ -104,7 +109,7 @@ def sum_up(rows: Sequence[Judgement]) -> Verdict:
         and (row.name in _NEEDED or row.name.startswith("min_"))
         and not row.actual.endswith(_UNDER_CHAOS)
     ]
-    return "NOT_EXERCISED" if unproven else "PASS"
+    return "NOT_EXERCISED" if unproven or not created else "PASS"
 
 
 def _unjudged(row: Judgement) -> Judgement:

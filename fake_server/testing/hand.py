@@ -49,7 +49,7 @@ class Verdict:
 
     Args:
         verdict: `PASS`, `FAIL`, `INCOMPLETE` where tasks that are not over could still change it, or `NOT_EXERCISED`
-            where a scripted fault never struck.
+            where a scripted fault never struck, or nothing was created.
         rows: Each expectation, judged: those of the scenario, then the rules for everyone.
     """
 
@@ -73,6 +73,8 @@ class Verdict:
         """The verdict, and a line for each expectation that failed, or that proves nothing although it should."""
         wrong = [row for row in self.rows if sum_up([row]) != "PASS"]
         lines = [f"{row.verdict} {row.name}: {row.actual}; expected {row.expected}{_proof(row)}" for row in wrong]
+        if self.verdict == "NOT_EXERCISED" and not lines:
+            lines = ["nothing was created in this world"]
         return "\n".join([self.verdict, *lines])
 
     # A test's `assert fake.verdict("SUCCEEDED").passed` shows this when it fails.
@@ -197,12 +199,12 @@ class Hand:
         """
         outcomes = (outcome,) if isinstance(outcome, str) else tuple(outcome)
 
-        def judge(engine: Engine, now: Moment) -> tuple[Judgement, ...]:
+        def judge(engine: Engine, now: Moment) -> Verdict:
             gave_up = "STILL_GOING" in outcomes
-            return (*engine.verdict(now, outcomes), *engine.conduct.judge(gave_up=gave_up))
+            rows = (*engine.verdict(now, outcomes), *engine.conduct.judge(gave_up=gave_up))
+            return Verdict(sum_up(rows, created=engine.journal.counters["create_requests"] > 0), rows)
 
-        rows = self._do(judge)
-        return Verdict(sum_up(rows), rows)
+        return self._do(judge)
 
     def advance(self, seconds: float) -> list[Transition]:
         """Let time pass on the manual clock.

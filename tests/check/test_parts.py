@@ -119,6 +119,8 @@ def test_one_failure_fails_a_run_and_a_fault_that_never_struck_leaves_it_unprove
     assert sum_up([PASSED, FAILED, unfired]) == "FAIL"
     assert sum_up([PASSED, unfired]) == "NOT_EXERCISED"
     assert sum_up([PASSED, unreported]) == "PASS"
+    assert sum_up([PASSED], created=False) == "NOT_EXERCISED"
+    assert sum_up([PASSED, FAILED], created=False) == "FAIL"
 
 
 def test_a_scenario_of_one_dialect_is_left_out_of_the_other_with_its_reason() -> None:

@@ -178,3 +178,12 @@ def test_each_library_is_imported_only_when_it_is_asked_for() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)  # noqa: S603  # our own script
     assert done.stdout.split() == ["False", "False", "False", "False"]
+
+
+def test_a_world_in_which_nothing_was_created_passes_no_verdict() -> None:
+    """A test whose client never came here, or only asked, is not passed by what it reports."""
+    fake = InProcessDashScope("fails-by-policy")
+    assert str(fake.verdict("FAILED")) == "NOT_EXERCISED\nnothing was created in this world"
+    with httpx.Client(transport=fake.httpx_transport(), base_url=fake.base_url()) as client:
+        client.get("/tasks/nobody", headers={"Authorization": f"Bearer {fake.key}"})
+    assert not fake.verdict("FAILED").passed
