@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from struct import unpack
 from typing import TypeVar
 
 __all__ = ["Draws", "units"]
 
 Value = TypeVar("Value")
 _BITS = 53  # what a float holds exactly
+_STEP = 2.0**-_BITS
 
 
 def units(name: str) -> tuple[float, ...]:
     """Return eight numbers from 0 (included) to 1 (excluded) that only a name decides."""
     digest = blake2b(name.encode(), digest_size=64).digest()
-    return tuple(
-        (int.from_bytes(digest[place : place + 8], "big") >> (64 - _BITS)) / (1 << _BITS) for place in range(0, 64, 8)
-    )
+    return tuple([(number >> (64 - _BITS)) * _STEP for number in unpack(">8Q", digest)])
 
 
 class Draws:

@@ -8,11 +8,16 @@ killed is one whose generators are never asked again.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from resilient_poll.dashscope.doubts.opening import searching_of
+from resilient_poll.dashscope.doubts.steps import Asked, Call, Question
+from resilient_poll.dashscope.doubts.verdicts import RECONCILE_S, Verdict
 from resilient_poll.dashscope.keeping.filing import Filing, is_late, late_licence
 from resilient_poll.dashscope.wire import translate
 from resilient_poll.dashscope.wire.dialects import LIFECYCLE
+from resilient_poll.errors import ListingFailed, ResilientPollError
 from resilient_poll.http.messages import Answer
 from resilient_poll.machine.commands import Done, DoneReason, SleepUntil, Submit
 from resilient_poll.machine.lifecycle import Billing, Phase
@@ -23,11 +28,12 @@ from resilient_poll.machine.submission import Submission
 from resilient_poll.machine.task_record import TaskRecord
 
 if TYPE_CHECKING:
+    from resilient_poll.dashscope.client_core import ClientCore
     from resilient_poll.ledger.entry import Entry
     from tests.simulation.plan import Intent
     from tests.simulation.process import Life
 
-__all__ = ["Exchange", "Job", "Steps", "ask", "job"]
+__all__ = ["Exchange", "Job", "Steps", "ask", "job", "reconcile"]
 
 COME_AGAIN_S = 5.0
 """How long an application waits before it wants the same thing again."""
@@ -37,7 +43,7 @@ class Exchange(NamedTuple):
     """One request to send.
 
     Args:
-        kind: `create`, `query`, or `list`.
+        kind: `create`, `query`, `list`, or `look` for a question about a task that nobody waits for.
         intent: Whose; -1 for nobody's.
         task_id: Which task it asks for.
         body: The body of a create.
@@ -111,6 +117,40 @@ def job(life: Life, intent: Intent) -> Job:
         if not is_free or attempt >= len(intent.lives):
             return
         after = filing.entry
+
+
+def reconcile(life: Life, core: ClientCore) -> Generator[Any, Any, list[str]]:
+    """Look for the tasks of doubts, by the client's own steps, and return the keys for which one was found."""
+    procedure = searching_of(core, life.now, RECONCILE_S).steps(None)
+    came: Any = None
+    broke: Exception | None = None
+    while True:
+        try:
+            step = procedure.send(came) if broke is None else procedure.throw(broke)
+        except StopIteration as end:
+            for found in end.value:
+                life.judge.settled(found.entry.key, found.entry.attempt, str(found.verdict))
+            return [found.entry.key for found in end.value if found.verdict is Verdict.ADOPTED]
+        except ListingFailed:
+            return []
+        came, broke = None, None
+        if isinstance(step, Call):
+            try:
+                came = step.work()
+            except ResilientPollError as error:
+                broke = error
+            continue
+        lookup = core.new_lookup(step.timeout_s, life.now())
+        done = yield from ask(life, core.query_in_turn(lookup), partial(_question, life, core, step))
+        came = Asked(lookup, done)
+
+
+def _question(life: Life, core: ClientCore, step: Question, command: Any) -> Steps:
+    request = step.request
+    query = request.url.partition("?")[2]
+    kind = "list" if request.task_id is None else "look"
+    what = yield Exchange(kind, -1, request.task_id or "", b"", command.timeout_s, query=query)
+    return step.understand(what, life.now()) if isinstance(what, Answer) else core.failure_of_query(what)
 
 
 def _owed(done: Done) -> Billing:

@@ -7,6 +7,7 @@ end with the service's own bill. Each of its counters must be zero.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Protocol
@@ -25,7 +26,8 @@ DEADLINE_MARGIN_S = 0.25
 """What the documentation promises: a wait ends by its timeout, and this much to close and unwind."""
 ENDS = ("SUCCEEDED", "FAILED", "CANCELED")
 COUNTERS = (
-    *("duplicates", "losses", "understated bills", "overstated bills", "forgotten intents"),
+    *("duplicates", "losses", "understated bills", "overstated bills", "forgotten intents", "mixed up tasks"),
+    "false all-clears",
     *("polls before Retry-After", "creates before Retry-After", "polls faster than the floor", "polls after an end"),
     *("late deadlines", "unfinished jobs", "unsettled intents", "journal disagrees", "errors"),
 )
@@ -49,6 +51,8 @@ class Judge:
         counts: How often each thing was.
         lines: What was wrong, in words.
         made: The tasks that each attempt of a key made, by the service's own word.
+        sends: How many creates left.
+        verdicts: What looking for the tasks of doubts came to.
     """
 
     def __init__(self) -> None:
@@ -56,6 +60,7 @@ class Judge:
         self.lines: list[str] = []
         self.made: dict[tuple[str, int], list[str]] = {}
         self.sends = 0
+        self.verdicts = Counter[str]()
         self._not_before: dict[tuple[str, str], tuple[float, float]] = {}
         self._last_poll: dict[tuple[str, str], float] = {}
         self._over: set[tuple[str, str]] = set()
@@ -121,6 +126,12 @@ class Judge:
     def submitted(self, life: str, key: str, sends: int) -> None:
         """Hear that a submit is over; how often it was sent is nothing wrong in itself."""
 
+    def settled(self, key: str, attempt: int, verdict: str) -> None:
+        """Hear what looking for the task of a doubt came to, long after anything could still arrive."""
+        self.verdicts[verdict] += 1
+        if verdict == "NONE_FOUND" and (tasks := self.made.get((key, attempt))):
+            self.complain("false all-clears", f"attempt {attempt} of {key} made {tasks}, and is said to have made none")
+
     def said(self, key: str, attempt: int, task_id: str | None, billing: str) -> None:
         """Hear what a caller was told of the bill."""
         self._claims.append((key, attempt, task_id, billing))
@@ -147,6 +158,8 @@ class Judge:
                     phase = "no row" if row is None else row.phase
                     self.complain("losses", f"task {task_id} of attempt {attempt} of {key} is known to nobody: {phase}")
         for row in rows:
+            if row.task_id is not None and row.task_id not in self.made.get((row.key, row.attempt), ()):
+                self.complain("mixed up tasks", f"attempt {row.attempt} of {row.key} has task {row.task_id} of another")
             self._compare("the ledger", row.key, row.attempt, row.task_id, row.billing, truth)
             if not row.is_ended and row.phase != "IN_DOUBT":
                 self.complain("unsettled intents", f"attempt {row.attempt} of {row.key} is {row.phase} in the end")

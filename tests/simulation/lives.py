@@ -13,15 +13,15 @@ from tests.simulation.chance import Draws
 __all__ = ["Script", "a_life"]
 
 _KINDS = (
-    (58.0, "short"),
-    (12.0, "medium"),
-    (4.0, "long"),
+    (72.0, "short"),
+    (6.0, "medium"),
+    (1.0, "long"),
     (8.0, "fails"),
-    (2.0, "fails late"),
+    (1.0, "fails late"),
     (2.0, "is canceled"),
     (2.0, "is canceled for a share"),
     (2.0, "is unknown for a while"),
-    (1.0, "is unknown for ever"),
+    (0.4, "is unknown for ever"),
     (2.0, "has a word of its own"),
     (2.0, "goes back"),
     (2.0, "waits for polls"),

@@ -142,7 +142,7 @@ class Network:
         now_s, engine = self._timeline.now_s, self._engine
         self.delivered += 1
         moment = Moment(now_s, WALL_S + now_s)
-        if exchange.kind == "query":
+        if exchange.kind in {"query", "look"}:
             request = Request("GET", self._task_path + exchange.task_id, "", QUERY_HEADERS, b"", ORIGIN)
             reply = engine.handle(request, moment)
         elif exchange.kind == "list":

@@ -151,16 +151,19 @@ def a_plan(seed: int, number: int) -> Plan:
     intents = tuple(_intent(name, ordinal, spread_s, burst_s, processes) for ordinal in range(tasks))
     calm_s = spread_s + draws.between(5.0, 60.0)
     rate = draws.weighted(((3.0, 10_000), (2.0, 60), (1.0, 20))) if dialect == "dashscope" else 20
+    is_kept = draws.chance(0.06)
+    # What looks for the tasks of doubts relies on the day for which the service remembers them.
+    retention_s = draws.weighted(((20.0, 86_400.0), (1.0, 45.0)))
     return Plan(
         name=name,
         dialect=dialect,
-        is_kept=draws.chance(0.06),
+        is_kept=is_kept,
         quotas=Quotas(concurrent_tasks=cap, queries_per_second=rate),
-        retention_s=draws.weighted(((20.0, 86_400.0), (1.0, 45.0))),
+        retention_s=86_400.0 if is_kept else retention_s,
         processes=processes,
         skews_s=tuple(draws.weighted(((3.0, 0.0), (1.0, draws.between(-90.0, 90.0)))) for _ in range(processes)),
         intents=intents,
-        interval_s=draws.weighted(((6.0, 3.0), (1.0, 0.7), (1.0, 5.0), (0.3, 0.0))),
+        interval_s=draws.weighted(((8.0, 3.0), (0.5, 0.7), (1.0, 5.0), (0.3, 0.0))),
         attempt_s=draws.weighted(((4.0, 15.0), (1.0, 4.0))),
         create_s=draws.weighted(((4.0, 60.0), (1.0, 10.0))),
         submit_s=draws.weighted(((4.0, 300.0), (1.0, 20.0))),

@@ -69,12 +69,17 @@ class Life:
         self._policies: dict[float, WaitPolicy] = {}
         self._floors: dict[str, Floor] = {}
         self._least_s = 0.0
+        self._shown = (-1.0, 0.0, 0.0)
+        self._now = Instant(0.0, 0.0)
 
     def now(self) -> Instant:
         """Return what its clocks show."""
         true_s = self.timeline.now_s
-        shown_s = true_s + self.ahead_s
-        return Instant(max(self._least_s, shown_s), WALL_S + true_s + self.skew_s)
+        shown = true_s, self.skew_s, self._least_s
+        if shown != self._shown:  # It is asked several times for each thing that happens.
+            self._shown = shown
+            self._now = Instant(max(self._least_s, true_s + self.ahead_s), WALL_S + true_s + self.skew_s)
+        return self._now
 
     def true_s(self, monotonic_s: float) -> float:
         """Return when its monotonic clock shows something, in true seconds."""

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from fake_server.rules.journal import Journal
+from resilient_poll.dashscope.doubts import decide
 from resilient_poll.dashscope.wire import translate
 from resilient_poll.ledger import moves
 from resilient_poll.machine.commands import Query
 from resilient_poll.machine.floor import Floor
 from resilient_poll.machine.lifecycle import Billing, Lifecycle, Phase
-from resilient_poll.machine.observations import Unreachable
+from resilient_poll.machine.observations import Accepted, Unreachable
 from resilient_poll.machine.policy import WaitPolicy
 from resilient_poll.machine.poller import Poller
 from resilient_poll.machine.schedules import Fixed
@@ -26,7 +27,9 @@ from tests.simulation.world import simulate
 
 SEED = 20
 FEW = frozenset(range(40))
-MOST_WORLDS = 40
+KEPT = 113
+"""A world in which doubts are looked into."""
+WORLDS = (*range(12), KEPT, *range(12, 30))
 Patch = pytest.MonkeyPatch
 
 
@@ -122,6 +125,25 @@ def reading_breaks(patch: Patch) -> None:
     patch.setattr(translate, "translate_query", broken)
 
 
+def answers_are_mixed_up(patch: Patch) -> None:
+    """Every answer to a create is taken for the first one's."""
+    original, ids = translate.translate_create, []
+
+    def mixed_up(*given: Any) -> Any:
+        came = original(*given)
+        if isinstance(came, Accepted):
+            ids.append(came.task_id)
+            return replace(came, task_id=ids[0])
+        return came
+
+    patch.setattr(translate, "translate_create", mixed_up)
+
+
+def the_list_shows_nothing(patch: Patch) -> None:
+    """No task of the service's list is taken for one that a doubt may have made."""
+    patch.setattr(decide.Rows, "covered", lambda *_, **__: [])
+
+
 PLANTED: list[tuple[Callable[[Patch], None], tuple[str, ...]]] = [
     (sends_again_after_silence, ("duplicates",)),
     (forgets_the_dead, ("losses",)),
@@ -134,6 +156,8 @@ PLANTED: list[tuple[Callable[[Patch], None], tuple[str, ...]]] = [
     (queries_are_not_cut, ("late deadlines",)),
     (patience_has_no_end, ("unfinished jobs",)),
     (journal_skips, ("journal disagrees",)),
+    (answers_are_mixed_up, ("mixed up tasks",)),
+    (the_list_shows_nothing, ("false all-clears",)),
     (reading_breaks, ("errors",)),
 ]
 
@@ -143,7 +167,7 @@ def test_each_counter_can_rise(plant: Callable[[Patch], None], counters: tuple[s
     """With the rule broken that keeps it at zero, a counter rises within a few small worlds."""
     plant(monkeypatch)
     missing = set(counters)
-    for number in range(MOST_WORLDS):
+    for number in WORLDS:
         result = simulate(SEED, number, wanted=FEW)
         missing -= {name for name, count in result.counts.items() if count}
         if not missing:

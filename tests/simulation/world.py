@@ -14,7 +14,7 @@ from fake_server.scenario.model import Expect
 from resilient_poll.dashscope.opening import open_core
 from resilient_poll.ledger.memory import MemoryLedger
 from tests.simulation.desks import KeptDesk, PureDesk, PureLedger, rows_of
-from tests.simulation.jobs import Job, job
+from tests.simulation.jobs import Job, job, reconcile
 from tests.simulation.judge import Judge
 from tests.simulation.lives import Script
 from tests.simulation.network import BASES, ORIGIN, Network
@@ -27,6 +27,8 @@ __all__ = ["BOUND_S", "Result", "World", "simulate"]
 ASKS_AGAIN = 16
 BOUND_S = 7200.0
 """Within so many virtual seconds after the last fault everything is at rest."""
+LOOKS_S = (1200.0, 2400.0)
+"""When doubts are looked into, after the last fault: what was held up has arrived by then."""
 logging.getLogger("resilient_poll").setLevel(logging.CRITICAL)  # A world says thousands of lines that nobody reads.
 
 
@@ -111,6 +113,9 @@ class World:
         for name, fault in self._faults.items():
             self._schedule(name, fault)
         timeline.at(plan.calm_s, self._calm)
+        if plan.is_kept and plan.dialect == "dashscope":
+            for later_s in LOOKS_S:
+                timeline.at(plan.calm_s + later_s, self._look_for_doubts)
         is_over = timeline.run(plan.calm_s + BOUND_S)
         return self._judged(is_over=is_over)
 
@@ -258,6 +263,17 @@ class World:
         for identity in self._armed:
             self._engine.disarm(identity)
 
+    def _look_for_doubts(self) -> None:
+        """Somebody has the client look for the tasks of doubts, and takes up what is found."""
+        life = next((life for life in self._lives if life is not None), None)
+        if life is not None and isinstance(life.desk, KeptDesk):
+            self._go_on(life, self._looking(life, life.desk), None)
+
+    def _looking(self, life: Life, desk: KeptDesk) -> Job:
+        by_key = {intent.key: intent for intent in self._intents}
+        for key in (yield from reconcile(life, desk.core)):
+            self._want(life.number, by_key[key])
+
     def _judged(self, *, is_over: bool) -> Result:
         judge, network, now_s = self._judge, self._network, self._timeline.now_s
         if not is_over:
@@ -279,6 +295,7 @@ class World:
             **{"over the query rate": counters["over_query_rate"], "strays": len(strays)},
             **{"in doubt": sum(row.phase == "IN_DOUBT" for row in rows), "creates sent": judge.sends},
         )
+        figures.update({f"doubts looked into: {verdict}": count for verdict, count in judge.verdicts.items()})
         trace = network.trace or []
         digest = hashlib.sha256("\n".join([*trace, *map(str, rows)]).encode()).hexdigest() if trace else ""
         return Result(self._plan.name, judge.counts, judge.lines, figures, network.fired, digest, trace)
