@@ -21,7 +21,7 @@ from resilient_poll.drive.clocks import VirtualClock
 from tests.fuzz.target import KEY, Target, told
 from tests.support.colours import INPUT, MODEL
 
-__all__ = ["TARGETS", "Played", "answers_of"]
+__all__ = ["NEXT", "TARGETS", "WAIT_S", "Played", "Service", "answers_of"]
 
 TASK_ID = "11111111-2222-3333-4444-555555555555"
 NEXT = b"\n=====\n"

@@ -19,9 +19,10 @@ from tests.fuzz.bounded import Hangs, run_bounded
 from tests.fuzz.mutation import mutated
 from tests.fuzz.target import Target
 from tests.fuzz.targets import TARGETS
+from tests.support.profiles import examples
 from tests.support.properties import GENUINE
 
-EXAMPLES = int(os.environ.get("FUZZ_INPUTS", "12"))
+EXAMPLES = int(os.environ.get("FUZZ_INPUTS", examples(50)))
 IS_LONG = "FUZZ_INPUTS" in os.environ
 # The short form replays some of what is good: the rest are neighbours of these, and what is kept is all there.
 MOST_SEEDS = 10_000 if IS_LONG else 12
