@@ -37,6 +37,7 @@ from resilient_poll.machine import (
 from resilient_poll.machine.observations import NoSlotFree
 from resilient_poll.machine.pace import Gate, Pace
 from resilient_poll.machine.slots import Account, Slots
+from tests.machine.traces import parts
 from tests.support.batch_world import Job, Service, run_batch
 from tests.support.machine_strategies import LIFECYCLE
 from tests.support.written import shown
@@ -217,6 +218,11 @@ WALKS: dict[str, tuple[Callable[[int], Iterator[str]], int]] = {
     "waits": (wait_walk, 20),
     "submits": (submit_walk, 12),
     "batches": (batch_walk, 12),
+    "slots": (parts.slots_walk, 9),
+    "paces": (parts.paces_walk, 8),
+    "lookups": (parts.lookups_walk, 12),
+    "snapshots": (parts.snapshots_walk, 6),
+    "sharing": (parts.sharing_walk, 5),
 }
 
 
