@@ -61,15 +61,19 @@ def catch(bugs: Sequence[Planted], *, at_once: int) -> Iterator[Finding]:
         folder = Path(place).resolve()
         clean = folder / "clean"
         copy_all(clean)
-        nodes = tuple(dict.fromkeys(bug.caught_by for bug in bugs))
-        runs = [Ran(CLEAN, clean, nodes)]
+        runs: list[Ran] = []
         for bug in bugs:
             try:
                 copy_with(bug, clean, folder / bug.name)
             except DoesNotApply as problem:
                 yield Finding(bug.name, Verdict.UNCLEAR, str(problem), 0.0, "")
-            else:
-                runs.append(Ran(bug.name, folder / bug.name, (bug.caught_by,)))
+                continue
+            if not bug.has_its_test(clean):
+                yield Finding(bug.name, Verdict.UNCLEAR, f"there is no test {bug.caught_by}", 0.0, "")
+                continue
+            runs.append(Ran(bug.name, folder / bug.name, (bug.caught_by,)))
+        nodes = tuple(dict.fromkeys(node for run in runs for node in run.nodes))
+        runs.insert(0, Ran(CLEAN, clean, nodes))
         for run, outcome in run_all(runs, at_once=at_once, folder=folder):
             bug = by_name.get(run.name)
             verdict, why = judge_clean(nodes, outcome) if bug is None else judge(bug, outcome)

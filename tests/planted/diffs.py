@@ -6,6 +6,7 @@ around it may move, and where it changed, that is told instead of guessed.
 
 from __future__ import annotations
 
+import ast
 import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -78,6 +79,15 @@ class Planted:
             changed[path] = self._applied(path, file.read_text(encoding="utf-8"), hunks)
         return changed
 
+    def has_its_test(self, root: Path) -> bool:
+        """Return whether there is a test of the name that is to catch it; its parameters are not looked at.
+
+        Args:
+            root: Where the tests are.
+        """
+        file, _, name = self.caught_by.partition("[")[0].partition("::")
+        return (root / file).is_file() and name in _functions_of((root / file).read_text(encoding="utf-8"))
+
     def _applied(self, path: str, text: str, hunks: tuple[Hunk, ...]) -> str:
         lines = text.split("\n")
         begins = 0
@@ -97,6 +107,16 @@ class Planted:
             lines[places[0] : places[0] + len(hunk.before)] = hunk.after
             begins = places[0] + len(hunk.after)
         return "\n".join(lines)
+
+
+def _functions_of(text: str) -> set[str]:
+    """Return the names of a module's functions, with those of its classes."""
+    found = set()
+    for node in ast.parse(text).body:
+        inside = node.body if isinstance(node, ast.ClassDef) else []
+        found |= {f"{getattr(node, 'name', '')}::{member.name}" for member in inside if hasattr(member, "name")}
+        found.add(getattr(node, "name", ""))
+    return found
 
 
 def planted_bugs(folder: Path = FOLDER) -> tuple[Planted, ...]:

@@ -174,12 +174,13 @@ def _in_the_fork(run: Ran) -> Mapping[str, Any]:
     importlib.invalidate_caches()
     # What tests start finds the copy before the package that is installed for development.
     os.environ["PYTHONPATH"] = str(run.copy)
-    os.environ.pop("COVERAGE_PROCESS_START", None)
-    os.environ.pop("COVERAGE_PROCESS_CONFIG", None)
+    # As deep as `make test` tries properties, with the same values, whatever else runs deeper at the time.
+    for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG", "HYPOTHESIS_PROFILE", "PROPERTY_EXAMPLES"):
+        os.environ.pop(name, None)
     import pytest  # noqa: PLC0415  # it is loaded already
 
     watcher = _Watcher()
-    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(run.copy), "--hypothesis-seed=0"]
+    options = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(run.copy)]
     # The libraries' own plugins are loaded already, and hold no assertions to be explained.
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
     pytest.main([*options, *run.nodes], plugins=[watcher])
