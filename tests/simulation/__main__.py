@@ -7,24 +7,20 @@ tasks only some by ``--faults`` and ``--tasks``. ``--full-stack`` runs worlds th
 from __future__ import annotations
 
 import argparse
-import gc
-import multiprocessing
 import os
 import random
-import resource
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 
+from tests.simulation.crowd import quick, simulated
 from tests.simulation.plan import a_plan
 from tests.simulation.shrink import replay_line, shrunk
 from tests.simulation.world import Result, simulate
 
 A_MILLION_TASKS = 5_100
 """Worlds. They have 60 to 340 tasks each."""
-AT_A_TIME = 10
 MOST_TOLD = 3
 """Of so many worlds that failed the fewest faults are looked for; the others are named."""
 
@@ -69,7 +65,7 @@ def _one(seed: int, number: int, faults: str | None, tasks: str | None, *, is_tr
 def _many(seed: int, runs: int, processes: int) -> int:
     began_s, cpu_s, memory_kb = time.monotonic(), 0.0, 0
     figures, counts, failed, told_s = Counter[str](), Counter[str](), dict[int, Result](), 0.0
-    for results, took_s, most_kb in _chunks(seed, runs, processes):
+    for results, took_s, most_kb in simulated(seed, runs, processes):
         cpu_s, memory_kb = cpu_s + took_s, max(memory_kb, most_kb)
         for number, result in results:
             figures.update(result.figures)
@@ -94,32 +90,6 @@ def _many(seed: int, runs: int, processes: int) -> int:
     for number in list(failed)[MOST_TOLD:]:
         say(replay_line(seed, number))
     return int(bool(failed))
-
-
-def _chunks(seed: int, runs: int, processes: int) -> Iterator[tuple[list[tuple[int, Result]], float, int]]:
-    """Run all worlds, some at a time, and yield what became of them in their order."""
-    starts = range(0, runs, AT_A_TIME)
-    work = partial(_some, seed, runs)
-    if processes <= 1:
-        yield from map(work, starts)
-        return
-    with multiprocessing.get_context("spawn").Pool(processes, initializer=quick) as pool:
-        yield from pool.imap(work, starts)
-
-
-def _some(seed: int, runs: int, start: int) -> tuple[list[tuple[int, Result]], float, int]:
-    began_s = time.process_time()
-    results = [(number, simulate(seed, number)) for number in range(start, min(start + AT_A_TIME, runs))]
-    for _, result in results:
-        if not result.is_wrong:
-            result.fired = {}  # Nobody reads them, and a million tasks have many.
-    return results, time.process_time() - began_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def quick() -> None:
-    """Look for garbage less often: a world is dropped as a whole."""
-    gc.freeze()
-    gc.set_threshold(200_000, 20, 50)
 
 
 def _explain(seed: int, number: int, result: Result) -> None:
