@@ -1,27 +1,30 @@
 """One connection: uvicorn's HTTP protocol, made fit for clients of every kind.
 
-It differs in five ways: a request carries its connection, so that it can be cut and spoilt; what is neither a body nor
+It differs in six ways: a request carries its connection, so that it can be cut and spoilt; what is neither a body nor
 a head of bearable size ends the connection; an offer of another protocol is passed over; a request that came in one
-piece is answered at once, without a task of the event loop; and an answer may go out in one piece. These classes of
-uvicorn are not public API, so its range is held and tests watch each of the five.
+piece is answered at once, without a task of the event loop and whatever else uvicorn makes for each; an answer may go
+out in one piece; and the timer of an idle connection runs on. These classes of uvicorn are not public API, so its range
+is held and tests watch each of the six.
 """
 
 from __future__ import annotations
 
+import functools
 import socket
 import struct
 from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from fake_server.app import SEND_WHOLE, is_for_service
+from fake_server.parsing import PatientParser
 from fake_server.wire_shell import WIRE, is_plain
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import NoReturn
 
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -32,69 +35,12 @@ if TYPE_CHECKING:
 
 # Heads and trailers beyond this are an attack or a bug; browsers and proxies stop far below.
 LARGEST_HEAD_BYTES = 65_536
+REMEMBERED_URLS = 1_000
+LONGEST_REMEMBERED_URL = 200
 # Answers that end with their head, whatever it says of a body (RFC 9112, section 6.3).
 BODILESS = frozenset({204, 304})
 # SO_LINGER on, zero seconds: closing then sends a reset. abort() alone sends an orderly end.
 _LINGER_RESET = struct.pack("ii", 1, 0)
-
-
-class PatientParser:
-    """httptools' parser, which goes on where a request offers another protocol.
-
-    The parser takes such a request to end with its head, and uvicorn throws away what follows. But who speaks only
-    HTTP/1.1 shall ignore the offer and read the request as it is (RFC 9110, 7.8); Java's own client makes it with every
-    request, bodies and all.
-
-    Args:
-        callbacks: Who is told what was parsed.
-        skipped_body: Asked after such a head; returns the header lines that frame its body, or nothing.
-    """
-
-    def __init__(self, callbacks: object, skipped_body: Callable[[], bytes]) -> None:
-        self._callbacks = callbacks
-        self._skipped_body = skipped_body
-        self._parser: Any = self._new()
-
-    def _new(self) -> Any:
-        parser: Any = httptools.HttpRequestParser(self._callbacks)
-        # As uvicorn does: the answer to a request that closes is sent although something follows it.
-        parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        return parser
-
-    def feed_data(self, data: bytes) -> None:
-        """Parse a piece of the connection."""
-        while data:
-            try:
-                self._parser.feed_data(data)
-            except httptools.HttpParserUpgrade as offer:
-                data = data[offer.args[0] :]
-                framing = self._skipped_body()
-                if framing:
-                    # A fresh parser is brought to where this one should be: behind a head of this framing.
-                    self._parser = self._new()
-                    self._parser.feed_data(b"POST / HTTP/1.1\r\n" + framing + b"\r\n")
-            else:
-                return
-
-    def should_upgrade(self) -> bool:
-        """Never: nothing but HTTP/1.1 is spoken here."""
-        return False
-
-    def offers_upgrade(self) -> bool:
-        """Whether the request that was just parsed offers another protocol."""
-        return bool(self._parser.should_upgrade())
-
-    def should_keep_alive(self) -> bool:
-        """Whether the connection may be used again after this request."""
-        return bool(self._parser.should_keep_alive())
-
-    def get_http_version(self) -> str:
-        """The version of this request, such as `1.1`."""
-        return str(self._parser.get_http_version())
-
-    def get_method(self) -> bytes:
-        """The verb of this request."""
-        return bytes(self._parser.get_method())
 
 
 class Connection(HttpToolsProtocol):
@@ -106,8 +52,13 @@ class Connection(HttpToolsProtocol):
     _framing_of_skipped_body = b""
     _replays_head = False
     is_held = False
-    # The request whose head has come, and which is answered at once if its body comes with it.
-    _unanswered: RequestResponseCycle | None = None
+    # What has come of the body of a request that is answered as soon as it is whole. It waits for nothing else, and
+    # uvicorn knows nothing of it: what it makes for each is a third of a request's cost, and few need it.
+    _body: bytearray | None = None
+    _keeps_alive = True
+    # What answers the next request that uvicorn makes a state for, if it is not the application from its beginning.
+    _rest: Any = None
+    _heard_s = 0.0
     # The request that is answered now; uvicorn only knows the last one that came, which may wait behind it.
     _answered: RequestResponseCycle | None = None
     # What is wrong with what came last, as long as requests before it wait for their answers.
@@ -122,10 +73,17 @@ class Connection(HttpToolsProtocol):
         if self._last_words is not None:
             return  # Where a request ends that cannot be read, and what follows it begins, nobody knows.
         self._framing_bytes += len(data)
-        super().data_received(data)
-        cycle, self._unanswered = self._unanswered, None
-        if cycle is not None and not self.transport.is_closing():
-            self._start(cycle, self.app)  # which waits for the rest of the body
+        self._heard_s = self.loop.time()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        body, self._body = self._body, None
+        if body is not None and not self.transport.is_closing():
+            self._hand_over(self.app)
+            self.cycle.body += body
+            if body:
+                self.cycle.message_event.set()
         if self._framing_bytes > LARGEST_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("Request head too large.")
 
@@ -157,33 +115,69 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answered = cycle
-        scope: Any = cycle.scope
-        if cycle.more_body and not cycle.waiting_for_100_continue and is_for_service(scope):
-            self._unanswered = cycle
-        else:
-            self._start(cycle, app)
-
-    def _start(self, cycle: RequestResponseCycle, app: Any) -> None:
-        """Let a task of the event loop answer a request, and hand it the connection."""
+        # It is given the connection, too.
         ours: Any = {WIRE: CycleWire(self, cycle), SEND_WHOLE: partial(send_whole, cycle)}
         cycle.scope["extensions"] = ours
-        super()._start_asgi_task(cycle, app)
+        super()._start_asgi_task(cycle, self._rest or app)
 
-    def _answer_at_once(self, cycle: RequestResponseCycle) -> None:
-        """Answer a request that is whole. It waits for nothing, and a task of the event loop is a fifth of its cost."""
-        service: Api = self.app.service
-        scope: Any = cycle.scope
-        rest: Any
-        try:
-            answer, clock = service.answer(scope, bytes(cycle.body))
-            if is_plain(answer) and send_whole(cycle, answer):
-                return
-        except Exception as fault:  # noqa: BLE001 - uvicorn tells of it, and answers as to any other
-            rest = partial(_raise, fault)
+    def timeout_keep_alive_handler(self) -> None:
+        """End a connection that was idle for long. The timer looks for itself: stopping it costs every request."""
+        self.timeout_keep_alive_task = None
+        if self.transport.is_closing():
+            return
+        is_busy = not self._is_ready
+        left_s = self.timeout_keep_alive - (0 if is_busy else self.loop.time() - self._heard_s)
+        if left_s > 0:
+            self._look_when_idle(left_s)
         else:
-            rest = partial(service.finish, answer, clock)
-        cycle.body = bytearray()
-        self._start(cycle, rest)
+            super().timeout_keep_alive_handler()
+
+    def _look_when_idle(self, in_s: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(in_s, self.timeout_keep_alive_handler)
+
+    @property
+    def _is_ready(self) -> bool:
+        """Whether every request that uvicorn knows of was answered."""
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is None or cycle.response_complete
+
+    def _can_be_answered_at_once(self) -> bool:
+        """Whether the request whose head has come waits for nothing but its body."""
+        if not self._is_ready or self.expect_100_continue or self.parser.offers_upgrade():
+            return False
+        scope: Any = self.scope
+        scope["path"], scope["query_string"] = read_url(self.url)
+        scope["method"] = self.parser.get_method().decode("ascii")
+        return is_for_service(scope)
+
+    def _answer_at_once(self, body: bytes) -> None:
+        """Answer a request that is whole; what is out of the ordinary is left to a task of the event loop."""
+        service: Api = self.app.service
+        scope: Any = self.scope
+        try:
+            answer, clock = service.answer(scope, body)
+        except Exception as fault:  # noqa: BLE001 - uvicorn tells of it, and answers as to any other
+            self._hand_over(partial(_raise, fault))
+            super().on_message_complete()
+            return
+        piece = one_piece(answer, keep=self._keeps_alive) if is_plain(answer) else None
+        if piece is None or self.flow.write_paused:
+            self._hand_over(partial(service.finish, answer, clock))
+            super().on_message_complete()
+            return
+        data, keep = piece
+        self.transport.write(data)
+        self.server_state.total_requests += 1
+        if not keep:
+            self.transport.close()
+        elif self.timeout_keep_alive_task is None:
+            self._look_when_idle(self.timeout_keep_alive)
+
+    def _hand_over(self, app: Any) -> None:
+        """Let uvicorn make its state of the request whose head has come, and a task of the event loop to answer it."""
+        self._rest = app
+        super().on_headers_complete()
+        self._rest, self.cycle.keep_alive = None, self._keeps_alive
 
     def shutdown(self) -> None:
         """The server ends. An answer that is held up or spoilt is not waited for: nobody may ever advance its clock."""
@@ -214,22 +208,31 @@ class Connection(HttpToolsProtocol):
             self._replays_head = False
             return
         self._in_head, self._framing_bytes = False, 0
-        super().on_headers_complete()
+        if self._can_be_answered_at_once():
+            self._body = bytearray()
+            self._keeps_alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        else:
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
         self._framing_bytes = 0
-        super().on_body(body)
+        if self._body is None:
+            super().on_body(body)
+        else:
+            self._body += body
 
     def on_message_complete(self) -> None:
         """The request is whole, unless the parser only believes so."""
         self._framing_bytes = 0
         self._framing_of_skipped_body = self._framing() if self.parser.offers_upgrade() else b""
-        if not self._framing_of_skipped_body:
+        if self._framing_of_skipped_body:
+            return
+        body, self._body = self._body, None
+        if body is None:
             super().on_message_complete()
-            cycle, self._unanswered = self._unanswered, None
-            if cycle is not None and not self.transport.is_closing():
-                self._answer_at_once(cycle)
+        elif not self.transport.is_closing():
+            self._answer_at_once(bytes(body))
 
     def _framing(self) -> bytes:
         """The header lines that frame this request's body; nothing where it has none."""
@@ -334,16 +337,49 @@ def send_whole(cycle: RequestResponseCycle, reply: Reply) -> bool:
     """
     if cycle.flow.write_paused or cycle.disconnected or cycle.response_started:
         return False
-    names = [name for name, _ in reply.headers]
-    if "connection" in names or "content-length" not in names:
+    piece = one_piece(reply, keep=cycle.keep_alive)
+    if piece is None:
         return False
     if cycle.transport.is_closing():
         complete(cycle, keep=False)  # The client has gone, and the protocol will be told in the loop's next turn.
         return True
-    # Who reads such an answer rightly reads no body of it, and would take it for the next answer's beginning.
-    keep = cycle.keep_alive and not (reply.body and reply.status in BODILESS)
-    lines = "".join([f"{name}: {value}\r\n" for name, value in reply.headers])
-    ending = b"\r\n" if keep else b"connection: close\r\n\r\n"
-    cycle.transport.write(STATUS_LINE[reply.status] + lines.encode("latin-1") + ending + reply.body)
+    data, keep = piece
+    cycle.transport.write(data)
     complete(cycle, keep=keep)
     return True
+
+
+def one_piece(reply: Reply, *, keep: bool) -> tuple[bytes, bool] | None:
+    """An answer as bytes, and whether the connection may be used after it; None where it is out of the ordinary.
+
+    Args:
+        reply: The whole answer.
+        keep: Whether the connection may be used after an ordinary one.
+    """
+    names = [name for name, _ in reply.headers]
+    if "connection" in names or "content-length" not in names:
+        return None
+    # Who reads such an answer rightly reads no body of it, and would take it for the next answer's beginning.
+    keep = keep and not (reply.body and reply.status in BODILESS)
+    lines = "".join([f"{name}: {value}\r\n" for name, value in reply.headers])
+    ending = b"\r\n" if keep else b"connection: close\r\n\r\n"
+    return STATUS_LINE[reply.status] + lines.encode("latin-1") + ending + reply.body, keep
+
+
+def read_url(url: bytes) -> tuple[str, bytes]:
+    """The decoded path and the query of a request's target.
+
+    Raises:
+        httptools.HttpParserInvalidURLError: It is none.
+        UnicodeDecodeError: It holds more than ASCII.
+    """
+    return _remembered_url(url) if len(url) <= LONGEST_REMEMBERED_URL else _read_url(url)
+
+
+def _read_url(url: bytes) -> tuple[str, bytes]:
+    parsed = httptools.parse_url(url)
+    path = parsed.path.decode("ascii")
+    return unquote(path) if "%" in path else path, parsed.query or b""
+
+
+_remembered_url = functools.lru_cache(maxsize=REMEMBERED_URLS)(_read_url)  # a task is asked for again and again

@@ -74,6 +74,28 @@ def connected(talk: Callable[[Connection, Pieces], Coroutine[Any, Any, None]]) -
     return worlds
 
 
+class Watch:
+    """As much of an event loop as a connection needs that never waits: a time that a test sets, and timers."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.timers: list[tuple[float, Callable[[], None]]] = []
+
+    def time(self) -> float:
+        """The present."""
+        return self.now_s
+
+    def call_later(self, in_s: float, callback: Callable[[], None]) -> object:
+        """Note a timer; nobody stops one here."""
+        self.timers.append((self.now_s + in_s, callback))
+        return object()
+
+    def fire(self) -> None:
+        """Let the next timer fire."""
+        self.now_s, callback = self.timers.pop(0)
+        callback()
+
+
 async def turns(count: int = 5) -> None:
     """Let the loop go round, and every task with it."""
     for _ in range(count):
@@ -147,3 +169,22 @@ def test_an_answer_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, caplog: p
         assert "a slip of the fake" in caplog.text
 
     connected(talk)
+
+
+def test_a_connection_ends_once_it_was_idle_for_long() -> None:
+    """One timer is enough for all requests of a connection, and ends it 120 s after the last of them, not sooner."""
+    server = make_server(Worlds(shipped_scenarios(), "succeeds", manual=True), Address("127.0.0.1", 1), lambda: None)
+    server.config.load()
+    watch, pieces = Watch(), Pieces()
+    loop: Any = watch
+    connection = Connection(config=server.config, server_state=server.server_state, app_state={}, _loop=loop)
+    connection.connection_made(pieces)
+    for watch.now_s in (0.0, 50.0, 100.0):
+        connection.data_received(POLL)
+    assert [at_s for at_s, _ in watch.timers] == [120.0]
+    watch.fire()
+    assert not pieces.is_closed
+    assert [at_s for at_s, _ in watch.timers] == [220.0]
+    watch.fire()
+    assert pieces.is_closed
+    assert not watch.timers
