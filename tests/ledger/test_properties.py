@@ -32,7 +32,7 @@ def in_a_file(steps: Steps) -> None:
             sender.owner.close()
 
 
-NOTHING_LOST_OR_PAID_TWICE = Property(in_memory, steps=steps(), examples=150)
+NOTHING_LOST_OR_PAID_TWICE = Property(in_memory, steps=steps(), examples=400)
 NOR_IN_A_FILE = Property(in_a_file, steps=steps(), examples=15)
 
 

@@ -102,11 +102,14 @@ def licensed_once(heard: Sequence[Observation], late: Sequence[Observation]) -> 
 
 AT_MOST_ONE = Property(
     accepted_once,
+    examples=400,
     fates=fates,
     library=st.sampled_from(sorted(LIBRARIES)),
     dialect=st.sampled_from(["aisa", "dashscope"]),
 )
-LICENSED_ONCE = Property(licensed_once, heard=st.lists(answers, max_size=6), late=st.lists(answers, max_size=4))
+LICENSED_ONCE = Property(
+    licensed_once, examples=400, heard=st.lists(answers, max_size=6), late=st.lists(answers, max_size=4)
+)
 
 
 def test_at_most_one_submit_is_accepted() -> None:

@@ -71,7 +71,7 @@ SHIPPED = Property(
     document=scenarios(ends=False, sockets=False),
     dialect=st.sampled_from(["aisa", "dashscope"]),
 )
-COMPATIBLE = Property(compatible, examples=200, text=scenario_texts, dialect=st.sampled_from(["aisa", "dashscope"]))
+COMPATIBLE = Property(compatible, examples=400, text=scenario_texts, dialect=st.sampled_from(["aisa", "dashscope"]))
 
 
 def test_belief_and_truth_are_compatible() -> None:

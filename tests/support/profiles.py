@@ -20,7 +20,7 @@ from hypothesis.database import DirectoryBasedExampleDatabase
 FOLDER = Path(__file__).resolve().parents[2] / ".prove"
 # A property that names a number of its own, names what it is tried with where others are tried with this many.
 USUAL = 100
-DEV, CI, SHORT, NIGHT = 10, 25, 50, 1000
+DEV, CI, SHORT, NIGHT = 10, 25, 50, 2000
 LEAST = 5
 SHORT_SEED = 1302
 
