@@ -89,7 +89,8 @@ class Engine:
         self.seed = seed
         self.started = self._latest = started
         self.journal = Journal()
-        self.service = Service(scenario, world, speed, seed, room or Room())
+        room = room or Room()
+        self.service = Service(scenario, world, speed, seed, room)
         self._packs_from_bytes = 0 if scenario.service.gzip == "always" else WORTH_PACKING_BYTES
         counters = self.journal.counters
         self._manners = Manners(counters)
@@ -99,7 +100,7 @@ class Engine:
         self._rack = Rack(draw_seed, world, scenario.faults, faults)
         self._striker = Striker(scenario, self._rack, self.service, self._manners, counters, started.monotonic_s)
         self._requests = 0
-        self._coming = Coming(self._comes_late)
+        self._coming = Coming(self._comes_late, room)
 
     @property
     def scenario(self) -> Scenario:
@@ -190,7 +191,10 @@ class Engine:
         try:
             answer = self._answer(call)
         except Postponed as postponed:
-            return self._coming.add(call, postponed)
+            late = self._coming.add(call, postponed)
+            if late is not None:
+                return late
+            answer = error(call, 503, None, "Requests that a fault lets come late take all the room of this fake.")
         return self._tell(call, answer)
 
     def _comes_late(self, call: Call, commit: Callable[[Call], Answer], now: Moment) -> Reply | Drop:

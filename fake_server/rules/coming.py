@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fake_server.rules.answers import Answer, Call
+    from fake_server.rules.room import Room
     from fake_server.rules.striker import Postponed
     from fake_server.wire.messages import Reply
 
@@ -32,10 +33,12 @@ class Coming:
 
     Args:
         carry_out: Carries one out at an instant, and answers it.
+        room: What all worlds hold together; bodies that are on their way are a part of it.
     """
 
-    def __init__(self, carry_out: Callable[[Call, Commit, Moment], Reply | Drop]) -> None:
+    def __init__(self, carry_out: Callable[[Call, Commit, Moment], Reply | Drop], room: Room) -> None:
         self._carry_out = carry_out
+        self._room = room
         self._awaited: dict[int, _Awaited] = {}
         self._numbers = itertools.count()
 
@@ -44,8 +47,12 @@ class Coming:
         """How many of them would make a task."""
         return sum(one.call.route.kind == "create" for one in self._awaited.values())
 
-    def add(self, call: Call, postponed: Postponed) -> Late:
-        """A request is on its way; who waits for it carries it out when its time has come."""
+    def add(self, call: Call, postponed: Postponed) -> Late | None:
+        """A request is on its way; who waits for it carries it out when its time has come. None if there is no room."""
+        size = len(call.request.body)
+        if not self._room.has_place(size):
+            return None
+        self._room.take(size)
         number, late_s = next(self._numbers), postponed.delay_s
         due = Moment(call.now.monotonic_s + late_s, call.now.wall_s + late_s)
         self._awaited[number] = _Awaited(due, call, postponed.commit)
@@ -58,10 +65,15 @@ class Coming:
 
     def forget(self) -> None:
         """None of them comes any more; who waits for one is left without an answer."""
-        self._awaited.clear()
+        for number in list(self._awaited):
+            self._take(number)
 
     def _come(self, number: int, now: Moment) -> Reply | Drop:
+        one = self._take(number)
+        return self._carry_out(one.call, one.commit, now) if one else Drop("before_commit", "close")
+
+    def _take(self, number: int) -> _Awaited | None:
         one = self._awaited.pop(number, None)
-        if one is None:
-            return Drop("before_commit", "close")
-        return self._carry_out(one.call, one.commit, now)
+        if one is not None:
+            self._room.give_back(1, len(one.call.request.body))
+        return one

@@ -10,6 +10,7 @@ import pytest
 
 from fake_server.clock import ManualClock
 from fake_server.moment import Moment
+from fake_server.rules.room import Room
 from fake_server.server import Loop
 from fake_server.wire.messages import Drop, Late, Reply, Request
 from tests.fake_server.driving import ASYNC, BODY, KEY, VIDEO, WALL_S, Hand, content
@@ -108,6 +109,21 @@ def test_a_world_that_is_given_up_is_spared_what_was_on_its_way() -> None:
     assert not hand.engine.has_open_tasks(hand.now)
     assert on_its_way.carry_out(at(LATE_S)) == Drop("before_commit", "close")
     assert not hand.engine.tasks
+
+
+def test_requests_on_their_way_take_room_and_give_it_back() -> None:
+    """Bodies that wait count towards what all worlds hold; beyond it a request is a 503, and what came makes room."""
+    room = Room(most_characters=len(BODY) + 20)
+    hand = late("create", room=room)
+    first = sent(hand)
+    refused = hand.create()
+    assert isinstance(refused, Reply)
+    assert refused.status == 503
+    first.carry_out(at(LATE_S))
+    assert len(hand.engine.tasks) == 1
+    sent(hand)
+    hand.engine.give_up()
+    assert room.has_place(len(BODY))
 
 
 @pytest.mark.parametrize("leaves", [False, True])
