@@ -32,6 +32,7 @@ from tests.mutants.runner import (
     UNTESTED,
     Judge,
     Warm,
+    control_of,
     judge_cold,
 )
 from tests.mutants.targets import ROOMS, modules, mutants_of, test_files
@@ -125,6 +126,11 @@ class Run:
             tell(f"{self._room}: {len(cold)} want a new process each, and are left for another run")
             return
         tell(f"{self._room}: {len(cold)} want a new process each")
+        for path in sorted({mutant.path for mutant in cold}):
+            outcome, by = judge_cold(control_of(path), plan, self._budget_s)
+            if outcome != SURVIVED:
+                tell(f"{path} is as it was, and {by} notices something: {outcome}")
+                plan.forget(by)
         for mutant in cold:
             if time.monotonic() > self._ends_s:
                 break

@@ -50,6 +50,14 @@ class Plan:
         self.kills[mutant.path, mutant.function][test] += 1
         self.kills[mutant.path, ""][test] += 1
 
+    def forget(self, test: str) -> None:
+        """Let a test judge nothing any more."""
+        self.seconds.pop(test, None)
+        for ran in self.lines.values():
+            for tests in ran.values():
+                if test in tests:
+                    tests.remove(test)
+
     def tests_for(self, mutant: Mutant, budget_s: float, *, is_new: bool = False) -> list[str]:
         """Return the tests that should notice a mutant, in the order in which to run them.
 

@@ -44,6 +44,8 @@ OPTIONS = [
     *("-p", "no:unraisableexception", "-p", "no:threadexception"),
     *("-p", "no:faulthandler", "-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"),
 ]
+CONTROL_S = 20.0
+"""How many seconds of tests an unchanged module is worth."""
 KILLED, SURVIVED, UNTESTED, TIMED_OUT = "killed", "survived", "untested", "timed out"
 
 
@@ -206,6 +208,8 @@ class Warm:
         functions = index_functions()
         gc.collect()
         gc.freeze()
+        for path in sorted({mutant.path for mutant in self._mutants}):
+            self._control(path, items, judge, functions)
         for mutant in self._mutants:
             if needs_new_process(mutant):
                 continue
@@ -225,6 +229,23 @@ class Warm:
                 continue
             self._tell(mutant, outcome, by, time.monotonic() - started_s)
         return True
+
+    def _control(
+        self, path: str, items: dict[str, pytest.Item], judge: Judge, functions: dict[Any, list[types.FunctionType]]
+    ) -> None:
+        """Judge a module that is as it was: what "notices" that judges no mutants."""
+        unchanged = control_of(path)
+        while tests := self._plan.tests_for(unchanged, CONTROL_S):
+            told = in_a_fork(
+                lambda: self._judge(unchanged, [items[test] for test in tests], judge, functions)
+            )  # done at once
+            outcome, by = verdict(told)
+            if outcome == SURVIVED:
+                return
+            sys.stdout.write(f"{path} is as it was, and {by or 'some test'} notices something: {outcome}\n")
+            if by not in self._plan.seconds:
+                return
+            self._plan.forget(by)
 
     def _tests(self, mutant: Mutant) -> tuple[list[str], bool]:
         """Return the tests that can judge a mutant here, and whether one that survives them has survived."""
@@ -365,6 +386,12 @@ class ChangedModule(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: types.ModuleType) -> None:
         """Run the changed code."""
         exec(compiled(self._mutant), module.__dict__)  # noqa: S102  # that is what importing is
+
+
+def control_of(path: str) -> Mutant:
+    """Return the mutant of a module that changes nothing."""
+    text = (ROOT / path).read_text()
+    return Mutant(path, "", (1, len(text.splitlines())), "nothing", "none", lambda: text)
 
 
 def judge_cold(mutant: Mutant, plan: Plan, budget_s: float) -> tuple[str, str]:
