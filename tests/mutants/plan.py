@@ -98,7 +98,7 @@ class Plan:
                     found.update(self._tests_in(where))
                 ran = self.lines.get(where, {})
                 found.update(test for line in range(first, last + 1) for test in ran.get(line, ()))
-        return found or {test for tests in self.lines.get(path, {}).values() for test in tests}
+        return found | {test for tests in self.lines.get(path, {}).values() for test in tests}
 
     def _tests_in(self, function: str) -> list[str]:
         return [test for test in self.seconds if test.split("[")[0].replace("::", " ").endswith(function)]

@@ -144,7 +144,7 @@ def lines() -> Iterator[str]:
     """Rates, throttles by headroom, lines before places, and states by origin."""
     for number in range(6):
         chance, now_s = drawn(200 + number), 5.0
-        bucket = rates.Bucket(rates.Rate(*chance.choice([(1, 1.0, 1), (5, 2.0, 1), (5, 2.0, 4)])))
+        bucket = rates.Bucket(rates.Rate(*chance.choice([(1, 1.0, 1), (5, 2.0, 1), (5, 3.0, 4)])))
         for _ in range(20):
             yield f"{shown(now_s)} {bucket.earliest_s(now_s):.6f} {bucket.reserve(now_s):.6f}"
             now_s += chance.choice([0.0, 0.1, 0.5, 4.0])
@@ -199,7 +199,20 @@ def lines() -> Iterator[str]:
     everything: origins.PerOrigin[int] = origins.PerOrigin(lambda: 0)
     for scope in range(1001):
         everything.of(scope)
-    yield f"{len(everything)}"
+        if scope >= 998:
+            yield f"{len(everything)}"
+    throttle = headroom.Throttle()
+    for remaining, resets_s, now_s in (
+        (0, 4.0, 0.0),
+        (5, 2.0, 0.0),
+        (3, 2.0, 2.0),
+        (4, 3.0, 2.5),
+        (0, 1.0, 3.0),
+        (1, 0.0, 4.0),
+    ):
+        throttle.note(Headroom(limit=10, remaining=remaining, resets_in_s=resets_s), now_s)
+        told = [throttle.reserve(now_s) for _ in range(2)]
+        yield f"{remaining} {resets_s} {now_s}: {told} {throttle!r} {throttle.reserve(now_s + 4.0)} {throttle!r}"
 
 
 CODES = (
@@ -221,7 +234,15 @@ CODES = (
         "balance too low",
         "rate_limit",
     ),
-    *("out_of_credit", "fund-too_low", "quota", "insufficient", "y" * 100 + "billing", "y" * 93 + "billing"),
+    *(
+        "out_of_credit",
+        "fund-too_low",
+        "quota",
+        "insufficient",
+        "y" * 100 + "billing",
+        "y" * 93 + "billing",
+        "y" * 94 + "billing",
+    ),
 )
 
 
