@@ -22,7 +22,7 @@ from tests.fuzz.targets import TARGETS
 from tests.support.profiles import examples
 from tests.support.properties import GENUINE
 
-EXAMPLES = int(os.environ.get("FUZZ_INPUTS", examples(50)))
+EXAMPLES = int(os.environ.get("FUZZ_INPUTS", examples(32)))
 IS_LONG = "FUZZ_INPUTS" in os.environ
 # The short form replays some of what is good: the rest are neighbours of these, and what is kept is all there.
 MOST_SEEDS = 10_000 if IS_LONG else 12
@@ -38,8 +38,8 @@ HUGE = {
     "many lines": b"a: b\n" * 300,
     "half characters": b"\xed\xa0\x80" * 3_000,
 }
-# Pure Python reads YAML at some kilobytes a second while memory is traced.
-PLODDING = ("specification", "prices", "scenario")
+# Pure Python reads YAML at some kilobytes a second while memory is traced; the others read files and folders besides.
+PLODDING = ("specification", "prices", "scenario", "ledger", "download", "resilient-poll", "fake-dashscope")
 IN_JSON = ("create", "query", "generate", "list", "cancel", "replies")
 
 

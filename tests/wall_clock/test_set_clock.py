@@ -97,14 +97,14 @@ sets = st.dictionaries(
 )
 
 
-@settings(max_examples=examples(120))
+@settings(max_examples=examples(80))
 @given(life=st.sampled_from(sorted(LIVES)), sets=sets)
 def test_a_clock_that_is_set_changes_nothing(life: str, sets: dict[float, float]) -> None:
     """However the wall clock is set while it is waited, every request goes out when it would have, to the same end."""
     assert played(life, sets) == played(life, {})
 
 
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(30))
 @given(at_s=st.floats(5.0, 40.0), by_s=st.sampled_from([-90_000.0, -3600.0, 3600.0, 90_000.0]))
 def test_a_deadline_that_was_agreed_on_does_not_move(at_s: float, by_s: float) -> None:
     """A deadline given as a moment is that of the clock when the wait began, whatever the clock is set to later."""
