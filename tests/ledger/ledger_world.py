@@ -1,7 +1,6 @@
 """A world for a ledger: senders that die, pause and lose their locks, and a service that knows the truth.
 
-The model is naive on purpose: it keeps a list of what was sent and what the service made of it, and
-compares. It shares no rule with the ledger.
+Judged by tests/oracle/ledger.py, which hears what the senders hear, and shares no rule with the ledger.
 """
 
 from __future__ import annotations
@@ -16,18 +15,11 @@ from resilient_poll.ledger.entry import Entry, Namespace
 from resilient_poll.ledger.errors import ActRefused
 from resilient_poll.ledger.protocol import Ledger
 from resilient_poll.ledger.rows import Owner
-from resilient_poll.machine.lifecycle import ENDS, OPEN, Billing, Phase
+from resilient_poll.machine.lifecycle import Billing, Phase
+from tests.oracle.ledger import MADE, NOT_MADE, Judge, Sent, View
 
 HERE = Namespace("https://api.test/v1", "generic", "main")
 SENDERS, KEYS = 2, 2
-WORTH = (
-    Billing.NONE,
-    Billing.NOT_YET,
-    Billing.ON_SUCCESS,
-    Billing.PARTIAL_POSSIBLE,
-    Billing.UNDETERMINED,
-    Billing.BILLED,
-)
 
 
 class Fate(StrEnum):
@@ -44,7 +36,6 @@ class Fate(StrEnum):
 
 FATES = (*Fate, Fate.THROTTLED, Fate.THROTTLED, Fate.ACCEPTED_AND_LATE, Fate.ACCEPTED_AND_LOST)
 TASKS = {Fate.ACCEPTED, Fate.ACCEPTED_AND_LOST, Fate.ACCEPTED_AND_LATE}
-MADE = TASKS | {Fate.ANSWERED}
 SEEN = {
     Phase.QUEUED: Billing.NOT_YET,
     Phase.RUNNING: Billing.ON_SUCCESS,
@@ -76,9 +67,12 @@ class Send:
     sender: Sender
     licence: Entry
     fate: Fate
-    made: str
+    judged: Sent
     heard: int = 0
-    is_overruled: bool = False
+
+    @property
+    def made(self) -> str:
+        return self.judged.name
 
     @property
     def is_known(self) -> bool:
@@ -94,7 +88,7 @@ class World:
     ledger: Ledger
     now_s: float = 1000.0
     sends: list[Send] = field(default_factory=list)
-    before: dict[int, Entry] = field(default_factory=dict)
+    judge: Judge = field(default_factory=Judge)
     senders: list[Sender] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -122,11 +116,8 @@ class World:
         licence = self.ledger.license(entry, sender.owner, now_wall_s=self.now_s)
         if licence is None:
             return
-        for earlier in self.sends:
-            if earlier.licence.entry_id == licence.entry_id and not earlier.is_overruled:
-                is_surely_not_made = earlier.fate is Fate.THROTTLED and earlier.heard
-                assert is_surely_not_made, f"sent again although the earlier send was {earlier.fate}"
-        self.sends.append(Send(sender, licence, FATES[fate % len(FATES)], f"made-{len(self.sends)}"))
+        judged = self.judge.leaves(licence.entry_id, licence.sends)
+        self.sends.append(Send(sender, licence, FATES[fate % len(FATES)], judged))
 
     def hear(self, which: int, again: int) -> None:
         waiting = [send for send in self.sends if send.sender.can_act and (again % 2 or not send.heard)]
@@ -135,6 +126,10 @@ class World:
         send = waiting[which % len(waiting)]
         send.heard += 1
         ledger, licence, now_s = self.ledger, send.licence, self.now_s
+        if send.is_known:
+            send.judged.could = {MADE}
+        elif send.fate in {Fate.THROTTLED, Fate.REFUSED}:
+            send.judged.could = {NOT_MADE}
         match send.fate:
             case Fate.ACCEPTED | Fate.ACCEPTED_AND_LATE if send.is_known:
                 ledger.accept(licence, send.made, now_wall_s=now_s)
@@ -178,8 +173,7 @@ class World:
         entry = self.entry(key)
         if entry is not None and entry.phase is Phase.IN_DOUBT:
             self.ledger.license_resubmit(entry, now_wall_s=self.now_s)
-            for send in self.sends:
-                send.is_overruled |= send.licence.entry_id == entry.entry_id
+            self.judge.overruled(entry.entry_id)
 
     def adopt(self, key: int, _: int) -> None:
         entry = self.entry(key)
@@ -224,24 +218,11 @@ class World:
         beside = self.ledger.strays()
         recorded = {entry.task_id for entry in entries.values()} | {stray.task_id for stray in beside}
         recorded |= {str(one.result).strip('"') for one in (*entries.values(), *beside)}
-        for send in self.sends:
-            entry = entries[send.licence.entry_id]
-            if send.fate in MADE and send.made not in recorded:
-                assert not send.is_known, f"{send.made} was heard, and is neither in an entry nor beside one"
-                is_out = entry.phase in {Phase.SUBMITTING, Phase.IN_DOUBT} and entry.sends == send.licence.sends
-                is_given_up = entry.phase is Phase.ABANDONED and entry.billing is not Billing.NONE
-                is_known = is_out or is_given_up or send.licence.sends in entry.doubtful_sends
-                assert is_known, f"{send.made} may be billed, and nothing says so: {entry}"
-        for entry_id, was in self.before.items():
-            self.check_bill(was, entries[entry_id])
-        self.before = entries
-
-    def check_bill(self, was: Entry, entry: Entry) -> None:
-        if was.phase in OPEN and entry.billing is Billing.NONE:
-            assert entry.phase in ENDS, "an open task is not free"
-        if was.phase in ENDS and was.phase is not Phase.EXPIRED:
-            assert entry.phase is was.phase, "an end absorbs"
-            assert WORTH.index(entry.billing) >= WORTH.index(was.billing), "after an end a bill only rises"
+        views = {
+            entry_id: View(entry.phase.value, entry.billing.value, entry.sends, frozenset(entry.doubtful_sends))
+            for entry_id, entry in entries.items()
+        }
+        self.judge.check(views, {name for name in recorded if name is not None})
 
 
 def steps() -> st.SearchStrategy[list[tuple[str, int, int]]]:
