@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types architecture unit docs bench soak keys slots crash prove prove-short planted simulate simulate-stack peers browser fuzz storm pyz format clean help
+.PHONY: demo test lint types architecture unit docs bench soak keys slots crash prove prove-short planted mutants simulate simulate-stack peers browser fuzz storm pyz format clean help
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -74,6 +74,9 @@ simulate-stack: $(VENV)/.ready-test  ## The same worlds through the real clients
 
 planted: $(VENV)/.ready-test  ## Each planted bug in a copy, and the test that must catch it; a minute or two.
 	$(BIN)/python -m tests.planted
+
+mutants: $(VENV)/.ready-test  ## The code changed in thousands of small ways, which tests must notice; hours; it goes on where it stopped.
+	$(BIN)/python -m tests.mutants
 
 peers: $(VENV)/.ready-test  ## See what others do with the faults that ours is tested for, and in an outage; two minutes.
 	$(PIP) install --constraint constraints.txt --editable '.[test,peers]'
