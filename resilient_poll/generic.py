@@ -13,7 +13,7 @@ from dataclasses import replace
 from itertools import count
 from typing import Any, TypeVar, overload
 
-from resilient_poll.drive import async_driver, stretch
+from resilient_poll.drive import limited, stretch
 from resilient_poll.drive.clocks import AsyncClock, Clock, RealAsyncClock, RealClock
 from resilient_poll.drive.outcome import Outcome, task_error
 from resilient_poll.drive.telling import logger, saying_that_it_goes_on, tell
@@ -21,7 +21,7 @@ from resilient_poll.errors import ConfigurationError
 from resilient_poll.events import Event, WaitBegan, WaitEnded
 from resilient_poll.http.retry_after import read_retry_after
 from resilient_poll.http.sent import describe, is_library_error
-from resilient_poll.machine.commands import Done, Query, Submit
+from resilient_poll.machine.commands import Done
 from resilient_poll.machine.lifecycle import Lifecycle
 from resilient_poll.machine.observations import Observation, Refused, StatusSeen, Throttled, Unreachable, Unreadable
 from resilient_poll.machine.policy import WaitPolicy
@@ -165,25 +165,19 @@ async def poll_async(
         clock: What time it is, and how to sleep.
         on_event: See :func:`poll`.
     """
-    import anyio  # noqa: PLC0415  # poll() must not need it
-
     clock = clock or RealAsyncClock()
     waiting = _Waiting(lifecycle, timeout, schedule, policy, task_id, clock, on_event)
 
-    async def perform(command: Submit | Query) -> Observation:
+    async def ask() -> Observation:
         try:
-            with anyio.move_on_after(command.timeout_s) as scope:
-                what = await query()
+            return waiting.heard(await query())
         except Exception as error:
             if (observation := waiting.understand(error)) is None:
                 raise
             return observation
-        if scope.cancelled_caught:
-            return waiting.too_slow(command.timeout_s)
-        return waiting.heard(what)
 
     with saying_that_it_goes_on(task_id), waiting.named():
-        done = await async_driver.run(waiting.poller, perform, clock, waiting.publish)
+        done = await limited.run(waiting.poller, ask, waiting.too_slow, clock, waiting.publish)
     return waiting.conclude(done)
 
 
