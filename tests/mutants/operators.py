@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -12,13 +11,9 @@ import libcst
 from libcst.metadata import MetadataWrapper, PositionProvider
 from mutmut.mutation.mutators import mutation_operators
 
+from tests.mutants.left_alone import CALLS, FUNCTIONS, LOGS, PROSE, SQL
 from tests.mutants.mutant import ROOT, Mutant, change_between
 
-PROSE = re.compile(r"[a-z,.:;'}]+ [\w{'\"]+[ ,.:;]")
-SQL = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|CREATE|PRAGMA|BEGIN|COMMIT|ROLLBACK|WHERE|VALUES)\b")
-NOT_MUTATED_FUNCTIONS = {"__repr__"}
-NOT_MUTATED_CALLS = {"isinstance", "cast", "len", "TypeVar", "print"}
-LOGS = {"_log", "log", "logger", "_logger", "warnings"}
 Rewrite = Callable[[Any], Iterable[libcst.CSTNode]]
 
 
@@ -120,9 +115,9 @@ def _left_alone(node: libcst.CSTNode) -> bool:
             return True
         case libcst.FunctionDef(name=name, decorators=decorators):
             marks = {mark.decorator.value for mark in decorators if isinstance(mark.decorator, libcst.Name)}
-            return name.value in NOT_MUTATED_FUNCTIONS or "overload" in marks or "abstractmethod" in marks
+            return name.value in FUNCTIONS or "overload" in marks or "abstractmethod" in marks
         case libcst.Call(func=libcst.Name(value=name)):
-            return name in NOT_MUTATED_CALLS
+            return name in CALLS
         case libcst.Call(func=libcst.Attribute(value=libcst.Name(value=name))):
             return name in LOGS
         case libcst.Expr(value=libcst.SimpleString() | libcst.ConcatenatedString() | libcst.Ellipsis()):

@@ -13,11 +13,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TypeAlias
 
+from tests.mutants.left_alone import CALLS, LOGS, NAMES, PROSE, SQL
 from tests.mutants.mutant import MODULE, ROOT, Mutant, change_between
-from tests.mutants.operators import LOGS, NOT_MUTATED_CALLS, PROSE, SQL
 
 Edit: TypeAlias = tuple[int, int, bytes]
-NOT_MUTATED_NAMES = {"__all__", "__slots__", "__match_args__"}
 ROWS = ast.Dict | ast.Set | ast.Tuple | ast.List
 
 
@@ -115,7 +114,7 @@ def _in_body(source: Source, body: list[ast.stmt], outer: list[str], classes: fr
             case ast.Assign() | ast.AnnAssign():
                 names_here = (node for node in ast.walk(statement) if isinstance(node, ast.Name))
                 named = {node.id for node in names_here if isinstance(node.ctx, ast.Store)}
-                if statement.value is None or named & NOT_MUTATED_NAMES or _is_type_alias(statement):
+                if statement.value is None or named & NAMES or _is_type_alias(statement):
                     continue
                 for edits, operator in _in_expression(source, statement.value):
                     yield MODULE, statement, classes | named, edits, operator
@@ -180,7 +179,7 @@ def _in_expression(source: Source, expression: ast.expr) -> Iterator[tuple[tuple
         return
     if isinstance(expression, ast.Call):
         called = expression.func
-        if isinstance(called, ast.Name) and called.id in NOT_MUTATED_CALLS:
+        if isinstance(called, ast.Name) and called.id in CALLS:
             return
         if (
             isinstance(called, ast.Attribute)
