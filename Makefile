@@ -34,6 +34,7 @@ unit: $(VENV)/.ready-test  ## Tests.
 
 # Measuring coverage doubles what the tests cost. The floors: 90 % of everything, 95 % of the machine, branches counted.
 prove-short: $(VENV)/.ready-test  ## All cases of all tests, with coverage; the planted bugs; a short simulation; some 15 minutes.
+	$(PIP) install --constraint constraints.txt --editable '.[test,browser,mutants]'
 	$(BIN)/coverage erase
 	HYPOTHESIS_PROFILE=short $(BIN)/coverage run -m pytest -q --thorough --numprocesses auto --maxprocesses 4 --dist worksteal
 	$(BIN)/coverage combine -q
@@ -76,6 +77,7 @@ planted: $(VENV)/.ready-test  ## Each planted bug in a copy, and the test that m
 	$(BIN)/python -m tests.planted
 
 mutants: $(VENV)/.ready-test  ## The code changed in thousands of small ways, which tests must notice; hours; it goes on where it stopped.
+	$(PIP) install --constraint constraints.txt --editable '.[test,mutants]'
 	$(BIN)/python -m tests.mutants
 
 peers: $(VENV)/.ready-test  ## See what others do with the faults that ours is tested for, and in an outage; two minutes.
