@@ -21,6 +21,12 @@ PATH = b"/api/v1/services/aigc/video-generation/video-synthesis"
 HEAD = b" HTTP/1.1\r\nHost: fake\r\nAuthorization: Bearer sk-succeeds.once\r\n"
 BODY = b'{"model": "wan2.5-t2v-preview", "input": {"prompt": "a cat"}}'
 CREATE = b"POST " + PATH + HEAD + b"X-DashScope-Async: enable\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
+CHUNKED = (
+    CREATE.partition(b"Content-Length")[0]
+    + b"Transfer-Encoding: chunked\r\n\r\n"
+    + b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (BODY[:9], BODY[9:]))
+    + b"0\r\nX-Trailer: last\r\n\r\n"
+)
 POLL = b"GET /api/v1/tasks/nobody" + HEAD + b"\r\n"
 
 
@@ -102,7 +108,7 @@ async def turns(count: int = 5) -> None:
         await asyncio.sleep(0)  # real: no time passes
 
 
-@pytest.mark.parametrize("request_bytes", [CREATE, POLL], ids=["create", "poll"])
+@pytest.mark.parametrize("request_bytes", [CREATE, CHUNKED, POLL], ids=["create", "chunked", "poll"])
 def test_a_whole_request_is_answered_in_the_same_turn(request_bytes: bytes) -> None:
     """A request in one piece is answered before the loop goes on, and one piece may hold several: each in its turn."""
 
@@ -135,6 +141,24 @@ def test_a_request_in_two_pieces_is_answered_once_it_is_whole(cut: int) -> None:
     world = connected(talk).named("succeeds.once")
     assert world is not None
     assert len(world.engine.tasks) == 1
+
+
+def test_who_does_not_read_is_not_written_to() -> None:
+    """While the client takes nothing more, requests wait, and are answered in their order once it does."""
+
+    async def talk(connection: Connection, pieces: Pieces) -> None:
+        connection.data_received(POLL)
+        connection.pause_writing()
+        connection.data_received(CREATE + POLL + CREATE)
+        await turns()
+        assert len(pieces.answers) == 1
+        connection.resume_writing()
+        await turns(20)
+        assert [answer.count(b"PENDING") for answer in pieces.answers] == [0, 1, 0, 1]
+        connection.data_received(POLL)
+        assert len(pieces.answers) == 5
+
+    connected(talk)
 
 
 def test_nothing_is_answered_behind_the_last_answer() -> None:
