@@ -15,8 +15,8 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -109,6 +109,18 @@ def run(file: str, code: str, profile: str, until_s: float) -> Done | None:
     return Done(code, profile, file, done.returncode == 0, took_s, examples, computed_s)
 
 
+def tried(files: Iterable[str], run_one: Callable[[str], Done | None], at_once: int) -> Iterator[Done]:
+    """Try files, several at once; each is given out when it is done, so that Ctrl-C loses only what is under way."""
+    pool = ThreadPoolExecutor(at_once)
+    try:
+        for future in as_completed([pool.submit(run_one, file) for file in files]):
+            done = future.result()
+            if done is not None:
+                yield done
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
 def write_down(results: Iterable[Done], profile: str) -> None:
     """Keep how many values each test was tried with, for docs/correctness.md."""
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
@@ -137,17 +149,14 @@ def main(arguments: list[str]) -> int:
     sys.stdout.write(f"{len(wanted)} files, {len(left)} to be tried, profile {depth}, code {code}\n")
     until_s = time.monotonic() + 60 * options.minutes
     failed = []
-    one_of = functools.partial(run, code=code, profile=depth, until_s=until_s)
-    with ThreadPoolExecutor(options.at_once) as pool, DONE.open("a") as record:
-        for done in pool.map(one_of, left):
-            if done is None:
-                continue
+    with DONE.open("a") as record:
+        for done in tried(left, functools.partial(run, code=code, profile=depth, until_s=until_s), options.at_once):
             record.write(json.dumps(asdict(done)) + "\n")
             record.flush()
             results[done.file] = done
             failed += [] if done.passed else [done.file]
-            tried = sum(done.examples.values())
-            sys.stdout.write(f"{'ok  ' if done.passed else 'FAIL'} {done.took_s:7.1f} s {tried:9,} {done.file}\n")
+            values = sum(done.examples.values())
+            sys.stdout.write(f"{'ok  ' if done.passed else 'FAIL'} {done.took_s:7.1f} s {values:9,} {done.file}\n")
             sys.stdout.flush()
     missing = [file for file in wanted if file not in results]
     total = sum(sum(done.examples.values()) for done in results.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import asdict
 from pathlib import Path
 
@@ -25,6 +26,28 @@ def test_what_is_done_is_not_done_again() -> None:
     ]
     lines = [json.dumps(one) + "\n" for one in (asdict(good), *others)] + ['{"code": "code", "file": "e.p']
     assert prove.already("code", "night", lines) == {"a.py": good}
+
+
+def test_who_stops_keeps_what_is_done() -> None:
+    """Each file is given out when it is done; whoever stops listening waits for what is under way, and for no more."""
+    begun: list[str] = []
+    turns = threading.Semaphore(3)
+
+    def run_one(file: str) -> prove.Done | None:
+        begun.append(file)
+        turns.acquire()
+        return None if file == "late.py" else prove.Done("code", "dev", file, True, 0.0, {}, 0.0)
+
+    assert {done.file for done in prove.tried(["a.py", "late.py", "b.py"], run_one, 2)} == {"a.py", "b.py"}
+    turns.release()
+    listening = prove.tried([f"{number}.py" for number in range(100_000)], run_one, 1)
+    next(listening)
+    stopping = threading.Thread(target=listening.close)
+    stopping.start()
+    while stopping.is_alive():
+        turns.release()
+        stopping.join(0.01)  # real: the pool's threads are what is tested
+    assert len(begun) < 50_000
 
 
 def test_files_that_draw_are_found() -> None:
