@@ -40,14 +40,14 @@ def test_who_stops_keeps_what_is_done() -> None:
 
     assert {done.file for done in prove.tried(["a.py", "late.py", "b.py"], run_one, 2)} == {"a.py", "b.py"}
     turns.release()
-    listening = prove.tried([f"{number}.py" for number in range(100_000)], run_one, 1)
+    listening = prove.tried([f"{number}.py" for number in range(3_000)], run_one, 1)
     next(listening)
     stopping = threading.Thread(target=listening.close)
     stopping.start()
     while stopping.is_alive():
         turns.release()
         stopping.join(0.01)  # real: the pool's threads are what is tested
-    assert len(begun) < 50_000
+    assert len(begun) < 2_900
 
 
 def test_files_that_draw_are_found() -> None:
