@@ -47,7 +47,7 @@ def _differences() -> str:
 
 def _told(made: object) -> str:
     said = list(made.said)  # type: ignore[attr-defined]  # tests have no types here
-    words = [f"{said.count(word)} times {word}" if len(said) > 1 else word for word in dict.fromkeys(said)]
+    words = [f"{said.count(word)} {word}" if len(said) > 1 else word for word in dict.fromkeys(said)]
     bill = f"{made.tasks} made, {made.billed} billed"  # type: ignore[attr-defined]  # as above
     early = f", {made.early} too early" if made.early else ""  # type: ignore[attr-defined]  # as above
     return f"{', '.join(words)} ({bill}{early})"

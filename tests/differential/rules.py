@@ -104,8 +104,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "comes too early",
-        "It sends the next request before the time that `Retry-After` names, or at once after a 429 whose hint nobody "
-        "can read. Ours waits; a hint beyond the caller's own time ends the wait and says when to come again.",
+        "It sends the next request before the time that `Retry-After` names, or at once after a 429 whose hint names "
+        "none to come. Ours waits; a hint beyond the caller's own time ends the wait and says when to come again.",
         OURS,
         "A client ought not to come before the time that `Retry-After` gives (RFC 9110, 10.2.3); wait at least "
         f"`Retry-After` ({_RATES_PAGE}).",
