@@ -87,8 +87,10 @@ def job(life: Life, intent: Intent) -> Job:
     after: Entry | None = None
     while True:
         filing = life.desk.new_filing(intent, after)
+        began_s, halted_s, policy = life.now().monotonic_s, life.halted_s, life.submit_policy
         submission, done = yield from _submit(life, intent, filing)
-        life.judge.submitted(life.name, intent.key, submission.attempts)
+        most_s = policy.timeout_s + policy.attempt_timeout_s
+        life.judge.waited(life.name, began_s, most_s, life.now().monotonic_s, life.halted_s - halted_s)
         if submission.accepted is None:
             if done.reason in {DoneReason.REFUSED, DoneReason.IN_DOUBT}:
                 life.judge.said(intent.key, filing.entry.attempt, None, str(_owed(done)))

@@ -118,13 +118,13 @@ class Judge:
             self.complain("duplicates", f"attempt {attempt} of {key} made {' and '.join(tasks)}")
 
     def waited(self, life: str, began_s: float, timeout_s: float, ended_s: float, halted_s: float) -> None:
-        """Hear how long a caller waited, by the process's own clock, and how long the process stood still."""
+        """Hear how long a caller waited, by the process's own clock, and how long the process stood still.
+
+        Of a submit the timeout is the time in which a sending may begin, and what one sending may take.
+        """
         late_s = ended_s - began_s - timeout_s - halted_s
         if late_s > DEADLINE_MARGIN_S:
             self.complain("late deadlines", f"{life} heard {late_s:.3f} s after {timeout_s:.3f} s")
-
-    def submitted(self, life: str, key: str, sends: int) -> None:
-        """Hear that a submit is over; how often it was sent is nothing wrong in itself."""
 
     def settled(self, key: str, attempt: int, verdict: str) -> None:
         """Hear what looking for the task of a doubt came to, long after anything could still arrive."""
