@@ -121,10 +121,21 @@ def tried(files: Iterable[str], run_one: Callable[[str], Done | None], at_once: 
         pool.shutdown(cancel_futures=True)
 
 
-def write_down(results: Iterable[Done], profile: str) -> None:
-    """Keep how many values each test was tried with, for docs/correctness.md."""
+def write_down(results: Iterable[Done], profile: str, *, of_all: bool) -> None:
+    """Keep how many values each test was tried with, for docs/correctness.md.
+
+    Args:
+        results: What was done.
+        profile: How deep.
+        of_all: Whether these are all files there are; what was counted of others is kept otherwise.
+    """
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
-    record[profile] = {test: count for one in results for test, count in sorted(one.examples.items())}
+    done = list(results)
+    these = {one.file for one in done}
+    kept = (
+        {} if of_all else {test: n for test, n in record.get(profile, {}).items() if test.split("::")[0] not in these}
+    )
+    record[profile] = kept | {test: count for one in done for test, count in one.examples.items()}
     RECORD.write_text(json.dumps(record, indent=1, sort_keys=True) + "\n")
 
 
@@ -168,7 +179,7 @@ def main(arguments: list[str]) -> int:
     if missing:
         sys.stdout.write("there was no time for all: the same command goes on where this one stopped\n")
     if options.write and not missing:
-        write_down([results[file] for file in wanted], options.profile)
+        write_down([results[file] for file in wanted], options.profile, of_all=not options.files)
     return 1 if failed or missing else 0
 
 
