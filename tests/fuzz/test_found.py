@@ -50,6 +50,14 @@ def test_a_price_made_of_aliases_is_not_written_out(tmp_path: Path) -> None:
     assert len(str(caught.value)) < 400
 
 
+def test_a_price_table_of_brackets_is_refused_at_once(tmp_path: Path) -> None:
+    """Brackets within brackets are not handed to a parser that takes seconds for a thousand of them."""
+    path = tmp_path / "prices.yaml"
+    path.write_text("currency: CNY\nmodels: " + "[" * 2_000)
+    with pytest.raises(ConfigurationError, match="nested deeper than 20"):
+        load_price_table(path)
+
+
 def test_a_price_of_thousands_of_digits_is_refused() -> None:
     """An amount that Python will not write out is refused all the same."""
     with pytest.raises(ConfigurationError, match="a value of type int"):

@@ -11,6 +11,7 @@ of video, images that were made. Read in 2026.
 from __future__ import annotations
 
 import json
+import re
 import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ DEFAULT_SECONDS = Decimal(15)
 DEFAULT_IMAGES = Decimal(4)
 """Images of a request that names no number: older models make four, newer ones one."""
 LARGEST_FILE_BYTES = 1_000_000
+DEEPEST = 20
+"""A price table is two brackets deep."""
+_BRACKETS = re.compile(r"[\[\]{}]")
 _MOST_UNITS = Decimal(100_000)
 _MOST_AMOUNT = Decimal(1_000_000_000)
 _DECIMALS = 9
@@ -236,6 +240,10 @@ def _parsed(text: str, file: Path) -> object:
         raise ConfigurationError(
             "YAML needs the extra: pip install 'resilient-poll[cli]'; or write it as .json"
         ) from None
+    if _is_deep(text):
+        raise ConfigurationError(
+            f"it is no YAML that a price table is made of: its brackets are nested deeper than {DEEPEST}"
+        )
     # Base: every scalar stays a text, so 0.10 is 0.10 and nothing is made of tags.
     try:
         return YAML(typ="base", pure=True).load(text)
@@ -246,6 +254,16 @@ def _parsed(text: str, file: Path) -> object:
         problem: str | None = getattr(error, "problem", None)
         said = f" ({problem.splitlines()[0]:.80})" if problem else ""
         raise ConfigurationError(f"it is no YAML{line}{said}") from None
+
+
+def _is_deep(text: str) -> bool:
+    """Return whether brackets are nested as in no price table: a thousand of them take the parser seconds."""
+    depth = 0
+    for bracket in _BRACKETS.findall(text):
+        depth = max(0, depth + (1 if bracket in "[{" else -1))
+        if depth > DEEPEST:
+            return True
+    return False
 
 
 def _position(text: str, error: _Wrong) -> str:
