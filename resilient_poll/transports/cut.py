@@ -96,7 +96,7 @@ class _CutBackend:
     def __init__(self, inner: Any, library: HttpLibrary, monotonic: Callable[[], float]) -> None:
         self._inner = inner
         self._library = library
-        self._monotonic = monotonic
+        self.now_s = monotonic
 
     def connect_tcp(
         self,
@@ -158,7 +158,7 @@ class _CutBackend:
         cut_s = _CUT_S.get()
         if cut_s is None:
             return timeout_s
-        left_s = cut_s - self._monotonic()
+        left_s = cut_s - self.now_s()
         if left_s <= 0:
             raise too_late("the request's total time is up")
         return left_s if timeout_s is None else min(timeout_s, left_s)
@@ -207,6 +207,7 @@ class _CutSocket(_CutStream):
 
     def __init__(self, inner: Any, held: socket.socket, backend: _CutBackend, library: HttpLibrary) -> None:
         super().__init__(inner, backend, library)
+        self._now_s = backend.now_s
         self._receive = held.recv
         self._send = held.send
         self._timeout_of = held.gettimeout
@@ -215,10 +216,13 @@ class _CutSocket(_CutStream):
         self._write_error = library.write_error
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        left_s = self._remaining(timeout, self._read_timeout)
+        cut_s = _CUT_S.get()
+        # Mostly there is more time than the read may take by itself.
+        if cut_s is not None and (timeout is None or cut_s - self._now_s() < timeout):
+            timeout = self._remaining(timeout, self._read_timeout)
         try:
-            if left_s != self._timeout_of():  # To ask costs nothing, and to set is a call of the system.
-                self._set_timeout(left_s)
+            if timeout != self._timeout_of():  # To ask costs nothing, and to set is a call of the system.
+                self._set_timeout(timeout)
             return self._receive(max_bytes)
         except TimeoutError as error:
             raise self._read_timeout(error) from error

@@ -81,6 +81,10 @@ class _BlockingBody(bodies.BlockingBody, SyncByteStream):
     """httpx2 asserts that streams are of its own classes."""
 
 
+class _CutBody(bodies.CutBody, SyncByteStream):
+    """httpx2 asserts that streams are of its own classes."""
+
+
 class _AwaitingBody(bodies.AwaitingBody, AsyncByteStream):
     """httpx2 asserts that streams are of its own classes."""
 
@@ -96,6 +100,7 @@ _KIT = Kit(
     awaiting_transport=AsyncHTTPTransport,
     read_timeout=ReadTimeout,
     blocking_body=_BlockingBody,
+    cut_body=_CutBody,
     awaiting_body=_AwaitingBody,
     watched_body=_WatchedBody,
     problems={

@@ -63,11 +63,13 @@ class BlockingShell:
     def _carry(self, request: Any) -> Any:
         call = Call(request, self._kit, self._watch, _Waker)
         call.is_last = self._is_last
+        if self._straight is not None:
+            response = self._go_straight(self._straight, call)
+            if not is_in_memory(response, call) and call.cut_s() is not None:
+                response.stream = self._kit.cut_body(response.stream, call)
+            return response
         try:
-            if self._straight is None:
-                response = self._drive(self._flow(call), call)
-            else:
-                response = self._go_straight(self._straight, call)
+            response = self._drive(self._flow(call), call)
         except BaseException:
             _finish(call, None)
             raise
@@ -78,7 +80,7 @@ class BlockingShell:
         return response
 
     def _go_straight(self, straight: Straight, call: Call) -> Any:
-        for opened in straight.opens:
+        for opened in straight.opens:  # Those that may stand in it have nothing to give back afterwards.
             opened(call)
         trying = straight.trying
         if trying is None:

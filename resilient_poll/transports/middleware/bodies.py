@@ -14,7 +14,7 @@ from resilient_poll.transports.cut import end_cut, start_cut
 from resilient_poll.transports.middleware.call import Call
 from resilient_poll.transports.middleware.late import cut, is_late, too_late
 
-__all__ = ["AwaitingBody", "BlockingBody", "WatchedBody", "run_elsewhere", "run_off_the_loop", "unwind"]
+__all__ = ["AwaitingBody", "BlockingBody", "CutBody", "WatchedBody", "run_elsewhere", "run_off_the_loop", "unwind"]
 
 logger = logging.getLogger("resilient_poll")
 
@@ -126,6 +126,26 @@ class BlockingBody:
         if self._is_last and (self._call.ends or self._call.leftovers):
             for later in self._call.finish(error):
                 later()
+
+
+class CutBody:
+    """A response's body that keeps the total time and nothing else, for code that blocks.
+
+    Args:
+        stream: The library's body.
+        call: The request that it answers; nobody wants to hear of its end.
+    """
+
+    def __init__(self, stream: Any, call: Call) -> None:
+        self._stream = stream
+        self._call = call
+
+    def __iter__(self) -> Iterator[bytes]:
+        return BlockingBody.within(iter(self._stream), self._call)
+
+    def close(self) -> None:
+        """Close the body, read to its end or not."""
+        self._stream.close()
 
 
 class AwaitingBody:

@@ -9,7 +9,7 @@ from resilient_poll.errors import ConfigurationError
 from resilient_poll.transports.middleware.kit import Kit
 from resilient_poll.transports.middleware.watch import Watch
 from resilient_poll.transports.rules.deadlines import earlier
-from resilient_poll.transports.rules.marks import DEADLINE_S, KEY, Repeat, repeat_mark
+from resilient_poll.transports.rules.marks import DEADLINE_S, KEY, REPEAT, Repeat, repeat_mark
 
 __all__ = ["Call", "End", "clone"]
 
@@ -53,7 +53,7 @@ class Call:
         self.kit = kit
         self.watch = watch
         self.make_waker = make_waker
-        self.mark = repeat_mark(extensions)
+        self.mark = repeat_mark(extensions) if REPEAT in extensions else None
         self.started_s = watch.now_s()
         self.deadline_s: float | None = extensions.get(DEADLINE_S)
 

@@ -25,7 +25,8 @@ class Kit:
         awaiting_transport: Its own awaiting transport.
         read_timeout: What it raises when an answer takes too long.
         blocking_body: Our body of a response, of its stream class; for code that blocks.
-        awaiting_body: The same for code that awaits.
+        cut_body: The same where nobody wants to hear of its end.
+        awaiting_body: The same as the first for code that awaits.
         watched_body: Our body of a request that knows whether it was read.
         problems: Our errors, each as one that is the library's too.
     """
@@ -36,6 +37,7 @@ class Kit:
     awaiting_transport: Any
     read_timeout: Any
     blocking_body: Callable[..., Any]
+    cut_body: Callable[..., Any]
     awaiting_body: Callable[..., Any]
     watched_body: Callable[[Any], Any]
     problems: Mapping[type[TransportProblem], Callable[..., TransportProblem]]

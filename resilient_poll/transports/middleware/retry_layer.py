@@ -20,7 +20,7 @@ from resilient_poll.transports.rules.budget import RetryBudget
 from resilient_poll.transports.rules.checks import check_count, check_seconds
 from resilient_poll.transports.rules.marks import ATTEMPTS, Attempt
 from resilient_poll.transports.rules.refusals import LONGEST_REFUSAL_BYTES, Refusal, read_refusal
-from resilient_poll.transports.rules.repeating import RETRY_STATUSES, Happened, Kind, may_repeat, why_not
+from resilient_poll.transports.rules.repeating import RETRY_STATUSES, SAFE_METHODS, Happened, Kind, may_repeat, why_not
 from resilient_poll.transports.wire import undone
 
 __all__ = ["RetryLayer", "RetryPolicy"]
@@ -150,11 +150,13 @@ class RetryLayer:
         policy, request = self._policy, call.original
         attempts: list[Attempt] = []
         request.extensions[ATTEMPTS] = attempts
-        is_harmless = may_repeat(method=request.method, mark=call.mark, has_idempotency_key=False) or (
+        is_harmless = (
+            (call.mark is None and request.method in SAFE_METHODS)
+            or may_repeat(method=request.method, mark=call.mark, has_idempotency_key=False)
             # Looking for a header costs more than all the rest of this.
-            call.mark is None and policy.idempotency_header in request.headers
+            or (call.mark is None and policy.idempotency_header in request.headers)
         )
-        budget = self._budget_of(call)
+        budget = self._budget_of(call) if self._budget is None else self._budget
         budget.note_first()
         made = _Tries(attempts, budget, is_harmless=is_harmless)
         self._start(call, made, 0.0)
@@ -195,7 +197,8 @@ class RetryLayer:
         """Begin an attempt."""
         made.waited_s = waited_s
         made.started_s = call.watch.now_s()
-        made.response, made.error, made.happened = None, None, _NOTHING
+        if made.attempts:
+            made.response, made.error, made.happened = None, None, _NOTHING
         body = call.request.stream
         # Whether a body was read tells whether the request can have arrived, and whether it can be sent again.
         if not ((made.is_harmless and _is_replayable(call, body)) or call.is_sent_once or hasattr(body, "was_read")):
@@ -233,8 +236,6 @@ class RetryLayer:
         return read_refusal(response.status_code, body)
 
     def _budget_of(self, call: Call) -> RetryBudget:
-        if self._budget is not None:
-            return self._budget
         timekeeper = call.watch.timekeeper()
         return self._own_budget if timekeeper is None else common_budget(timekeeper, call.original.url)
 

@@ -32,6 +32,7 @@ class TimeoutLayer:
 
     def open(self, call: Call) -> None:
         """Do all that is to be done, before the sending; see :class:`.Opening`."""
-        asked_s = timeout_mark(call.original.extensions)
-        total_s = self._total_s if asked_s is None else min(self._total_s, asked_s)
-        call.deadline_s = earlier(call.deadline_s, call.started_s + total_s)
+        asked_s, until_s = timeout_mark(call.original.extensions), call.started_s + self._total_s
+        if asked_s is not None:
+            until_s = min(until_s, call.started_s + asked_s)
+        call.deadline_s = until_s if call.deadline_s is None else earlier(call.deadline_s, until_s)
