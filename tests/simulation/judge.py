@@ -51,7 +51,7 @@ class Judge:
         counts: How often each thing was.
         lines: What was wrong, in words.
         made: The tasks that each attempt of a key made, by the service's own word.
-        sends: How many creates left.
+        creates: How many creates left.
         verdicts: What looking for the tasks of doubts came to.
     """
 
@@ -59,7 +59,8 @@ class Judge:
         self.counts = dict.fromkeys(COUNTERS, 0)
         self.lines: list[str] = []
         self.made: dict[tuple[str, int], list[str]] = {}
-        self.sends = 0
+        self.creates = 0
+        self._key_until: dict[str, float] = {}
         self.verdicts = Counter[str]()
         self._not_before: dict[tuple[str, str], tuple[float, float]] = {}
         self._last_poll: dict[tuple[str, str], float] = {}
@@ -78,8 +79,6 @@ class Judge:
         if told_s + IN_FLIGHT_S < at_s < until_s - ROUNDING_S:
             told = f"{life} sent one at {at_s:.3f}, and was told to stay away until {until_s:.3f}"
             self.complain(f"{family} before Retry-After", told)
-        if kind == "create":
-            self.sends += 1
         if kind != "query":
             return
         last_s = self._last_poll.get((life, task_id))
@@ -116,6 +115,18 @@ class Judge:
         tasks.append(task_id)
         if len(tasks) > 1:
             self.complain("duplicates", f"attempt {attempt} of {key} made {' and '.join(tasks)}")
+
+    def told_later(self, key: str, true_s: float, headers: Iterable[tuple[str, str]]) -> None:
+        """Hear that a create under a key was refused for now, in true seconds."""
+        if (wait_s := _told_to_wait(headers)) is not None:
+            self._key_until[key] = max(self._key_until.get(key, 0.0), true_s + wait_s)
+
+    def sends(self, key: str, true_s: float) -> None:
+        """Hear that a create under a key leaves, whoever sends it and whoever was told: the ledger knows."""
+        self.creates += 1
+        if true_s < self._key_until.get(key, 0.0) - ROUNDING_S:
+            until_s = self._key_until[key]
+            self.complain("creates before Retry-After", f"{key} at {true_s:.3f}, and it was told until {until_s:.3f}")
 
     def waited(self, life: str, began_s: float, timeout_s: float, ended_s: float, halted_s: float) -> None:
         """Hear how long a caller waited, by the process's own clock, and how long the process stood still.

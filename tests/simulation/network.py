@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from fake_server.engine import Drop, Engine, Request
 from fake_server.moment import Moment
 from resilient_poll.http.messages import Answer, ExchangeFailed
+from tests.simulation.plan import Step
 from tests.simulation.process import WALL_S
 from tests.simulation.weather import Fate, fate_of
 
@@ -78,6 +79,9 @@ class Network:
         base = BASES[plan.dialect]
         self._create_path, self._task_path = base + CREATE, base + TASKS[plan.dialect]
         self._list_path = self._task_path if plan.dialect == "dashscope" else ""
+        # What the ledger keeps of a Retry-After it keeps by wall clocks.
+        jumps = any(isinstance(fault, Step) for fault in plan.faults.values())
+        self._are_clocks_right = not any(plan.skews_s) and not jumps
         self.is_calm = False
         self.fired: dict[str, str] = {}
         self.trace: list[str] | None = None
@@ -88,6 +92,8 @@ class Network:
         """Take a request from a process."""
         now_s, kind = self._timeline.now_s, exchange.kind
         self._judge.left(life.name, life.now().monotonic_s, kind, exchange.task_id)
+        if kind == "create":
+            self._judge.sends(self._plan.intents[exchange.intent].key, now_s)
         self._sent[exchange.intent, kind] += 1
         name = f"{exchange.intent}{kind[0]}{self._sent[exchange.intent, kind]}"
         fate = self._fate(name, exchange)
@@ -176,6 +182,8 @@ class Network:
         if isinstance(what, Answer):
             at_s = life.now().monotonic_s
             self._judge.came(life.name, at_s, exchange.kind, exchange.task_id, what.status, what.headers, what.body)
+            if exchange.kind == "create" and what.status == 429 and self._are_clocks_right:
+                self._judge.told_later(self._plan.intents[exchange.intent].key, self._timeline.now_s, what.headers)
         self._go_on(life, pending.job, what)
 
 

@@ -94,6 +94,7 @@ class Stack:
         if request.method == "POST":
             kind, intent = "create", self._by_prompt[json.loads(body)["input"]["prompt"]]
             attempt = self._attempt_of(intent.key)
+            self.judge.sends(intent.key, self._now_s())
         else:
             task_id = path.rpartition("/")[2]
             kind, intent = "query", self._by_task.get(task_id)

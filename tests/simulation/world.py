@@ -293,7 +293,7 @@ class World:
             events=self._timeline.happened,
             **{"billed tasks": bill.billed_tasks, "throttled creates": counters["throttled_creates"]},
             **{"over the query rate": counters["over_query_rate"], "strays": len(strays)},
-            **{"in doubt": sum(row.phase == "IN_DOUBT" for row in rows), "creates sent": judge.sends},
+            **{"in doubt": sum(row.phase == "IN_DOUBT" for row in rows), "creates sent": judge.creates},
         )
         figures.update({f"doubts looked into: {verdict}": count for verdict, count in judge.verdicts.items()})
         trace = network.trace or []
