@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 
 from fake_server.rules.journal import Journal
+from fake_server.scenario.lifecycles import Lifecycle, Step
+from fake_server.scenario.model import Quotas
 from resilient_poll.dashscope.doubts import decide
 from resilient_poll.dashscope.wire import translate
 from resilient_poll.ledger import moves
 from resilient_poll.machine.commands import Query
 from resilient_poll.machine.floor import Floor
-from resilient_poll.machine.lifecycle import Billing, Lifecycle, Phase
+from resilient_poll.machine.lifecycle import Billing, Phase
+from resilient_poll.machine.lifecycle import Lifecycle as Table
 from resilient_poll.machine.observations import Accepted, Unreachable
 from resilient_poll.machine.policy import WaitPolicy
 from resilient_poll.machine.poller import Poller
@@ -23,7 +26,8 @@ from tests.simulation import __main__ as program
 from tests.simulation import process
 from tests.simulation.desks import PureDesk
 from tests.simulation.judge import COUNTERS
-from tests.simulation.world import simulate
+from tests.simulation.plan import Kill, a_plan
+from tests.simulation.world import World, simulate
 
 SEED = 20
 FEW = frozenset(range(40))
@@ -49,8 +53,8 @@ def forgets_the_dead(patch: Patch) -> None:
 
 def says_of_a_phase(patch: Patch, phase: Phase, billing: Billing) -> None:
     """One phase has another word for the bill."""
-    original = Lifecycle.billing_of
-    patch.setattr(Lifecycle, "billing_of", lambda self, of: billing if of is phase else original(self, of))
+    original = Table.billing_of
+    patch.setattr(Table, "billing_of", lambda self, of: billing if of is phase else original(self, of))
 
 
 def canceled_is_free(patch: Patch) -> None:
@@ -178,6 +182,26 @@ def test_each_counter_can_rise(plant: Callable[[Patch], None], counters: tuple[s
 def test_every_counter_is_shown_to_rise() -> None:
     """There is a planted fault for every counter."""
     assert {name for _, counters in PLANTED for name in counters} == set(COUNTERS)
+
+
+@pytest.mark.parametrize("forgets", [False, True])
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_what_the_ledger_keeps_of_a_hint_is_judged(is_kept: bool, forgets: bool, monkeypatch: Patch) -> None:
+    """Told to come back later, killed and alive again, a process sends too early if the ledger forgets the hint."""
+    if forgets:
+        original = moves.given_back
+        monkeypatch.setattr(moves, "given_back", lambda entry, licence, _, *rest: original(entry, licence, None, *rest))
+    plan = a_plan(SEED, 0)
+    life = Lifecycle((Step("RUNNING", 30.0), Step("SUCCEEDED")))
+    intents = tuple(
+        replace(plan.intents[number], starts_s=float(number), processes=(0,), lives=(life,)) for number in (0, 1)
+    )
+    calm = {"dialect": "aisa", "is_kept": is_kept, "processes": 1, "skews_s": (0.0,), "trouble": 0.0, "calm_s": 10.0}
+    world = World(
+        replace(plan, quotas=Quotas(concurrent_tasks=1), intents=intents, faults={"k": Kill(0, 3.0, 1.0)}, **calm)
+    )
+    counts = world.run().counts
+    assert {name for name, count in counts.items() if count} == ({"creates before Retry-After"} if forgets else set())
 
 
 def test_a_failing_world_says_how_to_run_it_again(monkeypatch: Patch, capsys: pytest.CaptureFixture[str]) -> None:
