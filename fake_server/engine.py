@@ -193,6 +193,7 @@ class Engine:
         except Postponed as postponed:
             late = self._coming.add(call, postponed)
             if late is not None:
+                self._manners.is_late()
                 return late
             answer = error(call, 503, None, "Requests that a fault lets come late take all the room of this fake.")
         return self._tell(call, answer)

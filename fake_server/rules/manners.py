@@ -106,6 +106,12 @@ class Manners:
         if len(lines) < MOST_LINES_OF_EVIDENCE:
             lines.append(self._counters["requests"] + 1)
 
+    def is_late(self) -> None:
+        """The request that is being answered is still on its way: the journal's next line will be another's."""
+        for lines in self.evidence.values():
+            if lines and lines[-1] > self._counters["requests"]:
+                lines.pop()
+
     def _last_poll_of_stranger(self, task_id: str, now_s: float) -> float | None:
         """When this id was asked for before; it now was."""
         mark = hash(task_id)

@@ -111,6 +111,18 @@ def test_a_world_that_is_given_up_is_spared_what_was_on_its_way() -> None:
     assert not hand.engine.tasks
 
 
+def test_a_breach_by_a_late_request_names_no_other_requests_line() -> None:
+    """What came too early and is still on its way has no line yet, and the next line is not taken for its own."""
+    hand = late("query")
+    task_id = hand.created()
+    asked = Request("GET", f"/api/v1/tasks/{task_id}", "", (KEY,), b"", "http://fake.test")
+    on_their_way = [hand.engine.receive(asked, hand.now) for _ in range(2)]
+    assert all(isinstance(one, Late) for one in on_their_way)
+    hand.listed()
+    rows = {row.name: row for row in hand.engine.conduct.judge()}
+    assert (rows["poll_rate"].verdict, rows["poll_rate"].lines) == ("FAIL", ())
+
+
 def test_requests_on_their_way_take_room_and_give_it_back() -> None:
     """Bodies that wait count towards what all worlds hold; beyond it a request is a 503, and what came makes room."""
     room = Room(most_characters=len(BODY) + 20)
