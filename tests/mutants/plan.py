@@ -29,6 +29,7 @@ class Plan:
     lines: dict[str, dict[int, list[str]]] = field(default_factory=dict)
     at_import: set[tuple[str, str]] = field(default_factory=set)
     kills: dict[tuple[str, str], Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    _reaches: dict[str, Counter[str]] = field(default_factory=dict)
     _mentions: dict[str, set[tuple[str, int, int]]] | None = None
 
     def save(self, path: Path) -> None:
@@ -63,8 +64,7 @@ class Plan:
 
         Args:
             mutant: The mutant.
-            budget_s: How many seconds they may take together on the unchanged code. The fastest are taken; one is
-                always.
+            budget_s: How many seconds they may take together on the unchanged code; one is taken always.
             is_new: Whether the mutant is there before anything is imported.
         """
         if mutant.names:
@@ -74,7 +74,9 @@ class Plan:
             if is_new:  # What calls it while it is imported was not seen.
                 found |= self._by_names(mutant.function.split(".")[:1], mutant.path)
         here, near = self.kills[mutant.path, mutant.function], self.kills[mutant.path, ""]
-        ordered = sorted(found, key=lambda test: (-here[test], -min(near[test], 3), self.seconds[test], test))
+        reach = self._reach(mutant.path)
+        worth = {test: reach[test] / (self.seconds[test] + 0.01) for test in found}
+        ordered = sorted(found, key=lambda test: (-here[test], -min(near[test], 3), -worth[test], test))
         taken: list[str] = []
         spent_s = 0.0
         for test in ordered:
@@ -82,6 +84,12 @@ class Plan:
                 taken.append(test)
                 spent_s += self.seconds[test]
         return taken
+
+    def _reach(self, path: str) -> Counter[str]:
+        """How many lines of a module each test runs: whoever runs many in a short time is asked first."""
+        if path not in self._reaches:
+            self._reaches[path] = Counter(test for tests in self.lines.get(path, {}).values() for test in tests)
+        return self._reaches[path]
 
     def _by_lines(self, mutant: Mutant) -> set[str]:
         ran = self.lines.get(mutant.path, {})

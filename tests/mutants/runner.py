@@ -44,7 +44,7 @@ OPTIONS = [
     *("-p", "no:unraisableexception", "-p", "no:threadexception"),
     *("-p", "no:faulthandler", "-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"),
 ]
-CONTROL_S = 20.0
+CONTROL_S = 2.0
 """How many seconds of tests an unchanged module is worth."""
 KILLED, SURVIVED, UNTESTED, TIMED_OUT = "killed", "survived", "untested", "timed out"
 

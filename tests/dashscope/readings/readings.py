@@ -101,6 +101,9 @@ def odd_bodies() -> Iterator[str]:
         {"code": "c"},
         {"message": "m", "request_id": 7},
         {"code": 7, "message": "m"},
+        {"code": "c", "message": "m", "retryable": True},
+        {"error": "text", "code": "c", "retryable": False},
+        {"code": "c", "error": "text", "message": None, "retryable": True},
     ]
     for body, dialect in itertools.product(bodies, dialects.DIALECTS.values()):
         raw = json.dumps(body).encode()
