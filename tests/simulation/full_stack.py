@@ -6,7 +6,6 @@ does to real processes is tested with real processes.
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import threading
 import time
@@ -49,7 +48,7 @@ from tests.simulation.plan import MODEL, Intent, Kill, Plan, Step, a_plan
 from tests.simulation.process import WALL_S
 from tests.simulation.stack import Message, Stack, shaped
 from tests.simulation.timeline import Timeline
-from tests.simulation.world import BOUND_S, Result
+from tests.simulation.world import BOUND_S, Result, quiet
 
 __all__ = ["DRIVERS", "run_all", "through_the_stack"]
 
@@ -60,7 +59,6 @@ TEN_THOUSAND_TASKS = 60
 COME_AGAIN_S = 5.0
 pass_time = anyio.sleep
 """All time here is virtual."""
-logging.getLogger("resilient_poll").setLevel(logging.CRITICAL)
 
 
 class _World:
@@ -374,7 +372,7 @@ def through_the_stack(seed: int, number: int, colour: str, library: str, most_ta
     """Run one world, or its first few tasks, through the real client of a colour, over a library."""
     plan, module = a_plan(seed, number), LIBRARIES[library]
     plan = replace(plan, intents=plan.intents[:most_tasks])
-    with tempfile.TemporaryDirectory() as folder:
+    with quiet(), tempfile.TemporaryDirectory() as folder:
         ledger = SqliteLedger(Path(folder) / "ledger.db") if plan.is_kept or number % 3 == 0 else MemoryLedger()
         with ledger:
             if colour == "sync":

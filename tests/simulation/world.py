@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -22,14 +24,25 @@ from tests.simulation.plan import Halt, Kill, Plan, ServerFault, Step, StopPoint
 from tests.simulation.process import WALL_S, Life
 from tests.simulation.timeline import Timeline
 
-__all__ = ["BOUND_S", "Result", "World", "simulate"]
+__all__ = ["BOUND_S", "Result", "World", "quiet", "simulate"]
 
 ASKS_AGAIN = 16
 BOUND_S = 7200.0
 """Within so many virtual seconds after the last fault everything is at rest."""
 LOOKS_S = (1200.0, 2400.0)
 """When doubts are looked into, after the last fault: what was held up has arrived by then."""
-logging.getLogger("resilient_poll").setLevel(logging.CRITICAL)  # A world says thousands of lines that nobody reads.
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Say nothing: a world says thousands of lines that nobody reads."""
+    logger = logging.getLogger("resilient_poll")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 @dataclass(slots=True)
@@ -310,4 +323,5 @@ def simulate(
     traced: bool = False,
 ) -> Result:
     """Run one world by its seed and number."""
-    return World(a_plan(seed, number), only=only, wanted=wanted, traced=traced).run()
+    with quiet():
+        return World(a_plan(seed, number), only=only, wanted=wanted, traced=traced).run()
