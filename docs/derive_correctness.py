@@ -103,7 +103,7 @@ PROMISES = (
             "tests/dashscope/test_results.py::test_whatever_comes_is_read_without_a_fault",
             f"{PROPERTIES}test_machine_poller.py::test_whatever_is_heard_it_believes_and_does_what_it_may",
         ),
-        "a service that answers about another task than was asked for.",
+        "a gateway that answers with a well-formed status which the service never gave.",
     ),
     Promise(
         "Ends absorb",
