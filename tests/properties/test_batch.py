@@ -230,6 +230,7 @@ def test_the_checks_find_a_batch_without_a_pace(monkeypatch: pytest.MonkeyPatch)
     WITHIN_THE_PACE.catches_the_planted_fault()
 
 
+@pytest.mark.thorough  # each batch that loses somebody goes on to its last second
 def test_the_checks_find_waits_that_are_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """If a task's end did not free its slot, nobody behind it would ever have a turn."""
     monkeypatch.setattr(Watch, "_drop", lambda watch, ordinal, entry, now: watch._entries.pop(ordinal))  # noqa: ARG005  # the fault
