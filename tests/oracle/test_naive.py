@@ -23,7 +23,7 @@ def imported(path: Path) -> set[str]:
 def test_the_oracles_import_nothing_of_what_they_judge() -> None:
     """No model imports either package, or anything of the tests but other models: only the standard library."""
     models = [path for path in FOLDER.glob("*.py") if not path.name.startswith("test_")]
-    assert models
+    assert len(models) > 5
     for path in models:
         text = path.read_text()
         assert not imported(path) & JUDGED, path.name
