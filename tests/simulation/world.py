@@ -27,6 +27,7 @@ from tests.simulation.timeline import Timeline
 __all__ = ["BOUND_S", "Result", "World", "quiet", "simulate"]
 
 ASKS_AGAIN = 16
+"""Every so-manieth thing is asked for again by a process that comes back, though it was handed over."""
 BOUND_S = 7200.0
 """Within so many virtual seconds after the last fault everything is at rest."""
 LOOKS_S = (1200.0, 2400.0)
