@@ -117,6 +117,8 @@ def _by_status(spec: OperationSpec, reply: Reply, now_wall_s: float) -> Observat
     if len(status) > _LONGEST_STATUS:
         return Unreadable(reason=f"the answer's status has {len(status)} characters")
     phase = spec.lifecycle.phase_of(status)
+    if phase is Phase.UNLISTED:
+        status = _printable(status)
     code, message = _said(spec, reply) if phase in {Phase.FAILED, Phase.CANCELED} else (None, None)
     return _seen(spec, reply, (status, phase), now_wall_s, code, message)
 
@@ -240,9 +242,17 @@ def _first_status(spec: OperationSpec, reply: Reply) -> str | None:
     if spec.acceptors or isinstance(spec.status, InHttpStatus):
         return None
     try:
-        return word_of(find(spec.status, reply))
+        status = word_of(find(spec.status, reply))
     except ValueError:
         return None
+    return None if status is None else _printable(status)
+
+
+def _printable(text: str) -> str:
+    """Return a text as it can be logged and printed: no line of its own, no terminal's command, no half a character."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _said(spec: OperationSpec, reply: Reply) -> tuple[str | None, str | None]:
@@ -253,7 +263,7 @@ def _said(spec: OperationSpec, reply: Reply) -> tuple[str | None, str | None]:
             word = word_of(find(place, reply))
         except ValueError:
             word = None
-        said.append(None if word is None else word[:_SHOWN])
+        said.append(None if word is None else _printable(word[:_SHOWN]))
     return said[0], said[1]
 
 

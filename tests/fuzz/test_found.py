@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,6 +16,9 @@ from resilient_poll import ConfigurationError, OperationSpec
 from resilient_poll.cli.batch.state import StateFile
 from resilient_poll.dashscope.keeping.prices import PriceTable, load_price_table
 from resilient_poll.ledger.sqlite import SqliteLedger
+from resilient_poll.machine.observations import StatusSeen
+from resilient_poll.specs.reading import reply_from
+from resilient_poll.specs.ready import OPENAI_VIDEOS
 from tests.fuzz.bounded import run_bounded
 from tests.fuzz.targets import TARGETS
 from tests.fuzz.words import OWNER
@@ -106,3 +110,17 @@ def test_a_folder_without_a_readable_name_can_be_validated(tmp_path: Path) -> No
     done = subprocess.run(command, capture_output=True, check=False, env={**os.environ, "PYTHONUTF8": "1"})  # noqa: S603  # ours
     assert done.returncode == 0, done.stderr
     assert b"ok, good" in done.stdout
+
+
+def test_what_another_service_says_can_be_printed() -> None:
+    """A status, code or explanation from a declared operation is one printable line, whatever the service wrote."""
+    odd = "a\ud800b\x1b[2J\nc"
+    for body in (
+        {"id": "v", "status": "failed", "error": {"code": odd, "message": odd}},
+        {"id": "v", "status": odd},
+    ):
+        seen = OPENAI_VIDEOS.observe(reply_from(200, (), json.dumps(body).encode()))
+        assert isinstance(seen, StatusSeen)
+        for said in (seen.status, seen.code, seen.message):
+            assert said is None or said.isprintable()
+    assert seen.status == "a b [2J c"
