@@ -26,6 +26,7 @@ class Source:
     def __init__(self, text: str) -> None:
         self.text = text.encode()
         self.tree = ast.parse(text)
+        self.orderless = {id(rows) for node in ast.walk(self.tree) for rows in _in_no_order(node)}
         self._starts = [0]
         for line in self.text.splitlines(keepends=True):
             self._starts.append(self._starts[-1] + len(line))
@@ -48,6 +49,18 @@ class Source:
         for start, end, new in sorted(edits, reverse=True):
             text = text[:start] + new + text[end:]
         return text.decode()
+
+
+def _in_no_order(node: ast.AST) -> Iterator[ast.expr]:
+    """Yield the rows of which a node takes all, in whatever order they stand."""
+    match node:
+        case ast.Set(elts=parts):
+            yield from (part.value for part in parts if isinstance(part, ast.Starred))
+        case ast.Call(func=ast.Name(id="set" | "frozenset" | "any" | "all" | "sum" | "max" | "min"), args=parts):
+            yield from parts
+        case ast.Compare(ops=operators, comparators=parts):
+            in_these = (part for how, part in zip(operators, parts, strict=True) if isinstance(how, ast.In | ast.NotIn))
+            yield from in_these
 
 
 def table_mutants(path: Path) -> Iterator[Mutant]:
@@ -225,7 +238,8 @@ def _rows(source: Source, rows: ast.Dict | ast.Set | ast.Tuple | ast.List) -> It
     else:
         values = rows.elts
         spans = [source.span(value) for value in values]
-        swappable = [not isinstance(rows, ast.Set) and not isinstance(value, ast.Starred) for value in values]
+        has_order = not isinstance(rows, ast.Set) and id(rows) not in source.orderless
+        swappable = [has_order and not isinstance(value, ast.Starred) for value in values]
     if any(_is_sentence(value) for value in values):
         return
     if len(values) == 1:

@@ -153,6 +153,16 @@ USAGES: tuple[Any, ...] = (
 )
 
 
+NOTHING = {"output": {"results": [{"code": "c"}]}}
+WORDS = (
+    *("url", "video_url", "image", "video", "audio", "transcription_url", "file_url", "img_url", "base_image_url"),
+    *("first_frame_url", "last_frame_url", "orig_url", "task_id", "task_status", "submit_time", "scheduled_time"),
+    *("end_time", "task_metrics", "finished", "orig_prompt", "actual_prompt", "code", "message", "error", "results"),
+    *("choices", "type", "role", "index", "finish_reason", "subtask_status", "width", "height", "size", "resolution"),
+    *("ratio", "SR", "fps", "text", "other"),
+)
+
+
 def successes() -> Iterator[str]:
     """Every shape of a result, and what is made of it."""
     for output in OUTPUTS:
@@ -177,6 +187,18 @@ def successes() -> Iterator[str]:
     for place in ("results", "other"):
         many = {"output": {place: [{"some_url": URL}] * 5000}}
         yield f"{len(results.assets_of(many))}"
+    for word in WORDS:
+        told = [
+            results.is_readable({"output": {word: "said"}}, must_have_assets=False),
+            results.is_readable({"output": {"results": [{word: "said"}]}}, must_have_assets=False),
+            results.is_readable({"output": {"results": [{word: URL}]}}, must_have_assets=True),
+            len(results.assets_of({"output": {"x": {word: URL}}})),
+            results.made_nothing({**NOTHING, "usage": {"image_count": 0, word: 5}}),
+        ]
+        yield f"{word}: {told}"
+    for url_names in itertools.combinations(("url", "video_url", "image", "video", "audio", "transcription_url"), 2):
+        both = {name: f"https://a.test/{name}" for name in reversed(url_names)}
+        yield f"{url_names}: {results.assets_of({'output': {'results': [both]}})[0].place}"
     for extension in [*sorted(results._EXTENSIONS), "exe", "mp4x", "MP4", "abcdef"]:
         yield f"{extension} {results.assets_of({'output': {'video_url': f'https://a.test/b.{extension}'}})[0].extension}"
     for usage in USAGES:
