@@ -25,6 +25,7 @@ from benchmarks.serving import (
     TASKS_PATH,
     Served,
     cpu_s,
+    end,
     free_port,
     running_bare,
     running_fake,
@@ -201,12 +202,13 @@ def running_mountebank() -> Iterator[Served]:
             "error",
             "--localOnly",
         ]
-        with subprocess.Popen([program, "start", *options], cwd=folder, stdout=subprocess.DEVNULL) as process:  # noqa: S603  # our own
+        command = [program, "start", *options]
+        with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, text=True) as process:  # noqa: S603  # our own
             try:
                 _wait_for(port)
                 yield Served(f"http://127.0.0.1:{port}", process.pid)
             finally:
-                process.terminate()
+                end(process)
 
 
 def _wait_for(port: int) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import sys
 import threading
 
@@ -22,9 +21,7 @@ def main() -> None:
         server.expect_request(re.compile(re.escape(TASKS_PATH) + ".*")).respond_with_json(RUNNING)
         sys.stdout.write(json.dumps({"url": server.url_for("").rstrip("/"), "pid": os.getpid()}) + "\n")
         sys.stdout.flush()
-        ended = threading.Event()
-        signal.signal(signal.SIGTERM, lambda *_: ended.set())
-        ended.wait()
+        threading.Event().wait()  # SIGTERM kills: an orderly end waits for connections that clients keep open
 
 
 if __name__ == "__main__":

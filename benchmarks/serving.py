@@ -17,6 +17,7 @@ __all__ = [
     "TASKS_PATH",
     "Served",
     "cpu_s",
+    "end",
     "free_port",
     "running_bare",
     "running_fake",
@@ -26,6 +27,7 @@ __all__ = [
 # The gateway's paths: its dialect has no limit of queries for a whole account.
 CREATE_PATH = "/apis/v1/services/aigc/video-generation/video-synthesis"
 TASKS_PATH = "/apis/v1/services/aigc/tasks/"
+LONGEST_END_S = 10.0
 _SCENARIOS = Path(__file__).parent / "scenarios"
 
 
@@ -86,7 +88,16 @@ def _running(arguments: list[str]) -> Iterator[Served]:
                 raise RuntimeError(f"{' '.join(command)} ended before it listened; run it to see why")
             yield Served(json.loads(line)["url"], process.pid)
         finally:
-            process.terminate()
+            end(process)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """End a server, by force if it does not listen."""
+    process.terminate()
+    try:
+        process.wait(LONGEST_END_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
 
 
 def cpu_s(pid: int) -> float:
