@@ -129,6 +129,7 @@ OUTPUTS: tuple[Any, ...] = (
     {"choices": [{"message": {"content": "a text"}}]},
     {"choices": [{"message": {"content": [{"type": "text"}]}}]},
     {"choices": [{"message": 7}, 8]},
+    {"choices": [{"message": {"content": "a text", "code": "c"}}, {"message": {"content": [{"code": "c"}]}}]},
     {"audio": {"url": URL.replace("mp4", "WAV")}},
     {"model_url": URL.replace("mp4", "glb"), "img_url": URL, "file_url": URL, "orig_url": URL},
     {"base_image_url": URL, "first_frame_url": URL, "last_frame_url": URL},
@@ -147,6 +148,7 @@ USAGES: tuple[Any, ...] = (
     {"image_count": 0},
     {"image_count": 0, "width": 3, "size": "1", "resolution": "720P", "ratio": "r", "height": 1, "SR": 7, "fps": 24},
     {"image_count": 0, "input_tokens": 3},
+    {"image_count": 0, "input_tokens": "", "other": [], "more": {}, "none": None},
     {"image_count": 1},
     {"image_count": False},
     [],
@@ -238,6 +240,13 @@ def polls() -> Iterator[str]:
         {"output": {"task_id": "no id"}},
     ):
         yield shown(translate.translate_create(answer(200, body), dialects.AISA, NOW_S))
+    late = ("retry-after", "Sun, 15 Jun 2025 15:06:50 GMT")
+    for status in (200, 400, 408, 429, 503):
+        for headers in ((late,), (late, date)):
+            body = {"code": "c", "output": {"task_status": "RUNNING", "task_id": "t-1"}}
+            said = answer(status, body, *headers)
+            yield f"{status} {shown(translate.translate_query(said, dialects.DASHSCOPE, 't-1', NOW_S))}"
+            yield f"{status} {shown(translate.translate_create(said, dialects.DASHSCOPE, NOW_S))}"
     for sent in (True, False):
         failure = ExchangeFailed("gone", surely_not_sent=sent)
         yield f"{shown(translate.create_failed(failure))} {shown(translate.query_failed(failure))}"
@@ -331,6 +340,12 @@ def lists() -> Iterator[str]:
         7,
     )
     question = listing.ListQuestion({"a": "b"}, noon, noon + hour)
+    for at in (noon - hour, noon.replace(microsecond=0), noon, noon + hour, noon + 2 * hour):
+        made = listing.read_page(answer(200, {"data": [{**row, "gmt_create": at.timestamp() * 1000}]}))
+        assert made is not None
+        yield f"{shown(at)} {[question.wants(task) for task in made.tasks]}"
+    for year in (1999, 2000, 2099, 2100):
+        yield f"{year} {_asked(start=noon.replace(year=year))}"
     for each in rows:
         page = listing.read_page(answer(200, {"data": [each], "total_page": 1, "total": 1}))
         yield f"{shown(page)} {[question.wants(task) for task in page.tasks] if page else None}"
@@ -376,6 +391,7 @@ def _passes() -> Iterator[str]:
             page("a", 1, 2),
             page("b", 1, 1),
         ],
+        "fewer, then more": [page("ab", 3, 5), page("c", 3, 4), page("d", 3, 6), page("ab", 1, 6), page("z", 1, 1)],
         "repeats": [page("ab", 99)] * 9,
         "endless": (page(f"{chr(97 + number % 26)}", None) if number < 3 else _one(number) for number in range(1005)),
     }
@@ -403,7 +419,7 @@ def _one(number: int) -> listing.Page:
 def without_key() -> Iterator[str]:
     """Texts, bodies and errors that say the key, in every spelling."""
     odd = "sk-\"quo\\ted'key"
-    for key in (KEY, odd, "short12", "longer12"):
+    for key in (KEY, odd, 'sk-"quoted"', "sk-back\\slash", "sk-it'single", "short12", "longer12"):
         escaped = json.dumps(key)[1:-1]
         texts = (f"a {key} b {key}", f"a {escaped} b", repr(key), key[:12], key[:11], key[:-1], "nothing", "")
         for text in texts:
@@ -422,6 +438,8 @@ def without_key() -> Iterator[str]:
             yield f"{body!r}: {said}"
         failure = redaction.failure_without_key(ExchangeFailed(f"bad {key[:-2]}", surely_not_sent=True), key)
         yield f"{failure.reason} {failure.surely_not_sent}"
+        quiet = type("Quiet", (ValueError,), {"__str__": lambda _: "?", "__repr__": lambda _: "?"})
+        yield f"{redaction.mentions_key(quiet(key), key)}"
         inner, outer, third = ValueError(key), KeyError("x"), OSError("y")
         outer.__cause__ = inner
         third.__context__ = outer
