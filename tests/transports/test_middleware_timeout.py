@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -100,6 +101,32 @@ def test_the_total_spans_the_attempts_beneath(colour: str, library: str) -> None
     assert response.status_code == 503
     assert script.at_s == [0.0, 2.0, 5.0]
     assert [attempt.status for attempt in response.request.extensions["resilient_poll.attempts"]] == [503] * 3
+
+
+@each_way
+def test_the_total_passes_through_a_transport_of_the_callers(colour: str, library: str) -> None:
+    """A caller's class that is made from the library's transport and hands on to one of ours hands the total on too."""
+    clock, module = VirtualClock(), LIBRARIES[library]
+    script = Script([Says(503, after_s=1.0)], clock)
+    retry = RetryPolicy(attempts=9, backoff=Backoff(1.0, 8.0, 0.0))
+    beneath = transport(colour, library, "RetryTransport", inner_of(library, script), retry, clock=clock)
+
+    class Handing(module.HTTPTransport):  # type: ignore[misc,name-defined]  # chosen at run time
+        def handle_request(self, request: Any) -> Any:
+            return beneath.handle_request(request)
+
+    class AwaitingHanding(module.AsyncHTTPTransport):  # type: ignore[misc,name-defined]  # as above
+        async def handle_async_request(self, request: Any) -> Any:
+            return await beneath.handle_async_request(request)
+
+    async def main() -> Any:
+        handing = (Handing if colour == "sync" else AwaitingHanding)(verify=False)
+        over = transport(colour, library, "TimeoutTransport", handing, 10.0, clock=clock)
+        async with client_over(colour, library, over) as client:
+            return await got(client.get(URL))
+
+    assert run_in(colour, main).status_code == 503
+    assert script.at_s == [0.0, 2.0, 5.0]
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
@@ -252,6 +279,56 @@ def test_a_body_that_drips_over_a_socket_is_cut(colour: str, library: str) -> No
             async with client_over(colour, library, over) as client:
                 with pytest.raises(TotalTimeout):
                     await got(client.get(server.url, timeout=None))
+
+    run_in(colour, main)
+
+
+@each_way
+def test_a_body_that_hangs_has_what_is_left_when_it_is_read(colour: str, library: str) -> None:
+    """A read of the body that brings nothing ends with the total time, and not after what was left of it at first."""
+    clock = VirtualClock()
+
+    def script(connection: Connection) -> None:
+        connection.read_request()
+        clock.advance(29.8)
+        connection.send(http_answer(200, b"begins", {"content-length": "99"}))
+        connection.hang()
+
+    async def main() -> None:
+        module = LIBRARIES[library]
+        inner = (module.HTTPTransport if colour == "sync" else module.AsyncHTTPTransport)(verify=False)
+        over = transport(colour, library, "TimeoutTransport", inner, 30.0, clock=clock)
+        with RawServer(script) as server:
+            async with client_over(colour, library, over) as client:
+                began_s = time.monotonic()
+                with pytest.raises(module.TimeoutException):
+                    await got(client.get(server.url, timeout=None))
+                assert time.monotonic() - began_s < 15.0, "it has 0.2 s, and had 30 s"
+
+    run_in(colour, main)
+
+
+@each_way
+def test_a_body_that_hangs_at_once_is_cut(colour: str, library: str) -> None:
+    """A body that never goes on after its head ends with the total time, whatever the client's own time-outs are."""
+
+    def script(connection: Connection) -> None:
+        connection.read_request()
+        connection.send(http_answer(200, b"", {"content-length": "99"}))
+        connection.hang()
+
+    async def main() -> None:
+        module = LIBRARIES[library]
+        inner = (module.HTTPTransport if colour == "sync" else module.AsyncHTTPTransport)(verify=False)
+        made = import_module(f"resilient_poll.transports.{library}")
+        # real: a socket's own time
+        over = (made.TimeoutTransport if colour == "sync" else made.AsyncTimeoutTransport)(inner, 0.3)
+        with RawServer(script) as server:
+            async with client_over(colour, library, over) as client:
+                began_s = time.monotonic()
+                with pytest.raises(TotalTimeout):
+                    await got(client.get(server.url, timeout=25.0))
+                assert time.monotonic() - began_s < 15.0, "the client's own time-out ended it"
 
     run_in(colour, main)
 
