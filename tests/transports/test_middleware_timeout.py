@@ -6,6 +6,7 @@ import asyncio
 import selectors
 import time
 from collections.abc import Callable, Coroutine
+from importlib import import_module
 from typing import Any
 
 import anyio
@@ -180,7 +181,6 @@ def test_an_answer_that_never_comes_is_given_up(colour: str, library: str) -> No
     silent = Silent()
 
     async def main() -> None:
-        from importlib import import_module  # noqa: PLC0415  # by name
 
         made = import_module(f"resilient_poll.transports.{library}")
         attempt = RetryPolicy(attempts=2, backoff=Backoff(1.0, 1.0, 0.0), attempt_timeout_s=4.0)
