@@ -14,7 +14,8 @@ from benchmarks.figures import COLUMNS, Row, Scale, Spread, beside, table
 
 ROOT = Path(__file__).parents[2]
 RATIO = re.compile(r"\*\*\d+\.\d\d\*\* \(\d+\.\d\d to \d+\.\d\d\)")
-FIGURE = re.compile(r"[\d,.]+ (µs|ms|/s|KiB|MB|s|B|tasks|times)( \([\d,.]+ to [\d,.]+\))?|\d+")
+# What one thing costs more than another may come out below zero where a machine is busy.
+FIGURE = re.compile(r"-?[\d,.]+ (µs|ms|/s|KiB|MB|s|B|tasks|times)( \(-?[\d,.]+ to -?[\d,.]+\))?|\d+")
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
