@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types architecture unit docs bench soak keys slots crash prove prove-short planted mutants simulate simulate-stack peers browser fuzz storm pyz format clean help
+.PHONY: demo test lint types architecture unit docs bench soak keys slots crash prove prove-short planted mutants simulate simulate-stack peers browser fuzz differential storm pyz format clean help
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -92,8 +92,13 @@ browser: $(VENV)/.ready-test  ## The fake's page in a real browser; it wants Chr
 	$(BIN)/python -m pytest -q tests/browser
 	$(BIN)/python -m tests.browser.screenshot
 
-fuzz: $(VENV)/.ready-test  ## Schemathesis at length, and thousands of odd requests; some minutes.
-	FUZZ_EXAMPLES=20 FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -q tests/fake_server/test_openapi.py tests/fake_server/test_hostile_admin.py
+fuzz: $(VENV)/.ready-test  ## Schemathesis, odd requests, and odd inputs that grow the corpus; half an hour.
+	FUZZ_EXAMPLES=20 FUZZ_REQUESTS=20000 $(BIN)/python -m pytest -q --thorough tests/fake_server/test_openapi.py tests/fake_server/test_hostile_admin.py
+	FUZZ_INPUTS=200 $(BIN)/python -m pytest -q tests/fuzz
+	$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),20)
+
+differential: $(VENV)/.ready-test  ## 1,000 generated scenarios in six ways; the vendor's package anew; some minutes.
+	DIFFERENTIAL_SCENARIOS=1000 $(BIN)/python -m pytest -q --thorough tests/differential
 
 storm: $(VENV)/.ready-test  ## 200,000 requests, sane and mad, against a fake under heavy chaos; some minutes.
 	$(BIN)/python -m tests.storm --requests 200000
