@@ -58,7 +58,21 @@ HEADERS: tuple[tuple[tuple[str, str], ...], ...] = (
 )
 
 
-def requests(hand: Hand, chance: Random, ids: list[str]) -> Reply | Drop:
+def good_creates(name: str, dialect: str) -> list[tuple[str, bytes]]:
+    """Return paths and bodies that a scenario takes, so that its tasks are made and not only refused."""
+    found = []
+    for path in dict.fromkeys(ENDPOINTS):
+        for given in INPUTS[:5]:
+            hand = Hand.on(shipped(name), dialect)
+            body = json.dumps({"model": MODELS[0], "input": given, "parameters": {"n": 3, "duration": 5}}).encode()
+            answers = [hand.send("POST", BASES[dialect] + path, headers=HEADERS[0], body=body) for _ in range(4)]
+            answers.append(hand.send("POST", BASES[dialect] + path, headers=(KEY,), body=body))
+            if any(True for _ in hand.engine.everything()) and any(isinstance(each, Reply) for each in answers):
+                found.append((path, body))
+    return found
+
+
+def requests(hand: Hand, chance: Random, ids: list[str], good: list[tuple[str, bytes]]) -> Reply | Drop:
     """Ask for something."""
     task_id = chance.choice([*ids[-4:], "no-such-task"]) if ids else "no-such-task"
     own = chance.choice(HEADERS)
@@ -70,6 +84,9 @@ def requests(hand: Hand, chance: Random, ids: list[str]) -> Reply | Drop:
                 asked["parameters"] = how
             body = json.dumps(asked).encode() if chance.random() < 0.93 else chance.choice([b"", b"{", b"[]", b"\xff"])
             return hand.send("POST", base + chance.choice(ENDPOINTS), headers=own, body=body)
+        case 5 | 6 | 18 if good:
+            path, body = chance.choice(good)
+            return hand.send("POST", base + path, headers=chance.choice(HEADERS[:6]), body=body)
         case 5 | 6:
             return hand.send("POST", base + VIDEO, headers=HEADERS[0], body=_body(chance))
         case 7 | 8 | 9 | 10 | 11 | 12:
@@ -79,7 +96,7 @@ def requests(hand: Hand, chance: Random, ids: list[str]) -> Reply | Drop:
         case 14:
             return hand.send("POST", f"{tasks}/{task_id}/cancel", headers=(KEY,))
         case 15 | 16:
-            extension = chance.choice(["mp4", "png", "json", "-0.png", "exe"])
+            extension = chance.choice(["mp4", "png", "json", "glb", "-0.png", "-1.png", "-0.json", "exe"])
             ranged = chance.choice([(), (), (("Range", "bytes=5-"),), (("Range", "bytes=2-9"),), (("Range", "x"),)])
             return hand.send("GET", f"/w/w1/assets/{task_id}.{extension}", headers=ranged)
         case 17:
@@ -143,9 +160,10 @@ def story(name: str, number: int, steps: int = 32, chaos: tuple[faults.Fault, ..
     dialect = dialects[number % len(dialects)]
     hand = Hand.on(shipped(name), dialect, speed=chance.choice([1.0, 1.0, 10.0]), seed=number, faults=chaos)
     ids: list[str] = []
+    good = good_creates(name, dialect)
     yield f"# {name} as {dialect}"
     for step in range(steps):
-        answer = requests(hand, chance, ids)
+        answer = requests(hand, chance, ids, good)
         yield line(step, hand, answer)
         for task in hand.engine.everything():
             if task.task_id not in ids:
@@ -165,6 +183,9 @@ def _ending(hand: Hand) -> Iterator[str]:
         judged = engine.verdict(hand.now, outcomes)
         yield f"verdict {shown([row.verdict for row in judged])}"
         yield f"  {sha256(shown(judged).encode()).hexdigest()[:8]}"
+    for gave_up in (False, True):
+        manners = engine.conduct.judge(gave_up=gave_up)
+        yield f"manners {shown([row.verdict for row in manners])} {sha256(shown(manners).encode()).hexdigest()[:8]}"
     entries: tuple[Entry, ...] = engine.journal.entries
     yield f"journal {len(entries)} {sha256(shown(entries).encode()).hexdigest()[:8]}"
     yield f"armed {len(engine.armed())} open {engine.has_open_tasks(hand.now)}"
