@@ -62,7 +62,7 @@ slots: $(VENV)/.ready-test  ## Eight processes on one key keep to three tasks an
 crash: $(VENV)/.ready-test  ## Kill workers at 1,000 random moments, and judge by the fake's bill; some minutes.
 	$(BIN)/python -m tests.crash --kills 1000
 
-prove: $(VENV)/.ready-test  ## Every property with 1,000 values and more, at random; an hour; stop it at will, it goes on where it stopped.
+prove: $(VENV)/.ready-test  ## Every property with 2,000 values and more, at random; an hour; stop it at will, it goes on where it stopped.
 	$(BIN)/python -m tests.properties.prove
 
 SEED ?= 1
@@ -78,7 +78,8 @@ planted: $(VENV)/.ready-test  ## Each planted bug in a copy, and the test that m
 
 mutants: $(VENV)/.ready-test  ## The code changed in thousands of small ways, which tests must notice; hours; it goes on where it stopped.
 	$(PIP) install --constraint constraints.txt --editable '.[test,mutants]'
-	$(BIN)/python -m tests.mutants
+	nice $(BIN)/python -m tests.mutants
+	$(BIN)/python -m tests.mutants --write
 
 peers: $(VENV)/.ready-test  ## See what others do with the faults that ours is tested for, and in an outage; two minutes.
 	$(PIP) install --constraint constraints.txt --editable '.[test,peers]'
