@@ -28,15 +28,18 @@ types: $(VENV)/.ready-test  ## Types, strictly.
 architecture: $(VENV)/.ready-test  ## Which part may import which.
 	$(BIN)/lint-imports --no-logo
 
+# One process more than there are processors: many tests wait for processes that they start.
+WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
+
 # Of what takes long only a few cases; `make prove-short` runs all of them.
 unit: $(VENV)/.ready-test  ## Tests.
-	$(BIN)/python -m pytest -q --numprocesses auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest -q --numprocesses $(WORKERS) --dist worksteal
 
 # Measuring coverage doubles what the tests cost. The floors: 90 % of everything, 95 % of the machine, branches counted.
 prove-short: $(VENV)/.ready-test  ## All cases of all tests, with coverage; the planted bugs; a short simulation; some 15 minutes.
 	$(PIP) install --constraint constraints.txt --editable '.[test,browser,mutants]'
 	$(BIN)/coverage erase
-	HYPOTHESIS_PROFILE=short $(BIN)/coverage run -m pytest -q --thorough --numprocesses auto --maxprocesses 4 --dist worksteal
+	HYPOTHESIS_PROFILE=short $(BIN)/coverage run -m pytest -q --thorough --numprocesses $(WORKERS) --dist worksteal
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report --fail-under=90
 	$(BIN)/coverage report --fail-under=95 --include='resilient_poll/machine/*'

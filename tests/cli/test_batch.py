@@ -88,6 +88,7 @@ def test_the_order_of_lines_does_not_matter(account: Account, capfd: Capture, fa
     assert made(fake, key) == {0: 3, 1: 1, 2: 1}
 
 
+@pytest.mark.thorough(plain=3)
 @pytest.mark.parametrize(
     ("scenario", "code", "outcomes"),
     [
@@ -386,6 +387,7 @@ def test_a_full_disk_stops_the_sending_and_loses_no_id(account: Account, fake: F
         assert STATE.read_bytes()[-1:] in {b"\n", b""}
 
 
+@pytest.mark.thorough(plain=2)
 @pytest.mark.parametrize(
     ("scenario", "step", "code", "outcomes", "again"),
     [
@@ -493,6 +495,7 @@ def test_a_full_disk_for_results_is_no_end(account: Account, capfd: Capture, fak
     assert made(fake, key) == {0: 1}
 
 
+@pytest.mark.thorough
 def test_a_result_instead_of_a_task_is_saved(account: Account, capfd: Capture) -> None:
     """A service that answers with the result itself has it saved; if that fails, the next run does it, unasked."""
     account.open("at-once")

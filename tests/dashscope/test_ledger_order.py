@@ -452,6 +452,7 @@ def test_no_ledger_call_runs_on_the_event_loop(colour: str, tmp_path: Path) -> N
     run_in(colour, main)
 
 
+@pytest.mark.thorough(plain=1)
 @in_each_awaiting_colour
 def test_a_slow_disk_does_not_hold_up_the_event_loop(colour: str, tmp_path: Path) -> None:
     """While every write takes 300 ms, the event loop is never held up for 50 ms by it."""
