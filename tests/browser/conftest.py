@@ -22,9 +22,11 @@ PATIENCE_MS = 20_000
 Show = Callable[..., "Page"]
 
 
-@pytest.fixture(scope="session")
+# Of a module, and not of all tests: where Playwright runs, the thread counts as one whose event loop runs, and no other
+# test could start one.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A browser for all tests."""
+    """A browser for the tests of a module."""
     playwright = pytest.importorskip("playwright.sync_api", reason="needs the extra `browser` (Playwright)")
     if CHROMIUM is None:
         pytest.skip("needs Chromium: apt-get install chromium")  # a browser is no Python package

@@ -170,4 +170,4 @@ def test_a_planted_fault_is_caught(plant: Callable[[pytest.MonkeyPatch], Any], m
     """Each of the faults makes the machine fail."""
     plant(monkeypatch)
     with pytest.raises((AssertionError, ExceptionGroup)):
-        run_machine(PLANTED)
+        run_machine(settings(PLANTED, max_examples=2000))
