@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import functools
 import json
-import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from fake_server.scenario import Scenario
 from resilient_poll.drive.clocks import VirtualClock
 from tests.scenarios.client_under_test import Setting, drive
 from tests.support.fake_process import FakeProcess, running_fake
+from tests.support.quiet import quiet
 from tests.support.shipped import all_shipped
 
 __all__ = ["FACES", "KEPT", "Made", "compared", "kept", "made"]
@@ -73,22 +73,10 @@ def _is_comparable(scenario: Scenario) -> bool:
 
 def made(names: Sequence[str]) -> dict[str, dict[str, Made]]:
     """Let every client play some scenarios; return what each made of each, by scenario and client."""
-    with _silence(), running_fake("--clock", "manual") as fake:
+    with quiet(), running_fake("--clock", "manual") as fake:
         said: dict[str, dict[str, tuple[str, ...]]] = {face: _theirs(fake, face, names) for face in ("v1", "v2")}
         said["ours"] = {name: _ours(fake, name) for name in names}
         return {name: {face: _made(fake, name, face, said[face][name]) for face in FACES} for name in names}
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Keep our client from logging: what it says, it says to the judge."""
-    logger = logging.getLogger("resilient_poll")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def kept() -> dict[str, dict[str, Made]]:

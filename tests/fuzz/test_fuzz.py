@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from tests.fuzz.target import Target
 from tests.fuzz.targets import TARGETS
 from tests.support.profiles import examples
 from tests.support.properties import GENUINE
+from tests.support.quiet import quiet
 
 EXAMPLES = int(os.environ.get("FUZZ_INPUTS", examples(32)))
 IS_LONG = "FUZZ_INPUTS" in os.environ
@@ -46,11 +46,8 @@ IN_JSON = ("create", "query", "generate", "list", "cancel", "replies")
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
     """The warnings of a client that reads nonsense are a book."""
-    logger = logging.getLogger("resilient_poll")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    yield
-    logger.setLevel(before)
+    with quiet():
+        yield
 
 
 @each

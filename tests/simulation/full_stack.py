@@ -48,7 +48,8 @@ from tests.simulation.plan import MODEL, Intent, Kill, Plan, Step, a_plan
 from tests.simulation.process import WALL_S
 from tests.simulation.stack import Message, Stack, shaped
 from tests.simulation.timeline import Timeline
-from tests.simulation.world import BOUND_S, Result, quiet
+from tests.simulation.world import BOUND_S, Result
+from tests.support.quiet import quiet
 
 __all__ = ["DRIVERS", "run_all", "through_the_stack"]
 

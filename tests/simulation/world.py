@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,8 +20,9 @@ from tests.simulation.network import BASES, ORIGIN, Network
 from tests.simulation.plan import Halt, Kill, Plan, ServerFault, Step, StopPoint, a_plan
 from tests.simulation.process import WALL_S, Life
 from tests.simulation.timeline import Timeline
+from tests.support.quiet import quiet
 
-__all__ = ["BOUND_S", "Result", "World", "quiet", "simulate"]
+__all__ = ["BOUND_S", "Result", "World", "simulate"]
 
 ASKS_AGAIN = 16
 """Every so-manieth thing is asked for again by a process that comes back, though it was handed over."""
@@ -32,18 +30,6 @@ BOUND_S = 7200.0
 """Within so many virtual seconds after the last fault everything is at rest."""
 LOOKS_S = (1200.0, 2400.0)
 """When doubts are looked into, after the last fault: what was held up has arrived by then."""
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Say nothing: a world says thousands of lines that nobody reads."""
-    logger = logging.getLogger("resilient_poll")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 @dataclass(slots=True)
