@@ -102,7 +102,7 @@ class Run:
         self._room, self._mutants, self._budget_s, self._ends_s = room, mutants, budget_s, ends_s
         self._is_quick = is_quick
         self._results, self._plan_file = folder / f"{room}.jsonl", folder / f"{room}.plan.json"
-        self._versions = {path: fingerprint(path) for path in {mutant.path for mutant in mutants}}
+        self._versions = {path: report.fingerprint(path) for path in {mutant.path for mutant in mutants}}
         self._counts: Counter[str] = Counter()
 
     def go(self, *, again: bool) -> None:
@@ -140,8 +140,7 @@ class Run:
 
     def known(self) -> dict[str, str]:
         """Return how mutants of code that is as it was have fared."""
-        rows = [json.loads(line) for line in self._lines()]
-        return {row["name"]: row["outcome"] for row in rows if row["version"] == self._versions.get(row["path"])}
+        return report.outcomes(self._results, self._versions)
 
     def _lines(self) -> list[str]:
         return self._results.read_text().splitlines() if self._results.exists() else []
@@ -157,7 +156,7 @@ class Run:
     @staticmethod
     def _key(files: Sequence[str]) -> str:
         product = [path for place in ("resilient_poll", "fake_server") for path in sorted((ROOT / place).rglob("*.py"))]
-        return hashlib.sha256("".join(map(fingerprint, [*files, *map(str, product)])).encode()).hexdigest()[:16]
+        return hashlib.sha256("".join(map(report.fingerprint, [*files, *map(str, product)])).encode()).hexdigest()[:16]
 
     def _tell(self, mutant: Mutant, outcome: str, by: str, took_s: float) -> None:
         self._counts[outcome] += 1
@@ -175,11 +174,6 @@ class Run:
             results.write(json.dumps(row) + "\n")
         if sum(self._counts.values()) % 100 == 0:
             tell(f"{self._room}: {dict(self._counts)}, {time.strftime('%H:%M:%S')}")
-
-
-def fingerprint(path: str) -> str:
-    """Return what changes when a module does."""
-    return hashlib.sha256((ROOT / path).read_bytes()).hexdigest()[:12]
 
 
 def in_a_process(work: Callable[[], None]) -> int:

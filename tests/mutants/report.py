@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import tomllib
 from collections import Counter
@@ -29,7 +30,7 @@ def store(rooms: dict[str, list[tuple[str, str]]], results: Path, tool: str) -> 
     stored = json.loads(STORED.read_text()) if STORED.exists() else {"rooms": {}, "survivors": {}}
     stored["tool"] = tool
     for room, mutants in rooms.items():
-        known = outcomes(results / f"{room}.jsonl")
+        known = outcomes(results / f"{room}.jsonl", {path: fingerprint(path) for path, _ in mutants})
         counts: dict[str, Counter[str]] = {}
         survivors = []
         for path, name in mutants:
@@ -44,11 +45,20 @@ def store(rooms: dict[str, list[tuple[str, str]]], results: Path, tool: str) -> 
     STORED.write_text(json.dumps(stored, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
 
 
-def outcomes(results: Path) -> dict[str, str]:
-    """Return how each mutant fared last."""
-    if not results.exists():
-        return {}
-    return {row["name"]: row["outcome"] for row in map(json.loads, results.read_text().splitlines())}
+def fingerprint(path: str) -> str:
+    """Return what changes when a module does."""
+    return hashlib.sha256((ROOT / path).read_bytes()).hexdigest()[:12]
+
+
+def outcomes(results: Path, versions: dict[str, str]) -> dict[str, str]:
+    """Return how each mutant of the code as it is fared last.
+
+    Args:
+        results: The file with what was judged.
+        versions: The fingerprint of each module as it is.
+    """
+    rows = map(json.loads, results.read_text().splitlines()) if results.exists() else ()
+    return {row["name"]: row["outcome"] for row in rows if row["version"] == versions.get(row["path"])}
 
 
 def explained(survivors: Iterable[str], reasons: list[dict[str, Any]]) -> tuple[list[tuple[str, list[str]]], list[str]]:
