@@ -61,7 +61,8 @@ def main() -> None:
     """Judge the mutants of the rooms that are named."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
     parser.add_argument("rooms", nargs="*", metavar="room", help=f"of {', '.join(ROOMS)}; all, if none is named")
-    parser.add_argument("--only", default="", help="mutants whose name contains this")
+    parser.add_argument("--only", nargs="+", default=[""], help="mutants whose names contain one of these")
+    parser.add_argument("--by", nargs="+", default=[], metavar="file", help="judge by the tests of these files only")
     parser.add_argument("--sample", type=float, default=1.0, help="which share of them, drawn by a fixed seed")
     parser.add_argument("--again", action="store_true", help="judge survivors of earlier runs again")
     parser.add_argument("--budget", type=float, default=3.0, help="how many seconds of tests a mutant is worth")
@@ -69,9 +70,10 @@ def main() -> None:
         "--write", action="store_true", help="judge nothing; write docs/mutants.json and docs/mutants.md"
     )
     parser.add_argument("--quick", action="store_true", help="leave out those that want a new process each")
+    parser.add_argument("--results", type=Path, default=ROOT / ".mutants", help="where to keep what was judged")
     parser.add_argument("--until", type=float, default=float("inf"), help="start none after so many minutes")
     asked = parser.parse_args()
-    folder = ROOT / ".mutants"
+    folder = asked.results
     folder.mkdir(exist_ok=True)
     if asked.write:
         listed_names = {
@@ -87,20 +89,30 @@ def main() -> None:
     gc.freeze()
     ends_s = time.monotonic() + 60 * asked.until
     for room in asked.rooms or ROOMS:
-        listed = [mutant for path in modules(ROOMS[room]) for mutant in mutants_of(path) if asked.only in mutant.name]
+        everything = [mutant for path in modules(ROOMS[room]) for mutant in mutants_of(path)]
+        listed = [mutant for mutant in everything if any(part in mutant.name for part in asked.only)]
         drawn = [mutant for mutant in listed if random.Random(mutant.name).random() < asked.sample]  # noqa: S311  # a sample
         tell(f"{room}: {len(listed)} mutants, {len(drawn)} drawn")
-        Run(room, folder, drawn, asked.budget, ends_s, is_quick=asked.quick).go(again=asked.again)
+        run = Run(room, folder, drawn, asked.budget, ends_s, is_quick=asked.quick, tests=asked.by)
+        run.go(again=asked.again)
 
 
 class Run:
     """The mutants of one room, and what is known of them."""
 
     def __init__(
-        self, room: str, folder: Path, mutants: Sequence[Mutant], budget_s: float, ends_s: float, *, is_quick: bool
+        self,
+        room: str,
+        folder: Path,
+        mutants: Sequence[Mutant],
+        budget_s: float,
+        ends_s: float,
+        *,
+        is_quick: bool,
+        tests: Sequence[str],
     ) -> None:
         self._room, self._mutants, self._budget_s, self._ends_s = room, mutants, budget_s, ends_s
-        self._is_quick = is_quick
+        self._is_quick, self._tests = is_quick, tests or test_files(ROOMS[room])
         self._results, self._plan_file = folder / f"{room}.jsonl", folder / f"{room}.plan.json"
         self._versions = {path: report.fingerprint(path) for path in {mutant.path for mutant in mutants}}
         self._counts: Counter[str] = Counter()
@@ -146,7 +158,7 @@ class Run:
         return self._results.read_text().splitlines() if self._results.exists() else []
 
     def _warm(self, mutants: Sequence[Mutant]) -> None:
-        files = test_files(ROOMS[self._room])
+        files = self._tests
         plan = Plan(key := self._key(files))
         if self._plan_file.exists() and (stored := Plan.load(self._plan_file)).key == key:
             plan = stored

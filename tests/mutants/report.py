@@ -14,7 +14,7 @@ from tests.mutants.mutant import ROOT
 
 STORED = ROOT / "docs" / "mutants.json"
 PAGE = ROOT / "docs" / "mutants.md"
-REASONS = Path(__file__).parent / "reasons.toml"
+REASONS = Path(__file__).parent / "reasons"
 BEGIN, END = "<!-- {}: derived from mutants.json -->", "<!-- end of {} -->"
 NOTICED = ("killed", "timed out")
 
@@ -83,6 +83,15 @@ def explained(survivors: Iterable[str], reasons: list[dict[str, Any]]) -> tuple[
     return groups, unread
 
 
+def read_reasons() -> list[dict[str, Any]]:
+    """Return why mutants may survive: those of all files, each reason once."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(REASONS.glob("*.toml")):
+        for reason in tomllib.loads(path.read_text())["reason"]:
+            found.setdefault(reason["why"], []).extend(reason["mutants"])
+    return [{"why": why, "mutants": mutants} for why, mutants in found.items()]
+
+
 def score_rows(stored: dict[str, Any], reasons: list[dict[str, Any]]) -> Iterator[str]:
     """Yield the table of scores, a row a module, a bold one for each part."""
     yield "| module | mutants | judged | noticed | not noticed | of these explained | score |"
@@ -129,7 +138,7 @@ def _short(name: str) -> str:
 
 def write() -> None:
     """Write the tables of the page anew."""
-    stored, reasons = json.loads(STORED.read_text()), tomllib.loads(REASONS.read_text())["reason"]
+    stored, reasons = json.loads(STORED.read_text()), read_reasons()
     page = PAGE.read_text()
     for name, lines in (("scores", score_rows(stored, reasons)), ("survivors", survivor_lines(stored, reasons))):
         begin, end = BEGIN.format(name), END.format(name)

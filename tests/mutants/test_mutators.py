@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -114,7 +113,7 @@ def test_equal_changes_have_different_names() -> None:
 def test_the_page_says_what_was_judged() -> None:
     """The scores and survivors on the page are those of the stored results."""
     stored = json.loads(report.STORED.read_text())
-    reasons = tomllib.loads(report.REASONS.read_text())["reason"]
+    reasons = report.read_reasons()
     page = report.PAGE.read_text()
     for line in [*report.score_rows(stored, reasons), *report.survivor_lines(stored, reasons)]:
         assert line.rstrip() in page, "run `python -m tests.mutants --write`"
