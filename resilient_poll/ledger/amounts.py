@@ -6,7 +6,7 @@ A program's decimal context may round to few digits, or raise where something is
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_CEILING, Context, Decimal, InvalidOperation, Overflow
 
 __all__ = ["EXACT", "times", "total"]
 
@@ -15,10 +15,8 @@ EXACT = Context(
     rounding=ROUND_CEILING,
     Emin=MIN_EMIN,
     Emax=MAX_EMAX,
-    capitals=1,
-    clamp=0,
     flags=[],
-    traps=[InvalidOperation, DivisionByZero, Overflow],
+    traps=[InvalidOperation, Overflow],
 )
 """Amounts have 15 digits before the point and 9 after it, so that no sum of them is rounded; if one were, upwards."""
 

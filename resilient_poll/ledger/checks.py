@@ -32,7 +32,7 @@ _MOST_ABOUT = 32
 _TASK_ID = re.compile(r"[!-~\u00a1-\ud7ff\ue000-\ufffd]{1,1024}")
 """Visible characters, and at least one: what is stricter is for the client to say, who knows the service."""
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_SENT = OPEN | {Phase.SUBMITTING, Phase.IN_DOUBT, Phase.REFUSED, Phase.SUCCEEDED, Phase.FAILED}
+_SENT = frozenset(Phase) - {Phase.NEW, Phase.ABANDONED}
 _HELD = frozenset({Phase.NEW, Phase.SUBMITTING, Phase.IN_DOUBT})
 _COLUMNS = {column.name: column for column in ENTRY_COLUMNS}
 _FIELDS = tuple(name for name in _COLUMNS if name not in {"row_id", "origin", "dialect", "account"})

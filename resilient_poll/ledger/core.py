@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -82,7 +83,8 @@ class LedgerCore:
         attempts = rows.select(ENTRIES, wheres, columns=("row_id", "attempt"))
         if not attempts:
             return None
-        newest = max(attempts, key=lambda row: row["attempt"] if isinstance(row["attempt"], int) else 0)
+        # Whose number cannot be read may be the newest: then it is told, and nothing is sent as if it were not there.
+        newest = max(attempts, key=lambda row: row["attempt"] if isinstance(row["attempt"], int) else math.inf)
         return self._load(rows, int(newest["row_id"] or 0))
 
     def _holder(self, rows: Rows, namespace: Namespace, task_id: str) -> int | None:

@@ -61,7 +61,7 @@ class Submitting(LedgerCore):
             if latest.phase is not Phase.NEW:
                 return latest
             priced = replace(latest, charge=charge or latest.charge)
-            self._guard(rows, guards, namespace, priced.charge, now_wall_s, asking=priced)
+            self._guard(rows, guards, namespace, priced.charge, now_wall_s, asking=latest)
             return self._save(rows, latest, priced, now_wall_s)
 
         return self._store.run(work, Durability.SYNCED)

@@ -20,6 +20,7 @@ from decimal import Decimal
 from resilient_poll.errors import ResilientPollError
 from resilient_poll.ledger.entry import Charge, Said, SavedFile
 from resilient_poll.ledger.errors import ActRefused, EntryInvalid, IdempotencyConflict, NotSaved
+from resilient_poll.ledger.guards import Guards, SpendLimit
 from resilient_poll.ledger.protocol import Ledger
 from resilient_poll.ledger.testing_money import MONEY_CHECKS
 from resilient_poll.ledger.testing_parts import (
@@ -149,6 +150,50 @@ def an_id_belongs_to_one_entry(ledger: Ledger) -> None:
         must((found.phase, found.task_id) == (Phase.UNRECOGNIZED, "task-two"), "a task that was found settles it")
         must(ledger.get(one.entry_id) == one, "the first is as it was")
         refused(ActRefused, lambda: ledger.adopt(two, "task-three", now_wall_s=NOON_S))
+        licence = sent(ledger, owner, "three")
+        doubt = ledger.accept(licence, "task-one", now_wall_s=NOON_S)
+        ledger.license_resubmit(doubt, now_wall_s=NOON_S)
+        again = ledger.accept(licence, "task-one", now_wall_s=NOON_S)
+        must(again.doubtful_sends == (1,), "said again, it does not tell what the overruled send made")
+
+
+@_check
+def each_account_is_its_own(ledger: Ledger) -> None:
+    """A key, a task id and a limit mean something within one origin, one dialect and one account only."""
+    one_task = Guards(max_open_tasks=1, max_tasks_per_day=1, max_spend=(SpendLimit(PRICE.amount, PRICE.currency),))
+    with ledger.open_owner() as owner:
+        for place in (HERE, ELSEWHERE, replace(HERE, dialect="another"), replace(HERE, account="another")):
+            entry = ledger.begin(place, "key", "digest", guards=one_task, charge=PRICE, now_wall_s=NOON_S)
+            licence = ledger.license(entry, owner, guards=one_task, now_wall_s=NOON_S)
+            must(licence is not None, "each has its own licence")
+            ledger.abandon(ledger.doubt(licence or entry, "?", now_wall_s=NOON_S), now_wall_s=NOON_S)
+            ledger.accept(licence or entry, "task-late", now_wall_s=NOON_S)
+            must([one.task_id for one in ledger.strays(place)] == ["task-late"], "each has its own strays")
+            other = ledger.license(ledger.begin(place, "more", "digest", now_wall_s=NOON_S), owner, now_wall_s=NOON_S)
+            must(ledger.by_task(place, "task-1") is None, "nobody here holds it yet")
+            kept = ledger.accept(other or entry, "task-1", now_wall_s=NOON_S)
+            must(ledger.by_task(place, "task-1") == kept == ledger.find(place, "more"), "each has its own ids")
+            must(kept.namespace == place, "and knows whose it is")
+    refused(ActRefused, lambda: ledger.get(1_000_000))
+
+
+@_check
+def what_came_beside_is_kept_once(ledger: Ledger) -> None:
+    """Each id that came late is one stray, and each result of a send is one, however often they are told."""
+    with ledger.open_owner() as owner:
+        first, other = sent(ledger, owner, "first"), sent(ledger, owner, "other")
+        doubt = ledger.doubt(first, "?", now_wall_s=NOON_S)
+        again = ledger.license(ledger.license_resubmit(doubt, now_wall_s=NOON_S), owner, now_wall_s=NOON_S) or first
+        for licence in (again, other):
+            ledger.abandon(ledger.doubt(licence, "?", now_wall_s=NOON_S), now_wall_s=NOON_S)
+        for _ in range(2):
+            ledger.accept(first, "task-1", now_wall_s=NOON_S)
+            for number, licence in enumerate((first, again, other)):
+                ledger.answered(licence, str(number), now_wall_s=NOON_S)
+    told = [(one.entry_id, one.send, one.task_id, one.result) for one in ledger.strays()]
+    here, there = first.entry_id, other.entry_id
+    kept = [(here, 1, "task-1", None), (here, 1, None, "0"), (here, 2, None, "1"), (there, 1, None, "2")]
+    must(told == kept, f"one for each: {told}")
 
 
 @_check

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from decimal import ROUND_DOWN, Context, Decimal, Inexact, Rounded, localcontext
 
-from resilient_poll.ledger.entry import Charge
+from resilient_poll.ledger.entry import Charge, Namespace
 from resilient_poll.ledger.errors import GuardRefused
 from resilient_poll.ledger.guards import Guards, SpendLimit
 from resilient_poll.ledger.protocol import Ledger
@@ -108,9 +108,77 @@ def no_setting_of_the_program_changes_a_bill(ledger: Ledger) -> None:
         must(row.billed == Decimal("246913.578"), f"the sum is exact, not {row.billed}")
 
 
+def used(ledger: Ledger, guards: Guards, now_wall_s: float, place: Namespace = HERE, key: str = "probe") -> str:
+    """Return what counts against a limit that allows nothing, as its refusal says."""
+    least = Charge(Decimal("0.01"), "USD")
+    error = refused(
+        GuardRefused,
+        lambda: ledger.begin(place, key, "digest", guards=guards, charge=least, now_wall_s=now_wall_s),
+    )
+    return error.used if isinstance(error, GuardRefused) else "?"
+
+
+def all_used(ledger: Ledger, now_wall_s: float, place: Namespace = HERE, key: str = "probe") -> tuple[str, ...]:
+    """Return what counts against a day's tasks, open tasks and a day's spending."""
+    return tuple(used(ledger, guards, now_wall_s, place, key) for guards in NOTHING_MORE)
+
+
+NOTHING_MORE = (
+    Guards(max_tasks_per_day=0),
+    Guards(max_open_tasks=0),
+    Guards(max_spend=(SpendLimit(Decimal(0), "USD"),)),
+)
+
+
+def limits_count_what_was_sent(ledger: Ledger) -> None:
+    """Whatever was sent counts for a day, what may be owed is spent, and what is not over is open."""
+    with ledger.open_owner() as owner:
+        must(all_used(ledger, NOON_S) == ("0", "0", "0 USD"), "nothing yet")
+        ended(ledger, running(ledger, owner, "failed", charge=PRICE), Phase.FAILED, Billing.NONE)
+        must(all_used(ledger, NOON_S) == ("1", "0", "0.00 USD"), "it was sent, is over, and was free")
+        ledger.refuse(sent(ledger, owner, "refused", charge=PRICE), now_wall_s=NOON_S)
+        back = ledger.give_back(sent(ledger, owner, "given up", charge=PRICE), now_wall_s=NOON_S)
+        ledger.abandon(back, now_wall_s=NOON_S)
+        must(all_used(ledger, NOON_S) == ("1", "0", "0.00 USD"), "what the service took for no task is none")
+        lost = ledger.doubt(sent(ledger, owner, "lost", charge=PRICE), "?", now_wall_s=NOON_S)
+        ledger.abandon(lost, now_wall_s=NOON_S)
+        must(all_used(ledger, NOON_S) == ("2", "0", "0.50 USD"), "a doubt that was given up may be owed")
+        ended(ledger, running(ledger, owner, "paid", charge=PRICE), Phase.SUCCEEDED, Billing.BILLED)
+        first = sent(ledger, owner, "doubt", charge=PRICE)
+        doubt = ledger.doubt(first, "?", now_wall_s=NOON_S)
+        must(all_used(ledger, NOON_S) == ("4", "1", "1.50 USD"), "a doubt is open until it is settled")
+        again = ledger.license_resubmit(doubt, now_wall_s=NOON_S)
+        must(all_used(ledger, NOON_S) == ("5", "1", "2.00 USD"), "overruled, it is another task, and may be owed twice")
+        must(all_used(ledger, NOON_S + 900) == ("4", "0", "1.50 USD"), "nobody sent it again: the doubt stays")
+        ledger.license(again, owner, now_wall_s=NOON_S)
+        ledger.accept(first, "task-late", now_wall_s=NOON_S)
+        told = ("5", "1", "2.00 USD")
+        must(all_used(ledger, NOON_S + 900) == told, "sent again, and what came late is beside: two tasks")
+    must(all_used(ledger, NOON_S + 86399) == told, "for a day")
+    must(all_used(ledger, NOON_S + 86400) == ("0", "1", "0 USD"), "and then only what is not over")
+    must(all_used(ledger, NOON_S, ELSEWHERE) == ("0", "0", "0 USD"), "and only here")
+
+
+def who_asks_is_not_counted_itself(ledger: Ledger) -> None:
+    """An intent holds a place for 900 s until it is sent; who begins it again is not refused for itself."""
+    for key in ("a", "b", "c"):
+        begun(ledger, key, charge=PRICE)
+    must(all_used(ledger, NOON_S + 899.5) == ("3", "3", "1.50 USD"), "each intent holds a place")
+    must(all_used(ledger, NOON_S + 899.5, key="a") == ("2", "2", "1.00 USD"), "the others' places")
+    must(all_used(ledger, NOON_S + 900, key="a") == ("0", "0", "0 USD"), "for a while")
+    begun(ledger, "a", charge=PRICE, guards=Guards(max_open_tasks=3, max_tasks_per_day=3))
+    one = Guards(max_open_tasks=1, max_tasks_per_day=1, max_spend=(SpendLimit(PRICE.amount, PRICE.currency),))
+    with ledger.open_owner() as owner:
+        licence = ledger.license(begun(ledger, "a"), owner, guards=one, now_wall_s=NOON_S)
+        must(licence is not None, "a licence is refused for what was sent, not for what others want")
+        refused(GuardRefused, lambda: ledger.license(begun(ledger, "b"), owner, guards=one, now_wall_s=NOON_S))
+
+
 MONEY_CHECKS: tuple[Callable[[Ledger], None], ...] = (
     guards_count_everybody,
     spending_is_limited,
+    limits_count_what_was_sent,
+    who_asks_is_not_counted_itself,
     no_setting_of_the_program_changes_a_bill,
     what_may_be_owed_is_not_cleared_away,
 )

@@ -80,22 +80,29 @@ def test_what_is_written_is_what_is_read() -> None:
         (replace(NEW, sends=-1), "sends should be a whole number"),
         (replace(NEW, sends=True), "sends should be a whole number"),
         (replace(NEW, sends=2**63), "sends should be a whole number"),
+        (replace(NEW, not_before_wall_s=True), "not_before_wall_s should be a number of seconds"),
+        (replace(NEW, created_wall_s=1e15), "created_wall_s should be a number of seconds"),
         (replace(NEW, phase="NEW"), "phase is missing"),
+        (replace(NEW, billing="NONE"), "billing is missing"),
         (replace(NEW, about={"model": 1}), "about should be a mapping"),
         (replace(NEW, about={str(number): "x" for number in range(33)}), "about should be a mapping"),
         (replace(NEW, charge=Charge(Decimal("nan"), "USD")), "charge should be an amount"),
         (replace(NEW, charge=Charge(Decimal(10) ** 15, "USD")), "charge should be an amount"),
         (replace(NEW, charge=Charge(Decimal("1e-10"), "USD")), "charge should be an amount"),
+        (replace(NEW, about={"n": "x" * 1024}), "about should be a mapping"),
         (replace(NEW, charge=Charge(Decimal(1), "")), "charge should be an amount"),
+        (replace(NEW, charge=Charge(Decimal(1), "x" * 33)), "charge should be an amount"),
+        (replace(NEW, charge=Charge(Decimal(1), "USD", "x" * 129)), "charge should be an amount"),
         (replace(NEW, files=(SavedFile("", 1, "a" * 64),)), "files should be a list"),
         (replace(NEW, files=(SavedFile("x", -1, "a" * 64),)), "files should be a list"),
+        (replace(NEW, files=(SavedFile("x", True, "a" * 64),)), "files should be a list"),
         (replace(NEW, files=(SavedFile("x", 1, "abc"),)), "files should be a list"),
         (replace(NEW, snapshot="[]"), "snapshot should be a snapshot"),
         (replace(NEW, snapshot="{"), "snapshot should be a snapshot"),
         (replace(NEW, doubtful_sends=(0,)), "doubtful_sends should be a list"),
         (replace(OPEN_TASK, task_id="a b"), "task_id should be a text of visible characters"),
         (replace(OPEN_TASK, task_id="a\n"), "task_id should be a text of visible characters"),
-        (replace(NEW, result=5), "result should be a text"),
+        (replace(NEW, result=5), "result should be a text, not int"),
         (replace(ENDED, result="x" * (LONGEST_RESULT + 1)), "result should be a text of 1 to"),
     ],
 )
@@ -107,6 +114,62 @@ def test_what_must_not_be_written(entry: Entry, said: str) -> None:
         changes_of(replace(ENDED, sends=5) if entry.phase == Phase.NEW else NEW, entry)
     assert said in str(added.value)
     assert said in str(changed.value)
+
+
+@pytest.mark.parametrize("phase", sorted(set(Phase) - {Phase.NEW, Phase.ABANDONED}))
+def test_who_was_sent_had_a_licence(phase: Phase) -> None:
+    """Only what is wanted and what was given up may never have been sent; else it would be missing on the bill."""
+    base = LICENCE if phase in {Phase.SUBMITTING, Phase.IN_DOUBT} else OPEN_TASK
+    entry = replace(base, phase=phase, ended_wall_s=3.0 if phase in ENDS else None)
+    for wrong in (replace(entry, sends=0), replace(entry, licensed_wall_s=None)):
+        with pytest.raises(EntryInvalid) as caught:
+            row_of(wrong)
+        assert caught.value.problems == ("what was sent had a licence",)
+
+
+@pytest.mark.parametrize("base", [NEW, LICENCE, replace(LICENCE, phase=Phase.IN_DOUBT)], ids=lambda one: one.phase)
+def test_who_holds_an_id_was_accepted(base: Entry) -> None:
+    """What is wanted, being sent or in doubt holds no task id: with one it would be asked about, not settled."""
+    with pytest.raises(EntryInvalid) as caught:
+        row_of(replace(base, task_id="task-1"))
+    assert caught.value.problems == ("a task id means that it was accepted",)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        replace(NEW, sends=2**63 - 1, created_wall_s=999_999_999_999_999.8),
+        replace(NEW, about={str(number): "x" for number in range(32)}),
+        replace(NEW, about={"n": "x" * 1023}),
+        replace(NEW, charge=Charge(Decimal("999999999999999.999999999"), "x" * 32, "x" * 128, Decimal("1e-9"))),
+        replace(NEW, files=(SavedFile("empty", 0, "a" * 64),)),
+    ],
+)
+def test_the_largest_and_the_smallest_can_be_kept(entry: Entry) -> None:
+    """What is just within a limit is kept as it is: 2**63 - 1, below 1e15 s, 32 texts of 1024, 9 decimals, no bytes."""
+    assert entry_of(row_of(entry)) == entry
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("result", "{", "result should be JSON"),
+        ("attempt", 0, "attempt should be 1 or more"),
+        ("ended_wall_s", None, "an end has a time"),
+        ("snapshot", "{", "snapshot should be a snapshot"),
+        ("charge", '"1234"', "charge should be an amount from 0 to 10^15 with 9 decimals at most, a currency"),
+        ("charge", '["1","USD","",1]', "charge should be an amount from 0 to 10^15 with 9 decimals at most, a curr"),
+        ("charge", '["1","USD",""]', "charge should be an amount from 0 to 10^15 with 9 decimals at most, a currency"),
+        ("row_id", "seven", "row_id should be a whole number, zero or more, not 'seven'"),
+    ],
+)
+def test_a_damaged_row_is_told(column: str, value: Any, said: str) -> None:
+    """What was changed behind our back is told with the row's number (0 if that is damaged), and is no entry."""
+    with pytest.raises(EntryCorrupt) as caught:
+        entry_of({**row_of(ENDED), column: value})
+    (problem,) = caught.value.problems
+    assert problem.startswith(said)
+    assert caught.value.entry_id == (0 if column == "row_id" else 7)
 
 
 def test_every_phase_can_be_kept() -> None:
@@ -143,8 +206,9 @@ def test_strays_are_checked_too() -> None:
     for wrong in (replace(stray, task_id=None), replace(stray, task_id="a b"), replace(stray, snapshot="?")):
         with pytest.raises(EntryInvalid):
             stray_row_of(wrong)
-    with pytest.raises(EntryCorrupt, match="stray 3"):
+    with pytest.raises(EntryCorrupt, match="stray 3") as caught:
         stray_of({"row_id": 3, **stray_row_of(stray), "send": "one"})
+    assert caught.value.entry_id == 7, "whose stray it is, so that one knows for what it may be billed"
 
 
 @pytest.mark.parametrize("text", ["", "plain", "\0", "\ud800 half", "é" * 9000])
@@ -155,6 +219,11 @@ def test_what_was_said_always_fits(text: str) -> None:
     assert checks.is_keepable(kept)
     assert len(kept) <= 8 * 1024
     assert fitting(None, "message") is None
+
+
+def test_what_cannot_be_kept_becomes_one_sign() -> None:
+    """What no database takes is replaced by one sign for each, and the rest stays where it was."""
+    assert fitting("a\0b\ud800c", "message") == "a\ufffdb?c"
 
 
 def test_the_package_shows_its_names_late() -> None:
