@@ -98,8 +98,8 @@ class Slots:
         """
         with self._guard:
             free_s = self._free_at_s(now_s)
-            since_s = self._standing.get(owner, (now_s, now_s))[0]
-            if free_s <= now_s and not self._someone_stood_before(owner, since_s, now_s):
+            since_s, _ = self._standing.get(owner, (now_s, now_s))
+            if free_s <= now_s and not self._someone_stood_before(since_s, now_s):
                 self._standing.pop(owner, None)
                 return now_s
             self._standing[owner] = since_s, now_s
@@ -188,11 +188,11 @@ class Slots:
             for task in [task for task in self._open if task[0] is owner]:
                 self._look_away(task, now_s)
 
-    def _someone_stood_before(self, owner: object, since_s: float, now_s: float) -> bool:
+    def _someone_stood_before(self, since_s: float, now_s: float) -> bool:
         for other, (stood_s, asked_s) in list(self._standing.items()):
             if asked_s < now_s - STANDS_S:
                 del self._standing[other]
-            elif other is not owner and stood_s < since_s:
+            elif stood_s < since_s:
                 return True
         return False
 

@@ -189,6 +189,4 @@ class Submission:
 
     def _move(self, phase: Phase, now: Instant) -> tuple[Event, ...]:
         before, self.phase = self.phase, phase
-        if before is phase:
-            return ()
         return (PhaseChanged(None, now.monotonic_s, before, phase, None, submit_id=self.seed),)

@@ -27,7 +27,6 @@ _ASK_AGAIN_LONGEST_S = 1.0
 
 Mostly its wait began a moment after it was put in here, so the first look is soon, within the margin of a
 deadline (0.25 s); each further one takes twice as long."""
-_MOST_DOUBLINGS = 7
 _HEAP_SLACK = 64
 """Limits of waits that are over are swept out when they outnumber the others by this many."""
 
@@ -41,7 +40,7 @@ class _Entry:
     deadline_s: float
     is_out: bool = False
     asked_s: float = -math.inf
-    looks_too_soon: int = 0
+    look_again_s: float = _ASK_AGAIN_FIRST_S
     due_s: float = math.inf
     limit_s: float = math.inf
 
@@ -177,8 +176,8 @@ class Watch:
         if isinstance(observation, StatusSeen):
             self._throttles_in_a_row = 0
         elif isinstance(observation, Throttled) and observation.retry_after_s is None:
-            if entry.asked_s < self._pause_began_s:
-                return
+            if entry.asked_s <= self._pause_began_s:
+                return  # It was out already: nobody asks during a pause, and a coarse clock shows the same instant.
             self._throttles_in_a_row += 1
             record = entry.poller.record
             self._pause_began_s = now_s
@@ -201,10 +200,10 @@ class Watch:
             heappush(self._due, (due_s, ordinal))
         limit_s = _limit_s(entry)
         if limit_s <= now.monotonic_s:
-            limit_s = now.monotonic_s + min(_ASK_AGAIN_FIRST_S * 2**entry.looks_too_soon, _ASK_AGAIN_LONGEST_S)
-            entry.looks_too_soon = min(entry.looks_too_soon + 1, _MOST_DOUBLINGS)
+            limit_s = now.monotonic_s + entry.look_again_s
+            entry.look_again_s = min(2 * entry.look_again_s, _ASK_AGAIN_LONGEST_S)
         else:
-            entry.looks_too_soon = 0
+            entry.look_again_s = _ASK_AGAIN_FIRST_S
         if limit_s != entry.limit_s:
             entry.limit_s = limit_s
             heappush(self._limits, (limit_s, ordinal))
