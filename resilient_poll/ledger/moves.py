@@ -240,8 +240,7 @@ def observed(
         result=entry.result if result is None else result,
         charge=charge or entry.charge,
         ended_wall_s=now_wall_s if is_end else None,
-        # A reopened end that was handed over is a new end to hand over.
-        delivered_wall_s=None if entry.is_ended else entry.delivered_wall_s,
+        delivered_wall_s=None,  # A reopened end that was handed over is a new end to hand over.
     )
 
 

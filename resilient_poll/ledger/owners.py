@@ -2,7 +2,8 @@
 
 The lock is ``flock``: it belongs to the open file, so a kill at any instruction releases it, and
 SIGSTOP does not. Locks of the ``fcntl`` sort would go with the first descriptor that any part of the
-process closes. A child of ``fork`` closes its copies at once, or it would keep a dead parent alive.
+process closes. A child of ``fork`` closes its copies at once, or it would keep a dead parent alive; a new
+program never gets one, as with everything that Python opens.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class FileOwners:
         if Path(name).name != name:
             return True  # No owner of ours is called like this.
         try:
-            descriptor = os.open(self._folder / f"{name}{_SUFFIX}", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+            descriptor = os.open(self._folder / f"{name}{_SUFFIX}", os.O_RDWR | os.O_NOFOLLOW)
         except FileNotFoundError:
             return True
         except OSError as error:
@@ -72,7 +73,7 @@ class FileOwners:
 
 def _forget_if_dead(path: Path) -> None:
     with suppress(OSError):
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
         try:
             if lock_now(descriptor):
                 path.unlink()  # Still locked by us: who is just being born will see that the file is gone.
@@ -117,7 +118,7 @@ class FileOwner:
                     return
                 self._let_go()
                 self._path.parent.mkdir(mode=0o700, exist_ok=True)
-                descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+                descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
                 self._descriptor = descriptor
                 # Only somebody who looks whether we are dead can hold it, and then for a moment.
                 fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import doctest
-from decimal import Decimal
+import time
+from dataclasses import replace
+from decimal import Decimal, InvalidOperation, Overflow
 
 import pytest
 from hypothesis import strategies as st
 
 from resilient_poll.errors import ConfigurationError, ErrorKind, TryAgain
 from resilient_poll.ledger import bill
-from resilient_poll.ledger.entry import Charge, Namespace
+from resilient_poll.ledger.amounts import times, total
+from resilient_poll.ledger.entry import Charge, Entry, Namespace
 from resilient_poll.ledger.errors import EntryCorrupt, GuardRefused
-from resilient_poll.ledger.guards import FRESH_INTENT_S, Guards, SpendLimit
+from resilient_poll.ledger.guards import FRESH_INTENT_S, Figures, Guards, SpendLimit, refusal
 from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.machine.lifecycle import Billing, Phase
 from tests.support.properties import Property
@@ -184,6 +187,103 @@ def test_a_limit_that_makes_no_sense_is_refused(limits: dict[str, object]) -> No
     """A limit that cannot be kept is an error when it is set, not when it is reached."""
     with pytest.raises(ConfigurationError):
         Guards(**limits)  # type: ignore[arg-type]  # on purpose
+
+
+FIGURES = Figures(open_tasks=2, in_doubt=1, tasks_of_the_day=5, spent=(Decimal("0.90"), Decimal("3.00")))
+SPENDING = (SpendLimit(Decimal("1.00"), "USD"), SpendLimit(Decimal("4.00"), "CNY", 3600.0))
+
+
+@pytest.mark.parametrize(
+    ("guards", "charge", "told", "try_again"),
+    [
+        (Guards(max_open_tasks=2), None, ("max_open_tasks", "2", "2", "1"), TryAgain.LATER),
+        (Guards(max_open_tasks=3, max_tasks_per_day=5), None, ("max_tasks_per_day", "5", "5", "1"), TryAgain.LATER),
+        (
+            Guards(max_spend=SPENDING),
+            Charge(Decimal("0.11"), "USD"),
+            ("max_spend", "1.00 USD", "0.90 USD", "0.11 USD"),
+            TryAgain.LATER,
+        ),
+        (
+            Guards(max_spend=SPENDING),
+            Charge(Decimal("4.00"), "CNY"),
+            ("max_spend", "4.00 CNY", "3.00 CNY", "4.00 CNY"),
+            TryAgain.LATER,
+        ),
+        (
+            Guards(max_spend=SPENDING),
+            Charge(Decimal("4.01"), "CNY"),
+            ("max_spend", "4.00 CNY", "3.00 CNY", "4.01 CNY"),
+            TryAgain.AFTER_A_CHANGE,
+        ),
+        (
+            Guards(max_spend=SPENDING),
+            Charge(Decimal(1), "EUR"),
+            ("max_spend", "1.00 USD, 4.00 CNY", "not counted", "1 EUR"),
+            TryAgain.AFTER_A_CHANGE,
+        ),
+        (
+            Guards(max_spend=SPENDING),
+            None,
+            ("max_spend", "1.00 USD, 4.00 CNY", "not counted", None),
+            TryAgain.AFTER_A_CHANGE,
+        ),
+    ],
+)
+def test_a_limit_says_what_it_forbids(
+    guards: Guards, charge: Charge | None, told: tuple[str, ...], try_again: TryAgain
+) -> None:
+    """A limit that is reached says which it is, its figures, and whether time alone frees it."""
+    error = refusal(guards, charge, FIGURES)
+    assert error is not None
+    assert ((error.guard, error.limit, error.used, error.asked), error.try_again) == (told, try_again)
+
+
+def test_what_just_fits_is_allowed() -> None:
+    """A limit is the most that may be: what reaches it exactly is sent."""
+    guards = Guards(max_open_tasks=3, max_tasks_per_day=6, max_spend=SPENDING)
+    for charge in (Charge(Decimal("0.10"), "USD"), Charge(Decimal("1.00"), "CNY")):
+        assert refusal(guards, charge, FIGURES) is None
+
+
+def test_what_cannot_be_counted_is_told_with_its_number() -> None:
+    """Of several rows of several accounts, the error names the damaged one of the account that is counted."""
+    ledger, there = MemoryLedger(), replace(HERE, account="another")
+    for place, key in ((there, "a"), (HERE, "b"), (HERE, "c"), (HERE, "d")):
+        ledger.begin(place, key, "digest", now_wall_s=NOW_S)
+    for number in (1, 3):
+        ledger._store.run(lambda rows, number=number: rows.update("entries", number, {"doubtful_sends": "?"}), "synced")  # type: ignore[arg-type, misc]  # a word is enough
+    with pytest.raises(EntryCorrupt, match="entry 3 of the ledger is damaged"):
+        ledger.begin(HERE, "more", "digest", guards=Guards(max_tasks_per_day=9), now_wall_s=NOW_S)
+
+
+def test_a_sum_is_exact_or_an_error() -> None:
+    """A sum keeps a hundred digits, is rounded up where that is not enough, and is always a number."""
+    assert total((Decimal("1" + "0" * 99), Decimal("0.4"))) == Decimal("1" + "0" * 98 + "1")
+    with pytest.raises(InvalidOperation):
+        total((Decimal("Infinity"), Decimal("-Infinity")))
+    with pytest.raises(Overflow):
+        times(Decimal("9E+999999999999999999"), 10)
+
+
+def test_a_bill_is_by_the_day_of_sending_in_utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was wanted on one day and sent on the next is on the next day's bill, by UTC and not by the local clock."""
+    late_s = 86_400.0 * 2 - 1  # The last second of the second of January.
+    wanted = Entry(
+        entry_id=1, namespace=HERE, key="k", attempt=1, digest="d", created_wall_s=1.0, updated_wall_s=1.0, charge=PRICE
+    )
+    sent = replace(wanted, sends=1, licensed_wall_s=late_s, phase=Phase.RUNNING, billing=Billing.ON_SUCCESS)
+    monkeypatch.setenv("TZ", "UTC-8")  # As in Beijing.
+    time.tzset()
+    try:
+        (row,) = bill.bill_of([wanted, sent], {})
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert (row.day, row.model, row.currency) == ("1970-01-02", "", "USD")
+    assert (row.billed, row.may_yet_be_billed, row.in_doubt) == (0, Decimal("0.10"), 0)
+    assert [type(count) for count in (row.tasks_billed, row.tasks_that_may_be, row.tasks_in_doubt)] == [int] * 3
+    assert (row.tasks_billed, row.tasks_that_may_be, row.tasks_in_doubt) == (0, 1, 0)
 
 
 def test_the_example_of_a_bill_runs() -> None:
