@@ -62,17 +62,36 @@ def test_a_task_that_is_taken_over_holds_a_slot_at_once() -> None:
     assert account.slots.in_flight == 1
 
 
-@pytest.mark.parametrize("frees_slot", [True, False])
-def test_an_accepted_task_that_is_forgotten_counts_for_a_while(frees_slot: bool) -> None:
+@pytest.mark.parametrize("frees", [{"frees_slot": True}, {"frees_slot": False}, {}])
+def test_an_accepted_task_that_is_forgotten_counts_for_a_while(frees: dict[str, bool]) -> None:
     """A task that was accepted, and that nobody waits for, holds its slot for a minute, unless it is freed."""
     account = Account(slots=Slots(1))
     batch = batch_of(account, 1)
     assert isinstance(batch.next_command(at(0)), Turn)
     batch.receive(0, accepted(0), at(0))
     assert isinstance(batch.next_command(at(0)), Settled)
-    batch.forget(0, at(5), frees_slot=frees_slot)
-    assert account.slots.free_at_s(5.0) == (5.0 if frees_slot else 5.0 + UNSEEN_S)
+    batch.forget(0, at(5), **frees)
+    assert account.slots.free_at_s(5.0) == (5.0 if frees.get("frees_slot") else 5.0 + UNSEEN_S)
     assert account.slots.in_flight == 0
+
+
+def test_one_request_is_out_at_a_time_unless_more_are_allowed() -> None:
+    """A batch that was told of no number of turns has one request out, whatever else is due."""
+    batch = Batch(Account(slots=Slots(9)))
+    for number in range(2):
+        poller = Poller(TaskRecord.known_by_id(f"t-{number}", at(0)), LIFECYCLE, WaitPolicy(), at(0))
+        batch.add(poller, at(0))
+    batch.no_more()
+    assert isinstance(batch.next_command(at(0)), Turn)
+    assert batch.next_command(at(0)) == SleepUntil(300.0, SleepReason.SCHEDULE)
+
+
+def test_time_in_which_nobody_asked_is_the_submits_own() -> None:
+    """A submit that waited for no turn begins no later than its own time allows, however late the batch is asked."""
+    batch = Batch(Account())
+    batch.add(submission(timeout_s=10.0), at(0))
+    batch.no_more()
+    assert batch.next_command(at(9.5)) == Settled(0, Done(DoneReason.DEADLINE))
 
 
 def test_nothing_comes_after_leaving() -> None:

@@ -75,6 +75,11 @@ def test_draws_are_decided_by_their_arguments(seed: str, ordinal: int) -> None:
     assert drawn != draw(seed, ordinal + 1)
 
 
+def test_any_text_is_a_seed() -> None:
+    """An id out of a JSON answer may hold half of a pair of surrogates, and is drawn from like any other."""
+    assert 0 <= draw("\ud800", 1) < 1
+
+
 def test_draws_are_spread() -> None:
     """A thousand draws fill each tenth of the range about equally."""
     tenths = [0] * 10

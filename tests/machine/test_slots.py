@@ -98,6 +98,31 @@ def test_an_accepted_probe_that_took_a_slot_unseen_proves_nothing() -> None:
     assert slots.learned == 2
 
 
+def test_a_probe_that_ended_soon_is_tried_again_at_once() -> None:
+    """One more fitted beside tasks that are all seen open again: though it is over by then, the next may go."""
+    slots = learned(2)
+    assert slots.start(NEXT, 60.0)
+    slots.accept(NEXT, 60.0)
+    slots.end(NEXT)
+    slots.saw(key(0), 63.0, is_queued=False)
+    slots.saw(key(1), 63.0, is_queued=False)
+    assert slots.free_at_s(63.0) == 63.0
+
+
+def test_probes_of_a_larger_cap_begin_with_the_first_pause_again() -> None:
+    """However rare probes had become, a cap that proved larger is probed as any new one."""
+    slots = learned(1)
+    assert slots.start(NEXT, 60.0)
+    assert slots.throttle(NEXT, 60.0)
+    assert slots.start(NEXT, 180.0)
+    slots.accept(NEXT, 180.0)
+    slots.saw(key(0), 183.0, is_queued=False)
+    assert slots.learned == 2
+    assert slots.start(key(9), 184.0)
+    slots.accept(key(9), 184.0)
+    assert slots.free_at_s(185.0) == 184.0 + PROBE_FIRST_S
+
+
 def test_a_refusal_below_the_cap_lowers_it() -> None:
     """Refused with fewer open than were believed to fit: somebody else is there, and the cap is what is open."""
     slots = learned(3)

@@ -19,6 +19,7 @@ from resilient_poll.machine import (
     SleepReason,
     SleepUntil,
     StatusSeen,
+    TaskRecord,
     Throttled,
     WaitPolicy,
     snapshot,
@@ -56,6 +57,8 @@ def test_a_hint_survives_a_restart() -> None:
     )
     beyond_reason = {**kept, "not_before": later.wall_s + 8 * 86_400, "not_before_in": None}
     assert snapshot.restore(beyond_reason, later).not_before is None
+    longest = {**kept, "not_before": later.wall_s + 7 * 86_400, "not_before_in": None}
+    assert snapshot.restore(longest, later).not_before == Instant(500.0 + 7 * 86_400, later.wall_s + 7 * 86_400)
 
 
 def test_a_clock_that_was_set_back_lengthens_no_hint() -> None:
@@ -103,6 +106,20 @@ def test_a_snapshot_holds_nothing_of_the_result() -> None:
     kept = json.dumps(snapshot.take(poller.record, clock.now()))
     assert "secret" not in kept
     assert "http" not in kept
+
+
+@pytest.mark.parametrize("phase", sorted(set(Phase) - {Phase.NEW, Phase.SUBMITTING, Phase.IN_DOUBT, Phase.REFUSED}))
+def test_every_phase_of_an_accepted_task_is_restored(phase: Phase) -> None:
+    """Wherever an accepted task can stand, given up by a human included, its snapshot can be read."""
+    assert snapshot.restore({**good(), "phase": phase.value}, Instant(0.0, 1e9)).phase is phase
+
+
+@pytest.mark.parametrize("length", [1, 1024])
+def test_long_ids_and_ids_that_were_picked_up_are_restored(length: int) -> None:
+    """A task picked up by its id, of up to 1,024 characters, goes on with draws of its own in another process."""
+    record = TaskRecord.known_by_id("i" * length, now := Instant(0.0, 1e9))
+    assert snapshot.restore(snapshot.take(record, now), now) == record
+    assert record.seed == record.task_id
 
 
 def test_a_restored_success_fetches_its_result() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
+from itertools import combinations_with_replacement
 
 import pytest
 
 from resilient_poll import ConfigurationError
-from resilient_poll.machine import BILLING_BY_PHASE, ENDS, MOVES, OPEN, Lifecycle, Phase, lifecycle
+from resilient_poll.machine import BILLING_BY_PHASE, ENDS, MOVES, OPEN, Billing, Lifecycle, Phase, lifecycle
+from resilient_poll.machine.task_record import join
 
 ACCEPTED = "QUEUED RUNNING UNRECOGNIZED UNLISTED"
 MAY_END = "SUCCEEDED FAILED CANCELED EXPIRED"
@@ -54,6 +56,13 @@ def test_the_bills_of_all_phases() -> None:
     }
 
 
+def test_of_two_words_for_the_bill_the_one_that_says_more_is_owed_is_believed() -> None:
+    """From surely nothing to surely owed, in this order and whichever is heard first."""
+    words = ["NONE", "NOT_YET", "ON_SUCCESS", "PARTIAL_POSSIBLE", "UNDETERMINED", "BILLED"]
+    for less, more in combinations_with_replacement([Billing[word] for word in words], 2):
+        assert join(less, more) is join(more, less) is more
+
+
 def test_open_and_ended() -> None:
     """These phases are open, these are ends, and no phase is both."""
     assert {phase.name for phase in OPEN} == set(ACCEPTED.split())
@@ -81,8 +90,23 @@ def test_every_enumeration_says_its_own_name() -> None:
         for kind in vars(module).values():
             if isinstance(kind, type) and issubclass(kind, enum.Enum) and kind.__module__ == module.__name__:
                 seen += 1
-                assert {member.name for member in kind} == {str(member.value) for member in kind}, kind
+                assert [member.name for member in kind] == [str(member.value) for member in kind], kind
     assert seen
+
+
+def test_each_list_of_words_stands_for_its_phase() -> None:
+    """What is declared by lists of words stands for what each list is called."""
+    lists = ["succeeded", "failed", "canceled", "queued", "running", "unrecognized", "expired"]
+    made = Lifecycle.of(**{name: [f"{name}-word"] for name in lists})  # type: ignore[arg-type]  # a list for each
+    assert {name: made.phase_of(f"{name}-word").name.lower() for name in lists} == {name: name for name in lists}
+    assert made.name == "hand-declared"
+
+
+def test_a_phase_that_no_service_can_report_is_refused_with_those_that_it_can() -> None:
+    """Whoever declares a word for a phase of ours is told which phases a word can stand for."""
+    can = "CANCELED, EXPIRED, FAILED, QUEUED, RUNNING, SUCCEEDED, UNRECOGNIZED"
+    with pytest.raises(ConfigurationError, match=f"; one of {can} can"):
+        Lifecycle("theirs", {"ok": Phase.SUCCEEDED, "given up": Phase.ABANDONED})
 
 
 def test_a_hand_declared_lifecycle_keeps_its_name() -> None:

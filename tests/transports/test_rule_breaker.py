@@ -95,6 +95,16 @@ def test_a_late_result_that_counts_is_found(monkeypatch: pytest.MonkeyPatch) -> 
         run_machine(PLANTED)
 
 
+def test_a_window_takes_the_same_memory_however_many_calls_there_are() -> None:
+    """A window is counted in ten slices, however many calls are counted in each."""
+    breaker = Breaker(BreakerPolicy(window_s=10.0))
+    for step in range(3000):
+        admitted, _ = breaker.admit(step / 100)
+        assert isinstance(admitted, Admitted)
+        breaker.note(admitted, CallResult.WELL, step / 100)
+    assert len(breaker._slices) == 10
+
+
 def test_half_open_admits_a_stated_few() -> None:
     """Of a hundred calls that come at once when the time is up, two pass where two probes are stated."""
     breaker = opened()

@@ -54,6 +54,8 @@ def test_a_bucket_is_used_up_and_no_slower() -> None:
     bucket = Bucket(Rate.per_second(4))
     assert [bucket.reserve(0.0) for _ in range(5)] == [0.0, 0.25, 0.5, 0.75, 1.0]
     assert Rate.per_minute(60, burst=10).gap_s == pytest.approx(60 / 51)
+    in_bursts = Bucket(Rate.per_minute(10, burst=3))
+    assert [in_bursts.reserve(0.0) for _ in range(5)] == [0.0, 0.0, 0.0, 7.5, 15.0]
 
 
 @pytest.mark.parametrize("make", [lambda: Rate(0, 1.0), lambda: Rate(1, 0.0), lambda: Rate(2, 1.0, 3)])
@@ -145,6 +147,33 @@ def test_answers_that_overtake_each_other_do_not_raise_hopes() -> None:
     assert throttle.reserve(1.0) >= 59.9
     throttle.note(Headroom(100, 99, 60.0), 61.0)
     assert throttle.reserve(61.0) == 61.0
+
+
+@pytest.mark.parametrize(("later_s", "is_one_window"), [(0.0, True), (1.5, True), (2.0, True), (2.5, False)])
+def test_resets_two_seconds_apart_are_one(later_s: float, is_one_window: bool) -> None:
+    """Within two seconds it is the same window, of which the lower count is believed; later it is the next one."""
+    throttle = Throttle()
+    throttle.note(Headroom(100, 0, 10.0), 0.0)
+    throttle.note(Headroom(100, 90, 10.0 + later_s), 0.0)
+    assert throttle.earliest_s(0.0) == (10.0 + later_s if is_one_window else 0.0)
+
+
+def test_whoever_comes_at_the_reset_goes_after_those_who_waited_for_it() -> None:
+    """Those who were promised a start at a reset go first, and those who come then follow with the same gap."""
+    throttle = Throttle()
+    throttle.note(Headroom(100, 0, 10.0), 0.0)
+    assert [throttle.reserve(0.0) for _ in range(3)] == pytest.approx([10.0, 10.05, 10.1])
+    assert [throttle.reserve(10.0) for _ in range(3)] == pytest.approx([10.15, 10.2, 10.25])
+
+
+def test_a_thousand_origins_keep_their_states() -> None:
+    """Up to the thousandth origin nothing is forgotten."""
+    states: PerOrigin[list[int]] = PerOrigin(list)
+    first = states.of("first")
+    for number in range(MOST_KEPT - 1):
+        states.of(number)
+    assert len(states) == 1000
+    assert states.of("first") is first
 
 
 def test_states_of_origins_are_bounded() -> None:

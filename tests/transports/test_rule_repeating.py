@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from resilient_poll import Backoff, ConfigurationError, RetryBudget
+from resilient_poll.transports.rules import marks
 from resilient_poll.transports.rules.refusals import LONGEST_REFUSAL_BYTES, Refusal, read_refusal
 from resilient_poll.transports.rules.repeating import (
     REFUSED_STATUSES,
@@ -82,6 +83,13 @@ def test_a_get_is_repeated_after_each_of_these(status: int) -> None:
 def test_a_refusal_for_money_is_known_by_its_code(said: object, refusal: Refusal) -> None:
     """A 429 is about money only if a code of its says so; prose that mentions billing says nothing."""
     assert read_refusal(429, json.dumps(said).encode()) is refusal
+
+
+def test_the_names_of_the_marks_stay() -> None:
+    """What requests and transports tell each other keeps its names from release to release, as callers write them."""
+    names = ["repeat", "timeout_s", "key", "attempts", "task_id", "submit_id", "told", "deadline_s"]
+    told = [marks.REPEAT, marks.TIMEOUT_S, marks.KEY, marks.ATTEMPTS, marks.TASK_ID, marks.SUBMIT_ID, marks.TOLD]
+    assert [*told, marks.DEADLINE_S] == [f"resilient_poll.{name}" for name in names]
 
 
 def test_only_a_429_is_read() -> None:
