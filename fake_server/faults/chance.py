@@ -7,7 +7,7 @@ from hashlib import blake2b
 from statistics import NormalDist
 
 _NORMAL = NormalDist()
-_RANGE = float(1 << 53)
+_RANGE = float(1 << 52)
 
 
 def draw(seed: int, world: str, rule: str, ordinal: int, purpose: str = "strike") -> float:
@@ -22,8 +22,8 @@ def draw(seed: int, world: str, rule: str, ordinal: int, purpose: str = "strike"
     """
     text = f"{seed}|{world}|{ordinal}|{purpose}|{rule}"
     digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    # 53 bits are what a float holds; the half keeps both ends out.
-    return ((int.from_bytes(digest) >> 11) + 0.5) / _RANGE
+    # 52 bits and the half, which keeps both ends out, are what a float holds.
+    return ((int.from_bytes(digest) >> 12) + 0.5) / _RANGE
 
 
 def log_normal(unit: float, median: float, sigma: float, most: float) -> float:
@@ -35,5 +35,5 @@ def log_normal(unit: float, median: float, sigma: float, most: float) -> float:
         sigma: The standard deviation of its logarithm.
         most: What it is cut to, as the tail of this distribution has no end.
     """
-    exponent = min(sigma * _NORMAL.inv_cdf(min(max(unit, 1e-15), 1 - 1e-15)), 700.0)
+    exponent = min(sigma * _NORMAL.inv_cdf(unit), 700.0)
     return min(median * math.exp(exponent), most)

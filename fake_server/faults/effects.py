@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -60,17 +61,15 @@ def with_headers(reply: Reply, headers: Iterable[tuple[str, str]]) -> Reply:
 def _changed(reply: Reply, change: Callable[[Any], Any]) -> Reply:
     """A reply whose JSON body went through a function; any other reply as it is."""
     headers = dict(reply.headers)
-    raw = reply.body
-    if headers.get("content-encoding") == "gzip":
-        raw = gzip.decompress(raw)
     if not headers.get("content-type", "").startswith(bodies.JSON_TYPE):
         return reply
+    is_packed = headers.get("content-encoding") == "gzip"
     try:
-        body = json.loads(raw)
-    except ValueError:
+        body = json.loads(gzip.decompress(reply.body) if is_packed else reply.body)
+    except (ValueError, EOFError, OSError, zlib.error):  # A script may call anything JSON, and gzip.
         return reply
     encoded = bodies.encode(change(body))
-    if "content-encoding" in headers:
+    if is_packed:
         encoded = gzip.compress(encoded, compresslevel=1, mtime=0)
     sized = tuple((name, str(len(encoded)) if name == "content-length" else value) for name, value in reply.headers)
     return reply._replace(headers=sized, body=encoded)
@@ -87,7 +86,7 @@ def drifted(reply: Reply, kind: Drift, word: str, route: RouteKind) -> Reply:
     """
 
     def change(body: Any) -> Any:
-        output = body.get("output") if isinstance(body, dict) else None
+        output = body.get("output")
         place = output if isinstance(output, dict) else body
         if kind == "missing_output":
             return {key: value for key, value in body.items() if key not in ("output", "data")}
@@ -100,7 +99,10 @@ def drifted(reply: Reply, kind: Drift, word: str, route: RouteKind) -> Reply:
                 place["task_status"] = word
             return body
         field = "task_id" if route == "create" else "task_status"
-        place[field if field in place else "request_id"] = 7
+        if field in place:
+            place[field] = 7
+        else:
+            body["request_id"] = 7
         return body
 
     return _changed(reply, change)

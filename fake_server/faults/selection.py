@@ -62,7 +62,7 @@ class Armed:
         if chosen.task is not None and chosen.task not in (number, task_id):
             return False
         self.matched += 1
-        if chosen.probability <= 0 or (chosen.times is not None and self.struck >= chosen.times):
+        if chosen.times is not None and self.struck >= chosen.times:
             return False
         if not _is_counted_in(self.matched, chosen.nth, chosen.first, chosen.every_nth):
             return False
