@@ -55,7 +55,7 @@ def test_a_hint_survives_a_restart() -> None:
     assert Poller(restored, LIFECYCLE, WaitPolicy(), later).next_command(later) == SleepUntil(
         pytest.approx(540.0), SleepReason.SERVER
     )
-    beyond_reason = {**kept, "not_before": later.wall_s + 8 * 86_400, "not_before_in": None}
+    beyond_reason = {**kept, "not_before": later.wall_s + 7 * 86_400 + 1, "not_before_in": None}
     assert snapshot.restore(beyond_reason, later).not_before is None
     longest = {**kept, "not_before": later.wall_s + 7 * 86_400, "not_before_in": None}
     assert snapshot.restore(longest, later).not_before == Instant(500.0 + 7 * 86_400, later.wall_s + 7 * 86_400)
@@ -117,9 +117,12 @@ def test_every_phase_of_an_accepted_task_is_restored(phase: Phase) -> None:
 @pytest.mark.parametrize("length", [1, 1024])
 def test_long_ids_and_ids_that_were_picked_up_are_restored(length: int) -> None:
     """A task picked up by its id, of up to 1,024 characters, goes on with draws of its own in another process."""
-    record = TaskRecord.known_by_id("i" * length, now := Instant(0.0, 1e9))
-    assert snapshot.restore(snapshot.take(record, now), now) == record
-    assert record.seed == record.task_id
+    now = Instant(0.0, 1e9)
+    picked_up = TaskRecord.known_by_id("i" * length, now)
+    accepted = TaskRecord.accepted("i" * length, LIFECYCLE, now, seed="its submit's")
+    for record in (picked_up, accepted):
+        assert snapshot.restore(snapshot.take(record, now), now) == record
+    assert (picked_up.seed, accepted.seed) == (picked_up.task_id, "its submit's")
 
 
 def test_a_restored_success_fetches_its_result() -> None:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import pytest
 
+from resilient_poll.events import IllegalMove
 from resilient_poll.machine import Billing, Instant, Phase, StatusSeen, TaskRecord
 from resilient_poll.machine.task_record import after_status
 from tests.support.machine_strategies import LIFECYCLE
@@ -55,3 +56,34 @@ def test_every_answer_is_counted(status: str, phase: Phase) -> None:
     record = TaskRecord(**{**KNOWN, "phase": phase})  # type: ignore[arg-type]  # as above
     after, _ = after_status(record, StatusSeen(status=status, request_id="r-2"), LIFECYCLE, NOW)
     assert (after.polls, after.request_id) == (8, "r-2")
+
+
+def test_an_acceptance_keeps_what_it_was_given() -> None:
+    """An accepted task has its request's id and its submit's draws, or those of its own id."""
+    given = TaskRecord.accepted("t", LIFECYCLE, NOW, request_id="r", seed="s")
+    assert (given.request_id, given.seed) == ("r", "s")
+    assert TaskRecord.accepted("t", LIFECYCLE, NOW).seed == "t"
+
+
+def test_a_task_picked_up_by_its_id_did_nothing_yet_that_is_known() -> None:
+    """A task of which only the id is known may be queued as any other, owes nothing then, and lacks no result."""
+    record = TaskRecord.known_by_id("t", NOW)
+    assert record.result_readable
+    after, events = after_status(record, StatusSeen(status="waiting"), LIFECYCLE, NOW)
+    assert (after.has_run, after.billing) == (False, Billing.NOT_YET)
+    assert not any(isinstance(event, IllegalMove) for event in events)
+
+
+def test_what_the_table_forbids_is_told() -> None:
+    """A running task that is queued again is told of, though nobody wrote down that it ran, and is believed."""
+    record = TaskRecord(**{**KNOWN, "has_run": False})  # type: ignore[arg-type]  # as above
+    after, events = after_status(record, StatusSeen(status="waiting"), LIFECYCLE, NOW)
+    assert [type(event) for event in events][:1] == [IllegalMove]
+    assert after.phase is Phase.QUEUED
+
+
+def test_a_success_that_made_nothing_is_free_and_says_why() -> None:
+    """Where the answer says that nothing was made, nothing is owed, and its code and words are kept."""
+    seen = StatusSeen(status="done", made_nothing=True, code="E1", message="none fit")
+    after, _ = after_status(TaskRecord.accepted("t", LIFECYCLE, NOW), seen, LIFECYCLE, NOW)
+    assert (after.billing, after.code, after.message) == (Billing.NONE, "E1", "none fit")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from resilient_poll import ConfigurationError, HeadroomPolicy, Rate
+from resilient_poll import ConfigurationError, HeadroomPolicy, Rate, RetryBudget
 from resilient_poll.http.headroom import Headroom
+from resilient_poll.transports.rules.breaker import Breaker
 from resilient_poll.transports.rules.headroom import Throttle
 from resilient_poll.transports.rules.line import Line, Ticket
 from resilient_poll.transports.rules.origins import MOST_KEPT, PerOrigin
@@ -185,3 +188,18 @@ def test_states_of_origins_are_bounded() -> None:
         states.of(number)
     assert len(states) <= MOST_KEPT
     assert states.of("busy") is busy
+
+
+@pytest.mark.parametrize(
+    ("rule", "settings"),
+    [
+        (Breaker, ["policy"]),
+        (RetryBudget, ["share", "floor_per_s", "reserve"]),
+        (Throttle, ["policy"]),
+        (Line, ["places", "longest"]),
+        (Bucket, ["rate"]),
+    ],
+)
+def test_a_rule_is_made_of_its_settings(rule: type, settings: list[str]) -> None:
+    """Whoever makes a rule gives its settings, and none can be handed a state in which it never was."""
+    assert list(inspect.signature(rule).parameters) == settings
