@@ -35,6 +35,7 @@ KEYS: dict[str, str] = {
 }
 _CLASS = re.compile(r"[1-5]xx")
 _LARGEST_STATUS = 999
+_MOST_STATUSES = 100
 # A glob of many stars takes ages on a long path.
 MOST_STARS = 8
 
@@ -152,7 +153,10 @@ def _statuses(fields: Fields) -> frozenset[int] | None:
     value = fields.values["status"]
     found: set[int] = set()
     items = value if isinstance(value, list) else [value]
-    for given in items[:100]:
+    if len(items) > _MOST_STATUSES:
+        fields.wrong("status", f"found a list of {len(items)}, expected at most {_MOST_STATUSES}")
+        return None
+    for given in items:
         item = int(given) if isinstance(given, float) and given.is_integer() else given
         if isinstance(item, str) and _CLASS.fullmatch(item):
             first = int(item[0]) * 100
