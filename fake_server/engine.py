@@ -200,13 +200,13 @@ class Engine:
 
     def _comes_late(self, call: Call, commit: Callable[[Call], Answer], now: Moment) -> Reply | Drop:
         """Carry out a request that took so long to come here."""
-        call = call._replace(now=self.forward(now))
+        sent_s, call = call.now.monotonic_s, call._replace(now=self.forward(now))
         answer = commit(call)
         task = self.service.known(call.route.task_id or "")
         if call.route.kind == "asset":
             self._saw_asset(call, task, answer)
         elif call.route.kind == "query":
-            self._saw_end(task, answer)
+            self._saw_end(task, answer, call.now.monotonic_s - sent_s)
         return self._tell(call, answer)
 
     def _tell(self, call: Call, answer: Answer) -> Reply | Drop:
@@ -351,15 +351,18 @@ class Engine:
         if call.route.by_query and self.scenario.service.task_id_query == "unsupported":
             return error(call, 500, None, "unsupported uri")
         if "query" in self._striker.busy:
-            answer = self._striker.carry_out(call, task, lambda call: self.service.query(call, task))
+            # A request that comes late may come after its task was forgotten.
+            answer = self._striker.carry_out(
+                call, task, lambda call: self.service.query(call, self.service.remembered(task_id, call))
+            )
         else:
             answer = self.service.query(call, task)
         self._saw_end(task, answer)
         return answer
 
-    def _saw_end(self, task: Task | None, answer: Answer) -> None:
-        """Remember whether a client has been told that its task is over."""
-        if task is not None and answer.told in bodies.ENDS and answer.reply.delay_s <= PATIENCE_S:
+    def _saw_end(self, task: Task | None, answer: Answer, late_s: float = 0.0) -> None:
+        """Remember whether a client has been told that its task is over, by a request that took so long to come."""
+        if task is not None and answer.told in bodies.ENDS and late_s + answer.reply.delay_s <= PATIENCE_S:
             task.end_told = True
 
     def _list(self, call: Call) -> Answer:
