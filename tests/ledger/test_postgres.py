@@ -7,15 +7,18 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from resilient_poll.ledger.errors import EntryCorrupt, LedgerUnavailable, LedgerUnusable
+from resilient_poll.ledger.protocol import Ledger
 from resilient_poll.ledger.schema import STEPS
 from resilient_poll.ledger.testing import CHECKS, Check
 from resilient_poll.machine.lifecycle import Phase
 from tests.ledger.actor import HERE, KEYS, acting, go_on, hear
-from tests.ledger.ledger_world import World, steps
+from tests.ledger.ledger_world import LedgerLife, run_machine
 from tests.ledger.test_processes import POINTS, race, wait_for_stop
-from tests.support.properties import Property
+from tests.support.profiles import examples
+from tests.support.properties import GENUINE
 
 psycopg = pytest.importorskip("psycopg")
 from resilient_poll.ledger.postgres import PostgresLedger, PostgresStore  # noqa: E402  # only where it is installed
@@ -38,19 +41,20 @@ def test_nothing_is_lost_or_paid_twice_in_postgres(ledger: PostgresLedger) -> No
     """Whoever dies, pauses, or loses its session: one send per licence, no id lost, doubts kept, no bill falls."""
     store = ledger._store
 
-    def in_postgres(steps: list[tuple[str, int, int]]) -> None:
-        for entry in ledger.entries(limit=1000):
-            store.run(lambda rows, entry=entry: rows.delete("entries", [entry.entry_id]), "synced")  # type: ignore[misc, arg-type]  # a word is enough
-        for stray in ledger.strays():
-            store.run(lambda rows, stray=stray: rows.delete("strays", [stray.stray_id]), "synced")  # type: ignore[misc, arg-type]  # as above
-        world = World(ledger)
-        try:
-            world.play(steps)
-        finally:
-            for sender in world.senders:
-                sender.owner.close()
+    class LedgerLifeInPostgres(LedgerLife):
+        """The same in one database, emptied before each run."""
 
-    Property(in_postgres, steps=steps(), examples=15).holds()
+        def new_ledger(self) -> Ledger:
+            for entry in ledger.entries(limit=1000):
+                store.run(lambda rows, entry=entry: rows.delete("entries", [entry.entry_id]), "synced")  # type: ignore[misc, arg-type]  # a word is enough
+            for stray in ledger.strays():
+                store.run(lambda rows, stray=stray: rows.delete("strays", [stray.stray_id]), "synced")  # type: ignore[misc, arg-type]  # as above
+            return ledger
+
+        def close_ledger(self) -> None:
+            """It is the next run's as well."""
+
+    run_machine(LedgerLifeInPostgres, settings(GENUINE, max_examples=examples(15)))
 
 
 def test_processes_that_want_the_same_get_one_licence_each(conninfo: str) -> None:

@@ -2,48 +2,30 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from resilient_poll.ledger import moves
 from resilient_poll.ledger.entry import Entry
-from resilient_poll.ledger.memory import MemoryLedger
-from resilient_poll.ledger.sqlite import SqliteLedger
 from resilient_poll.machine.lifecycle import Billing, Phase
-from tests.ledger.ledger_world import World, steps
-from tests.support.properties import Property
-
-Steps = list[tuple[str, int, int]]
-
-
-def in_memory(steps: Steps) -> None:
-    World(MemoryLedger()).play(steps)
-
-
-def in_a_file(steps: Steps) -> None:
-    with tempfile.TemporaryDirectory() as folder, SqliteLedger(Path(folder) / "ledger.sqlite3") as ledger:
-        world = World(ledger)
-        world.play(steps)
-        for sender in world.senders:
-            sender.owner.close()
-
-
-NOTHING_LOST_OR_PAID_TWICE = Property(in_memory, steps=steps(), examples=400)
-NOR_IN_A_FILE = Property(in_a_file, steps=steps(), examples=15)
+from tests.ledger.ledger_world import LedgerLife, LedgerLifeInAFile, run_machine
+from tests.properties.test_machine_leases import for_all, newest_first, of_another, without_an_end
+from tests.support.profiles import examples
+from tests.support.properties import GENUINE, PLANTED
 
 
 def test_nothing_is_lost_or_paid_twice() -> None:
-    """Whoever dies, pauses, or loses its lock: one send per licence, no id lost, doubts kept, no bill falls."""
-    NOTHING_LOST_OR_PAID_TWICE.holds()
+    """Whoever dies, pauses, or loses its lock: one send per licence, no id lost, doubts kept, no bill falls, and nobody
+    takes what another has leased."""
+    run_machine(LedgerLife, settings(GENUINE, max_examples=examples(400)))
 
 
 def test_nothing_is_lost_or_paid_twice_in_a_file() -> None:
     """The same holds with files and their locks."""
-    NOR_IN_A_FILE.holds()
+    run_machine(LedgerLifeInAFile, settings(GENUINE, max_examples=examples(15)))
 
 
 def an_observation_that_is_fenced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,18 +101,23 @@ def a_doubt_that_is_taken_back(monkeypatch: pytest.MonkeyPatch) -> None:
     "plant",
     [
         an_observation_that_is_fenced,
-        a_lease_on_sending,
-        the_dead_sent_nothing,
         a_fence_without_a_number,
         an_id_that_hides_a_doubt,
         the_last_writer_wins,
+        a_lease_on_sending,
+        the_dead_sent_nothing,
         a_doubt_that_is_taken_back,
+        without_an_end,
+        for_all,
+        of_another,
+        newest_first,
     ],
     ids=lambda plant: plant.__name__,
 )
 def test_a_planted_fault_is_caught(
     plant: Callable[[pytest.MonkeyPatch], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each of the faults that ledgers are known for makes the property fail."""
+    """Each of the faults that ledgers are known for makes the machine fail, those of leases among them."""
     plant(monkeypatch)
-    NOTHING_LOST_OR_PAID_TWICE.catches_the_planted_fault()
+    with pytest.raises((AssertionError, ExceptionGroup)):
+        run_machine(LedgerLife, settings(PLANTED, max_examples=2000))

@@ -1,6 +1,6 @@
 """What a ledger may say after all that its senders heard: nothing lost, nothing sent twice, no bill that falls.
 
-A send may have made a task or not. Until its sender has heard, both are possible; where the answer is lost, both stay
+A send may have made a task or not. Until its sender has heard, both are possible; where the answer is lost, both stay.
 What is possible is all that this judge knows: the truth is the service's.
 """
 
@@ -65,6 +65,14 @@ class Judge:
         """Note that a human takes the risk of what was sent so far."""
         for one in self.sent:
             one.is_overruled |= one.entry_id == entry_id
+
+    def may_stand(self, entry_id: int, seen: str) -> set[str]:
+        """Return where an entry may stand after its task was seen somewhere: an end stays, but for a mere conclusion,
+        and that one stays where the task is still not known."""
+        was = self.before[entry_id].phase
+        if was == "EXPIRED" and seen != "UNRECOGNIZED":
+            return {seen}
+        return {was} if was in ENDS else {seen}
 
     def check(self, entries: Mapping[int, View], recorded: Collection[str]) -> None:
         """Fail unless all entries, and what is recorded in or beside them, are possible."""

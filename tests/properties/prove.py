@@ -29,7 +29,7 @@ DONE = FOLDER / "done.jsonl"
 RECORD = ROOT / "docs" / "examples_run.json"
 CODE = ("resilient_poll", "fake_server", "scenarios", "tests")
 # What makes a file of tests one that draws values.
-SIGNS = ("Property(", "@given(", "run_state_machine_as_test(", ".TestCase")
+SIGNS = ("Property(", "@given(", "run_state_machine_as_test(", "run_machine(", ".TestCase")
 
 
 @dataclass(frozen=True)

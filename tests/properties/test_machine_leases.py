@@ -22,7 +22,7 @@ from resilient_poll.ledger.protocol import Ledger
 from resilient_poll.ledger.sqlite import SqliteLedger
 from resilient_poll.ledger.tasks import Tasks
 from resilient_poll.machine.lifecycle import Billing, Phase
-from tests.oracle.leases import Kept, Leases
+from tests.oracle.leases import Leases
 from tests.support.profiles import examples
 from tests.support.properties import GENUINE, PLANTED
 
@@ -70,7 +70,7 @@ class LeaseLife(RuleBasedStateMachine):
         assert licence is not None
         self.ledger.accept(licence, f"task-{len(self.ids)}", now_wall_s=self.now_s)
         self.ids.append(entry.entry_id)
-        self.model.tasks.append(Kept())
+        self.model.stands(entry.entry_id, "QUEUED")
 
     @rule(seconds=st.sampled_from([0.1, 4.9, 5.0, 55.0, 3600.0, -60.0, -7200.0]))
     def the_clock_goes(self, seconds: float) -> None:
@@ -80,60 +80,44 @@ class LeaseLife(RuleBasedStateMachine):
     @rule(worker=workers, for_s=lasts, limit=st.integers(1, 5), ends=st.booleans())
     def take(self, worker: str, for_s: float, limit: int, ends: bool) -> None:
         """A worker takes what is free: open tasks, or ends."""
-        free = self.model.free(worker, self.now_s, ends=ends)
         claim = self.ledger.claim_ends if ends else self.ledger.claim
-        taken = [
-            self.ids.index(one.entry_id) for one in claim(HERE, worker, for_s=for_s, limit=limit, now_wall_s=self.now_s)
-        ]
-        assert set(taken) <= set(free), "what somebody else has is left alone"
-        assert len(taken) == min(limit, len(free)), "nothing that is free is passed over"
-        assert len(set(taken)) == len(taken)
-        if not ends:
-            longest = sorted(free, key=lambda number: (self.model.tasks[number].until_s, number))
-            assert taken == longest[:limit], "whom nobody looked at for longest comes first"
-        self.model.take(taken, worker, for_s, self.now_s)
+        taken = [one.entry_id for one in claim(HERE, worker, for_s=for_s, limit=limit, now_wall_s=self.now_s)]
+        assert taken == self.model.take(worker, for_s, limit, self.now_s, ends=ends)
 
     @rule(number=which, worker=workers, for_s=lasts)
     def renew(self, number: int, worker: str, for_s: float) -> None:
         """A worker wants to go on with one, whether or not it is its own."""
-        kept = self.model.tasks[number % len(self.ids)]
-        is_mine = self.ledger.renew(self.entry(number), worker, for_s=for_s, now_wall_s=self.now_s)
-        assert is_mine == (kept.worker == worker and not kept.is_told)
-        if is_mine:
-            self.model.take([number % len(self.ids)], worker, for_s, self.now_s)
+        entry = self.entry(number)
+        is_mine = self.ledger.renew(entry, worker, for_s=for_s, now_wall_s=self.now_s)
+        assert is_mine == self.model.renew(entry.entry_id, worker, for_s, self.now_s)
 
     @rule(number=which, worker=workers)
     def let_go(self, number: int, worker: str) -> None:
         """A worker lets go of one, whether or not it is its own."""
-        kept = self.model.tasks[number % len(self.ids)]
-        self.ledger.release(self.entry(number), worker, now_wall_s=self.now_s)
-        if kept.worker == worker:
-            kept.worker, kept.until_s = None, self.now_s
+        entry = self.entry(number)
+        self.ledger.release(entry, worker, now_wall_s=self.now_s)
+        self.model.let_go(entry.entry_id, worker, self.now_s)
 
     @rule(number=which)
     def it_ends(self, number: int) -> None:
         """Whoever looks, the task has ended; who had it has it still."""
-        kept = self.model.tasks[number % len(self.ids)]
-        self.ledger.observe(
-            self.entry(number), phase=Phase.SUCCEEDED, billing=Billing.BILLED, now_wall_s=self.now_s
-        )  # fmt: skip
-        kept.is_open = False
+        entry = self.entry(number)
+        self.ledger.observe(entry, phase=Phase.SUCCEEDED, billing=Billing.BILLED, now_wall_s=self.now_s)
+        self.model.stands(entry.entry_id, "SUCCEEDED")
 
     @rule(number=which)
     def it_is_told(self, number: int) -> None:
-        """Somebody hands an end over."""
-        kept = self.model.tasks[number % len(self.ids)]
-        if not kept.is_open:
-            self.ledger.delivered(self.entry(number), now_wall_s=self.now_s)
-            kept.is_told, kept.worker, kept.until_s = True, None, 0.0
+        """Somebody hands an end over, if it is one."""
+        entry = self.entry(number)
+        self.ledger.delivered(entry, now_wall_s=self.now_s)
+        self.model.tell(entry.entry_id)
 
     @rule(worker=workers)
     def one_dies(self, worker: str) -> None:
         """What it had is free when its leases are over, and not before: nobody is told."""
-        for number, kept in enumerate(self.model.tasks):
+        for number, kept in self.model.tasks.items():
             if kept.worker == worker and kept.is_open:
-                over_s = kept.until_s
-                assert number in self.model.free("who comes next", over_s, ends=False)
+                assert number in self.model.free("who comes next", kept.until_s, ends=False)
         self.take("who comes next", 5.0, 5, False)
 
 
