@@ -41,22 +41,22 @@ if TYPE_CHECKING:
     from resilient_poll.ledger.sqlite import SqliteLedger
 
 _NAMES_OF = {
-    "async_ledger": ("AsyncLedger",),
-    "bill": ("BillRow",),
-    "entry": ("Charge", "Entry", "Listing", "Namespace", "Said", "SavedFile", "Stray"),
-    "errors": (
+    "async_ledger": {"AsyncLedger"},
+    "bill": {"BillRow"},
+    "entry": {"Charge", "Entry", "Listing", "Namespace", "Said", "SavedFile", "Stray"},
+    "errors": {
         *("ActRefused", "EntryCorrupt", "EntryInvalid", "GuardRefused", "IdempotencyConflict"),
         *("LedgerError", "LedgerForked", "LedgerUnavailable", "LedgerUnusable", "NotSaved", "SlotsTaken"),
-    ),
-    "guards": ("Guards", "SpendLimit"),
-    "memory": ("MemoryLedger",),
-    "places": ("default_path",),
-    "postgres": ("PostgresLedger",),
-    "protocol": ("Ledger",),
-    "reading": ("Archived", "Bill"),
-    "rows": ("Owner",),
-    "slots": ("LedgerSlots",),
-    "sqlite": ("SqliteLedger",),
+    },
+    "guards": {"Guards", "SpendLimit"},
+    "memory": {"MemoryLedger"},
+    "places": {"default_path"},
+    "postgres": {"PostgresLedger"},
+    "protocol": {"Ledger"},
+    "reading": {"Archived", "Bill"},
+    "rows": {"Owner"},
+    "slots": {"LedgerSlots"},
+    "sqlite": {"SqliteLedger"},
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
 
