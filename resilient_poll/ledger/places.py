@@ -86,7 +86,7 @@ def network_file_system(path: Path, mounts: str) -> str | None:
         mounts: The text of ``/proc/self/mountinfo``.
     """
     best, found = "", None
-    for line in mounts.splitlines():
+    for line in mounts.split("\n"):  # nothing else ends a line there, and names may hold what does so elsewhere
         before, _, after = line.partition(" - ")
         fields, kinds = before.split(" "), after.split(" ")
         if len(fields) < 5 or not kinds[0]:  # the fifth field is the mount point
