@@ -87,6 +87,7 @@ def test_a_mistake_in_a_condition_is_told_in_a_sentence(matcher: dict[str, Any],
             "POST /api/v1/tasks/{task_id}/cancel (method: found HEAD, expected POST)",
         ),
         ("GET", "/api/v1/quota", "", "GET /api/v1/quotas (segment 3 of the path: found quota, expected quotas)"),
+        ("GET", "/api/v1/quoz", "", "GET /api/v1/quotas (segment 3 of the path: found quoz, expected quotas)"),
         (
             "PUT",
             "/apis/v1/services/aigc/tasks",
