@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from resilient_poll.events import IllegalMove, PhaseChanged, Waiting
 from resilient_poll.machine import (
     Done,
     DoneReason,
@@ -15,6 +16,7 @@ from resilient_poll.machine import (
     Observation,
     Phase,
     Poller,
+    SleepReason,
     SleepUntil,
     StatusSeen,
     TaskRecord,
@@ -290,3 +292,74 @@ def test_a_task_that_is_waited_for_late_counts_as_open_from_then() -> None:
     batch.go_on(ordinal, Poller(record, LIFECYCLE, WaitPolicy(), at(71)), WaitPolicy(), at(71))
     assert slots.learned == 2
     assert slots.free_at_s(70.5) == 71.0
+
+
+def test_what_becomes_of_a_wait_is_told_once_and_in_order() -> None:
+    """Each pause is told once with its end and its reason, and what an answer changed before the pause after it."""
+    batch = watching(Account(), WaitPolicy())
+    assert batch.take_events() == (Waiting("task", 0.0, 3.0, SleepReason.SCHEDULE),)
+    assert sleep(batch, 1.0) == sleep(batch, 2.0) == 3.0
+    turn = ask(batch, 3.0)
+    assert batch.take_events() == ()
+    batch.receive(turn.ordinal, StatusSeen(status="waiting"), at(4))
+    told = batch.take_events()
+    assert [type(event) for event in told] == [IllegalMove, PhaseChanged, Waiting]
+    assert told[-1] == Waiting("task", 4.0, 7.0, SleepReason.SCHEDULE)
+
+
+@pytest.mark.parametrize(("word", "may_go"), [("waiting", False), ("working", True)])
+def test_what_waits_in_the_services_own_queue_is_known_from_the_last_answer(word: str, may_go: bool) -> None:
+    """A service that queues is given no fifth task while four wait there, whether that was heard first or last."""
+    account = Account(slots=Slots(refuses=False))
+    batch = Batch(account, turns_at_once=9)
+    other = {"waiting": "working", "working": "waiting"}[word]
+    for number in range(4):
+        record = TaskRecord.accepted(f"task-{number}", LIFECYCLE, at(0), status=other)
+        batch.add(Poller(record, LIFECYCLE, EVERY_SECOND, at(0)), at(0), EVERY_SECOND)
+    batch.no_more()
+    assert (account.slots.free_at_s(0.0) == 0.0) is not may_go
+    for _ in range(4):
+        turn = ask(batch, 0.5)
+        batch.receive(turn.ordinal, StatusSeen(status=word), at(0.6))
+    assert (account.slots.free_at_s(0.6) == 0.6) is may_go
+
+
+@pytest.mark.parametrize(("word", "free_s"), [("done", 1.0), ("working", 61.0)])
+def test_a_slot_is_free_when_the_end_was_seen(word: str, free_s: float) -> None:
+    """A task that ended frees its slot, and one that only nobody waits for any more counts for another minute."""
+    account = Account(slots=Slots(1))
+    batch = watching(account, replace(EVERY_SECOND, timeout_s=1.0))
+    turn = ask(batch, 0.9)
+    assert account.slots.free_at_s(0.9) > 0.9
+    batch.receive(turn.ordinal, StatusSeen(status=word), at(1))
+    assert isinstance(batch.next_command(at(1)), Settled)
+    assert account.slots.free_at_s(1.0) == free_s
+
+
+def test_what_answers_say_of_the_others_counts_from_when_it_is_heard() -> None:
+    """A cap that an answer proves is probed further at once, and an answer that brings no status proves nothing."""
+    slots = Slots()
+    batch = watching(Account(slots=slots), EVERY_SECOND)
+    assert slots.start(("us", 1), 0.0)
+    assert slots.throttle(("us", 1), 0.0)
+    assert slots.start(("us", 2), 60.0)
+    slots.accept(("us", 2), 60.0)
+    turn = ask(batch, 61.0)
+    batch.receive(turn.ordinal, Unreachable(reason="HTTP 502"), at(62))
+    assert slots.learned == 1
+    turn, now_s = next_turn(batch, 62.0)
+    batch.receive(turn.ordinal, StatusSeen(status="working"), at(now_s))
+    assert slots.learned == 2
+    assert slots.free_at_s(now_s) == now_s
+
+
+def test_a_query_that_broke_is_not_out_any_more() -> None:
+    """A wait that is forgotten while its query is out leaves its turn to the next."""
+    batch = Batch(Account(), turns_at_once=1)
+    for _ in range(2):
+        add(batch, EVERY_SECOND)
+    batch.no_more()
+    broken = ask(batch, 0.5)
+    assert isinstance(batch.next_command(at(0.5)), SleepUntil)
+    batch.forget(broken.ordinal, at(0.6))
+    assert ask(batch, 0.6).ordinal == 1 - broken.ordinal
