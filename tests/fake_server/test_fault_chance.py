@@ -9,7 +9,7 @@ import pytest
 
 from fake_server.faults import chance
 from fake_server.faults.chance import draw, log_normal
-from fake_server.faults.model import Fault, LostCreate, Selection, Status
+from fake_server.faults.model import Fault, Latency, LostCreate, Selection, Status
 from fake_server.faults.selection import Rack
 from tests.fake_server.driving import VIDEO, Hand
 from tests.fake_server.faulty import fault, hand_with
@@ -92,6 +92,26 @@ def test_each_of_many_alike_draws_for_itself() -> None:
     assert all(5 < armed.struck < 35 for armed in rack.armed)
 
 
+def test_a_chance_strikes_what_is_drawn_below_it() -> None:
+    """A draw that is the chance itself does not strike, and one that is less does."""
+    drawn = draw(0, "w", "mine", 1)
+    for probability, is_struck in ((drawn, False), (math.nextafter(drawn, 1), True)):
+        one = Fault("status", Status(503), Selection(probability=probability), label="mine")
+        assert bool(Rack(0, "w", [one]).strike("query", 0.0)) == is_struck
+
+
+def test_the_length_of_a_delay_is_drawn_by_seed_and_world() -> None:
+    """Each seed, world and request has a delay of its own, and the same ones have the same."""
+
+    def delays(seed: int, world: str) -> list[float]:
+        rack = Rack(seed, world, [fault("latency", uniform={"from": "1s", "to": "3s"})])
+        (armed,) = rack.armed
+        return [rack.delay_unit(armed) for _ in range(3) if rack.strike("query", 0.0)]
+
+    assert delays(0, "w") == delays(0, "w")
+    assert len({unit for seed, world in ((0, "w"), (1, "w"), (0, "v")) for unit in delays(seed, world)}) == 9
+
+
 def test_an_engine_draws_by_its_seed_and_its_name() -> None:
     """Another seed for chance, or another name of the world, strikes other requests; the same two, the same."""
 
@@ -130,6 +150,15 @@ def test_what_admission_refuses_is_not_counted() -> None:
 def test_a_draw_is_the_same_in_every_release(arguments: Any, unit: str) -> None:
     """A seed stands in reports and files, so what is drawn by it is a hash that any tool can work out."""
     assert draw(*arguments) == float.fromhex(unit)
+
+
+def test_the_length_of_a_delay_is_a_draw_of_its_own() -> None:
+    """The third request that a fault looks at is delayed by the draw for its third delay, which no strike uses."""
+    rack = Rack(7, "w1", [Fault("latency", Latency(1.0, 3.0), label="status 503")])
+    for _ in range(3):
+        rack.strike("query", 0.0)
+    (armed,) = rack.armed
+    assert rack.delay_unit(armed) == float.fromhex("0x0.235eec87f53b88")
 
 
 @pytest.mark.parametrize(("digest", "unit"), [(b"\xff" * 8, 1 - 2**-53), (bytes(8), 2**-53)])

@@ -102,6 +102,35 @@ def test_rate_headers_are_three_of_these_names(form: Any, reset: str) -> None:
     ]
 
 
+def test_other_bodies_are_as_written() -> None:
+    """A gateway's own shape has none of this API's fields, an empty body is empty, a malformed one is the first half,
+    and a page names its status."""
+    alien = {"fault": {"faultstring": "Unexpected EOF at target", "detail": {"errorcode": "flow.UnexpectedEOF"}}}
+    body, content_type = spoilt_body("alien", 502, b"{}")
+    assert (json.loads(body), content_type) == (alien, "application/json")
+    assert spoilt_body("empty", 502, b"{}") == (b"", "application/json")
+    assert spoilt_body("malformed", 502, b'{"code": "X"}') == (b'{"code', "application/json")
+    page, content_type = spoilt_body("html", 502, b"{}")
+    assert (page.count(b"502"), content_type) == (2, "text/html; charset=utf-8")
+
+
+def test_fields_that_are_new_leave_the_others() -> None:
+    """`extra_fields` adds these to the answer and to its output, of every kind that JSON has, and changes none."""
+    body = {"output": {"task_id": "a", "task_status": "PENDING"}, "request_id": "r"}
+    reply = drifted(json_reply(json.dumps(body).encode()), "extra_fields", "", "query")
+    assert content(reply) == {
+        "output": {
+            "task_id": "a",
+            "task_status": "PENDING",
+            "trace": {"span": "7", "hops": [1, 2]},
+            "deprecated": None,
+        },
+        "request_id": "r",
+        "api_version": "2",
+        "warnings": ["this answer says more than it used to"],
+    }
+
+
 @pytest.mark.parametrize("ordinary", [b"{}", b"[]", b"{}\n", b'{"code": "X"}'])
 def test_what_is_malformed_is_never_whole(ordinary: bytes) -> None:
     """However short the true body is, a malformed one is a beginning of it, not empty, and cannot be read."""
@@ -189,6 +218,20 @@ def test_a_wrong_clock_moves_times_and_nothing_else() -> None:
     moved = {"submit_time": "2025-06-15 22:06:38.500", "gmt_create": 1_749_996_398_500}
     reply = skewed(json_reply(json.dumps(body).encode()), -3_601.5, WALL_S)
     assert content(reply) == {"output": {**moved, **others}, "data": [moved, "text", 7]}
+    every = dict.fromkeys(("submit_time", "scheduled_time", "start_time", "end_time", "gmt_create"), 1_750_000_000_000)
+    assert set(content(skewed(json_reply(json.dumps(every).encode()), 1.0, WALL_S)).values()) == {1_750_000_001_000}
+
+
+def test_a_wrong_clock_moves_headers_that_tell_the_time() -> None:
+    """`Date` and both times of the proxies are those of the wrong clock, in whole seconds and in milliseconds; every
+    other header stays."""
+    headers = (("date", "x"), ("req-arrive-time", "x"), ("resp-start-time", "x"), ("req-cost-time", "3"))
+    assert skewed(Reply(200, headers, b""), 60.5, WALL_S).headers == (
+        ("date", "Sun, 15 Jun 2025 15:07:40 GMT"),
+        ("req-arrive-time", "1750000060750"),
+        ("resp-start-time", "1750000060750"),
+        ("req-cost-time", "3"),
+    )
 
 
 @pytest.mark.parametrize(
