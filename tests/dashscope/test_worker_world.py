@@ -27,6 +27,7 @@ from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.machine.lifecycle import OPEN
 from tests.dashscope.scripted import Asked, Broken, Reply, a_client, said
+from tests.oracle.handover import Handover
 from tests.support.colours import INPUT, MODEL
 from tests.support.profiles import examples as scaled
 
@@ -44,29 +45,35 @@ class Standing(VirtualClock):
 
 @dataclass
 class World:
-    """The service, as it really is.
+    """The service; what is true of its tasks, and what was told of them, the model knows.
 
     Attributes:
         clock: What time it is.
-        ends: When each task ends, and how.
+        model: What is judged by.
+        next_end: How long the next task takes, in seconds, and how it ends.
     """
 
     clock: Standing = field(default_factory=Standing)
-    ends: dict[str, tuple[float, str]] = field(default_factory=dict)
+    model: Handover = field(init=False)
     next_end: tuple[float, str] = (0.0, "SUCCEEDED")
+
+    def __post_init__(self) -> None:
+        self.model = Handover(LEASE_S, self.now_s)
+
+    @property
+    def now_s(self) -> float:
+        return self.clock.now().monotonic_s
 
     def __call__(self, asked: Asked) -> Reply | Broken:
         if asked.method == "POST":
-            task_id = f"task-{len(self.ends) + 1}"
+            task_id = f"task-{len(self.model.tasks) + 1}"
             life_s, end = self.next_end
-            self.ends[task_id] = self.clock.now().monotonic_s + life_s, end
+            self.model.made(task_id, self.now_s + life_s, end)
             return said(task_id, "PENDING")
         task_id = asked.path.rpartition("/")[2]
-        end_s, end = self.ends[task_id]
-        if self.clock.now().monotonic_s < end_s:
-            return said(task_id, "RUNNING")
-        more = {"video_url": "https://assets.test/clip.mp4"} if end == "SUCCEEDED" else {}
-        return said(task_id, end, **more)
+        word = self.model.says(task_id, self.now_s)
+        more = {"video_url": "https://assets.test/clip.mp4"} if word == "SUCCEEDED" else {}
+        return said(task_id, word, **more)
 
 
 class Workers(RuleBasedStateMachine):
@@ -78,7 +85,6 @@ class Workers(RuleBasedStateMachine):
         self.world, self.ledger = World(), MemoryLedger()
         self.clients = AsyncExitStack()
         self.alive: list[tuple[Any, Any]] = []
-        self.told: list[str] = []
         self.failures = 0
         self.client = self.new_client()
 
@@ -89,20 +95,19 @@ class Workers(RuleBasedStateMachine):
 
     def handle(self, handed: HandedOver[Any]) -> None:
         """Take an end, if it is one."""
-        end_s, end = self.world.ends[str(handed.task_id)]
-        assert self.world.clock.now().monotonic_s >= end_s
-        assert str(handed.phase) == end
-        assert (handed.outcome is None) is (end != "SUCCEEDED")
+        task_id, model = str(handed.task_id), self.world.model
+        has_result = handed.outcome is not None
+        assert model.may_tell(task_id, str(handed.phase), self.world.now_s, has_result=has_result)
         if self.failures:
             self.failures -= 1
             raise ValueError("not now")
-        self.told.append(str(handed.task_id))
+        model.told(task_id)
 
     @rule(life_s=st.sampled_from([0.0, 5.0, 40.0, 200.0]), end=st.sampled_from(ENDS))
     def submit(self, life_s: float, end: str) -> None:
         """Somebody submits something, and leaves it."""
         self.world.next_end = life_s, end
-        self.client.submit(MODEL, INPUT, idempotency_key=f"key {len(self.world.ends)}")
+        self.client.submit(MODEL, INPUT, idempotency_key=f"key {len(self.world.model.tasks)}")
 
     @precondition(lambda self: len(self.alive) < 3)
     @rule()
@@ -131,6 +136,7 @@ class Workers(RuleBasedStateMachine):
         """One of them ends in order."""
         worker, shift = self.alive.pop(which % len(self.alive))
         worker._end(shift)
+        self.world.model.stops += 1
 
     @rule(seconds=st.sampled_from([0.5, 3.0, SCAN_S, LEASE_S + 1, 10 * LEASE_S]))
     def wait(self, seconds: float) -> None:
@@ -149,9 +155,15 @@ class Workers(RuleBasedStateMachine):
             assert len(shift.held) <= FEW
 
     @invariant()
+    def nothing_is_told_for_nothing(self) -> None:
+        """An end is told again only where a lease may have been over, or was let go."""
+        if hasattr(self, "world"):
+            assert not self.world.model.told_too_often(self.world.now_s)
+
+    @invariant()
     def one_asks(self) -> None:
         """Of workers that looked into the ledger lately, no two ask about the same open task."""
-        now_s = self.world.clock.now().monotonic_s if hasattr(self, "world") else 0.0
+        now_s = self.world.now_s if hasattr(self, "world") else 0.0
         fresh = [shift for _, shift in getattr(self, "alive", ()) if now_s - shift._scanned_s < LEASE_S / 2]
         held = [
             task_id for shift in fresh for task_id, one in shift.held.items() if not one.task._poller.record.is_ended
@@ -178,7 +190,7 @@ class Workers(RuleBasedStateMachine):
             self.world.clock.advance(SCAN_S)
             if not self.ledger.undelivered() and not shift.held and not shift.parcels and not self.open():
                 break
-        assert set(self.told) == set(self.world.ends)
+        assert not self.world.model.untold()
         assert all(entry.delivered_wall_s is not None for entry in self.ledger.entries())
         worker._end(shift)
 

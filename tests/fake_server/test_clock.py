@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import threading
 from typing import Any
 
@@ -13,14 +12,19 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from fake_server import clock as clock_module
-from fake_server.clock import LATEST_WALL_S, ManualClock, RealClock, TooManyWaitersError
+from fake_server.clock import MANUAL_START_WALL_S, ManualClock, RealClock, TooManyWaitersError
 from fake_server.moment import Moment
 from tests.fake_server.driving import UNTIMED
+from tests.oracle.clock import LONGEST_ADVANCE_S, Clock, Waiting, told
 from tests.support.profiles import examples
 
 whole_s = st.integers(0, 5).map(float)  # so that an instant is met exactly
 spans_s = whole_s | st.floats(0, 1e6) | st.sampled_from([1e-9, 0.02, 3e8])
-any_spans_s = spans_s | st.floats(allow_nan=True, allow_infinity=True)
+any_spans_s = (
+    spans_s
+    | st.floats(allow_nan=True, allow_infinity=True)
+    | st.sampled_from([LONGEST_ADVANCE_S, LONGEST_ADVANCE_S + 1.0, 2e9])
+)
 
 
 async def others_turn() -> None:
@@ -34,13 +38,13 @@ class ClockLife(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.clock = ManualClock()
-        self.latest = self.clock.now()
+        self.model = Clock(MANUAL_START_WALL_S)
         self.loop = asyncio.new_event_loop()
-        self.waits: list[tuple[float, asyncio.Task[None]]] = []
+        self.waits: list[asyncio.Task[None]] = []
 
     def teardown(self) -> None:
         """End what still waits."""
-        for _, task in self.waits:
+        for task in self.waits:
             task.cancel()
         self._settle()
         self.loop.close()
@@ -48,56 +52,55 @@ class ClockLife(RuleBasedStateMachine):
     @rule(seconds=any_spans_s)
     def advance(self, seconds: float) -> None:
         """Somebody advances it, sensibly or not."""
-        before = self.clock.now()
+        can = self.model.can_advance(seconds)
         try:
             after = self.clock.advance(seconds)
         except ValueError:
-            assert self.clock.now() == before
+            assert not can
         else:
+            assert can
+            self.model.advances_s.append(seconds)
             assert after == self.clock.now()
-            assert after.monotonic_s == before.monotonic_s + seconds
         self._settle()
 
     @rule(seconds=spans_s, from_thread=st.booleans())
     def advance_from(self, seconds: float, from_thread: bool) -> None:
         """Another thread does."""
-        if from_thread and self.clock.now().wall_s + seconds <= LATEST_WALL_S and seconds < 1e8:
+        if from_thread and self.model.can_advance(seconds):
             thread = threading.Thread(target=self.clock.advance, args=(seconds,))
             thread.start()
             thread.join()
+            self.model.advances_s.append(seconds)
         self._settle()
 
     @rule(seconds=whole_s | st.floats(-10, 1e6))
     def wait(self, seconds: float) -> None:
         """Somebody waits for an instant, or for one that is over."""
         at_s = self.clock.now().monotonic_s + seconds
-        self.waits.append((at_s, self.loop.create_task(self.clock.wait_until(at_s))))
+        self.model.waits.append(Waiting(at_s))
+        self.waits.append(self.loop.create_task(self.clock.wait_until(at_s)))
         self._settle()
 
     @rule(which=st.integers(0, 100))
     def give_up(self, which: int) -> None:
         """Somebody stops waiting."""
         if self.waits:
-            self.waits.pop(which % len(self.waits))[1].cancel()
+            self.waits[which % len(self.waits)].cancel()
+            self.model.waits[which % len(self.waits)].has_given_up = True
         self._settle()
 
     @invariant()
-    def never_goes_back(self) -> None:
-        """Neither of its two times is before one that was told."""
-        now = self.clock.now()
-        assert now.monotonic_s >= self.latest.monotonic_s
-        assert now.wall_s >= self.latest.wall_s
-        self.latest = now
+    def shows_what_it_was_advanced_by(self) -> None:
+        """Both of its times are all advances together, so that neither goes back, and no refused advance moves it."""
+        assert self.clock.now() == Moment(self.model.now_s(), self.model.wall_s())
 
     @invariant()
     def wakes_in_time(self) -> None:
         """Exactly those are still waiting whose instant has not come; nobody is forgotten, nobody kept."""
-        now_s = self.clock.now().monotonic_s
-        due = [at_s for at_s, task in self.waits if not task.done()]
-        assert all(at_s > now_s for at_s in due)
-        assert all(at_s <= now_s for at_s, task in self.waits if task.done())
-        assert self.clock.waiting == len(due)
-        assert self.clock.next_due_s == min(due, default=None)
+        waits = self.model.still_wait()
+        assert [not task.done() for task in self.waits] == waits
+        assert self.clock.waiting == sum(waits)
+        assert self.clock.next_due_s == self.model.next_due_s()
 
     def _settle(self) -> None:
         for _ in range(3):
@@ -113,12 +116,14 @@ TestClockLife.settings = settings(UNTIMED, max_examples=examples(40), stateful_s
 def test_the_real_clock_never_goes_back(machine: list[tuple[float, float]]) -> None:
     """Whatever the machine's two clocks do, neither time that a world is told goes back, and the wall time goes with
     the monotonic one."""
-    monotonic, wall = itertools.chain([m for m, _ in machine]), itertools.chain([w for _, w in machine])
+    monotonic, wall = iter([m for m, _ in machine]), iter([w for _, w in machine])
     clock = RealClock(lambda: next(monotonic), lambda: next(wall))
-    told: list[Moment] = [clock.now() for _ in machine[1:]]
-    for before, after in itertools.pairwise(told):
-        assert after.monotonic_s >= before.monotonic_s
-        assert after.wall_s >= before.wall_s
+    seen = [clock.now() for _ in machine[1:]]
+    began_s, began_wall_s = machine[0]
+    assert [moment.monotonic_s for moment in seen] == told([m for m, _ in machine])[1:]
+    assert sorted(moment.wall_s for moment in seen) == [moment.wall_s for moment in seen]
+    for moment in seen:
+        assert moment.wall_s - began_wall_s == pytest.approx(moment.monotonic_s - began_s, abs=1e-5)
 
 
 @pytest.mark.parametrize("make", [ManualClock, RealClock])

@@ -12,6 +12,7 @@ from resilient_poll.machine.line import Line
 from resilient_poll.machine.pace import Gate, Pace, Place
 from resilient_poll.machine.slots import Account, Slots
 from resilient_poll.machine.watch import Watch
+from tests.oracle.line import most_within, overtaken
 from tests.support.batch_world import Job, Ran, Service, run_batch
 from tests.support.properties import Property
 
@@ -98,16 +99,7 @@ def never_before_retry_after(jobs: Sequence[Job], service: Service, turns: int) 
 
 def nobody_is_overtaken(jobs: Sequence[Job], service: Service, turns: int) -> None:
     service, _ = run(jobs, service, turns)
-    waits_since: dict[int, float] = {}
-    first_s = {ordinal: sent_s for sent_s, ordinal in reversed(service.creates)}
-    order = [ordinal for ordinal, _ in sorted(first_s.items(), key=lambda item: (item[1], item[0]))]
-    assert order == sorted(order), "a later job was sent for the first time before an earlier one"
-    for sent_s, ordinal in service.creates:
-        before = [other for other, since_s in waits_since.items() if other < ordinal and since_s < sent_s - ROUNDING_S]
-        assert not before, f"{ordinal} was sent at {sent_s} while {before} waited to be sent again"
-        waits_since.pop(ordinal, None)
-        if any(other == ordinal and later_s > sent_s for later_s, other in service.creates):
-            waits_since[ordinal] = sent_s + service.latency_s  # It stands in the line until it is sent again.
+    assert not overtaken(service.creates, service.latency_s)
 
 
 def within_the_pace(jobs: Sequence[Job], service: Service, turns: int, creates: int, both: int) -> None:
@@ -121,9 +113,7 @@ def within_the_pace(jobs: Sequence[Job], service: Service, turns: int, creates: 
         (sent + service.queries_s, 10.0, both),
         (service.queries_s, 1.0, 2),
     ):
-        for start_s in starts:
-            count = sum(start_s <= other_s < start_s + window_s - ROUNDING_S for other_s in starts)
-            assert count <= most, f"{count} in {window_s} s from {start_s}"
+        assert most_within(starts, window_s) <= most
 
 
 def takes_no_more_than_it_can_use(jobs: Sequence[Job], service: Service, turns: int) -> None:

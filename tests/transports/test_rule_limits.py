@@ -16,6 +16,8 @@ from resilient_poll.transports.rules.headroom import Throttle
 from resilient_poll.transports.rules.line import Line, Ticket
 from resilient_poll.transports.rules.origins import MOST_KEPT, PerOrigin
 from resilient_poll.transports.rules.rates import Bucket
+from tests.oracle.line import Line as Model
+from tests.oracle.line import most_within
 from tests.support.properties import GENUINE, Property
 
 
@@ -28,8 +30,7 @@ def no_window_holds_more(count: int, burst: int, window_s: float, gaps_s: list[f
         assert start_s >= now_s
         starts.append(start_s)
     assert starts == sorted(starts), "first come, first served"
-    for first, beyond in zip(starts, starts[count:], strict=False):
-        assert beyond - first >= window_s * (1 - 1e-9)
+    assert most_within(starts, window_s) <= count
 
 
 RATES = Property(
@@ -74,37 +75,29 @@ class LineMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.line = Line(2, 3)
-        self.inside: list[Ticket] = []
-        self.queue: list[Ticket] = []
+        self.line, self.model = Line(2, 3), Model(2, 3)
+        self.people: list[Ticket] = []
 
     @rule()
     def join(self) -> None:
         ticket = Ticket()
-        if not self.line.join(ticket):
-            assert len(self.queue) == 3, "only a full line refuses"
-            return
-        (self.inside if ticket.has_place else self.queue).append(ticket)
+        self.people.append(ticket)
+        assert self.line.join(ticket) == self.model.comes(len(self.people) - 1), "only a full line refuses"
 
     @rule(which=st.integers(0, 9), from_the_queue=st.booleans())
     def leave(self, which: int, from_the_queue: bool) -> None:
-        people = self.queue if from_the_queue else self.inside
-        if not people:
-            return
-        following = self.line.leave(people.pop(which % len(people)))
-        if from_the_queue or not self.queue:
-            assert following is None
-            return
-        assert following is self.queue[0], "who waited longest is next"
-        self.inside.append(self.queue.pop(0))
+        here = self.model.waiting() if from_the_queue else self.model.inside()
+        if here:
+            who = here[which % len(here)]
+            following, next_one = self.line.leave(self.people[who]), self.model.leaves(who)
+            assert following is (None if next_one is None else self.people[next_one]), "who waited longest is next"
 
     @invariant()
     def nobody_is_forgotten(self) -> None:
-        assert len(self.inside) <= 2
-        assert not (self.queue and len(self.inside) < 2), "nobody waits before a free place"
-        assert (self.line.taken, self.line.waiting) == (len(self.inside), len(self.queue))
-        assert all(ticket.has_place for ticket in self.inside)
-        assert not any(ticket.has_place for ticket in self.queue)
+        inside, waiting = self.model.inside(), self.model.waiting()
+        assert (self.line.taken, self.line.waiting) == (len(inside), len(waiting))
+        assert [who for who, ticket in enumerate(self.people) if ticket.has_place] == inside
+        assert self.line.is_idle == (not self.model.here())
 
 
 def test_a_line_is_fair_and_bounded() -> None:
