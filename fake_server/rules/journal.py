@@ -157,8 +157,9 @@ class Journal:
 def _seen_headers(headers: Headers) -> tuple[tuple[str, ...], bool, str, int]:
     """Of headers: the names as a line shows them, whether one holds credentials, the key, and the names' characters."""
     names = tuple([name.lower()[:LONGEST_TEXT] for name, _ in headers[:MOST_HEADER_NAMES]])
+    carried_secret = any(name.lower() in _SECRET_HEADERS for name, _ in headers)
     authorization = next((value for name, value in headers if name.lower() == "authorization"), "")
-    return names, not _SECRET_HEADERS.isdisjoint(names), authorization.rpartition(" ")[2], sum(map(len, names))
+    return names, carried_secret, authorization.rpartition(" ")[2], sum(map(len, names))
 
 
 def _redacted(text: str, key: str) -> str:
@@ -177,7 +178,12 @@ def _query(query: str, key: str) -> str:
     except ValueError:
         return REDACTED
     shown = (
-        f"{quote(name)}={quote(_redacted(value, key), safe=REDACTED) if name in _KNOWN_PARAMETERS else REDACTED}"
+        f"{_quoted(name, key)}={_quoted(value, key) if name in _KNOWN_PARAMETERS else REDACTED}"
         for name, value in pairs
     )
-    return _redacted("&".join(shown), key)
+    return "&".join(shown)[:LONGEST_TEXT]
+
+
+def _quoted(text: str, key: str) -> str:
+    """A part of a query string without a key: quoted afterwards, as a quoted key is not recognised."""
+    return quote(_redacted(text, key), safe=REDACTED)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from fake_server.engine import Drop, Moment, Request
-from fake_server.rules.answers import WORTH_PACKING_BYTES, Answer, Call, error, limit_headers, plain_reply
+from fake_server.rules.answers import WORTH_PACKING_BYTES, Answer, Call, error, limit_headers, plain_reply, xml_reply
 from fake_server.rules.faults import RetryAfter
 from fake_server.rules.quotas import RateWindow
 from fake_server.scenario.model import ScriptedAnswer
@@ -91,7 +91,7 @@ def test_the_vendors_proxies_leave_their_headers(tmp_path: Path) -> None:
         assert header(reply, "server") == "istio-envoy"
         assert header(reply, "x-request-id") == content(reply)["request_id"]
         assert header(reply, "req-arrive-time") == header(reply, "resp-start-time") == "1750000002500"
-        assert header(reply, "x-envoy-upstream-service-time") == header(reply, "req-cost-time")
+        assert header(reply, "x-envoy-upstream-service-time") == header(reply, "req-cost-time") == "3", "milliseconds"
     gateway = hand.ask("GET", f"{TASKS['aisa']}/nobody")
     assert header(gateway, "server") is None
 
@@ -134,7 +134,7 @@ def test_what_is_packed_already_is_left_alone() -> None:
 def test_some_answers_never_have_a_body(status: int) -> None:
     """204, 205 and 304 have neither a body nor its length, whatever was to be said (RFC 9110)."""
     reply = plain_reply(call_of("GET", TAKES_GZIP), status, b"x" * 5_000, [("x-trace", "1")])
-    assert reply.body == b""
+    assert (reply.status, reply.body) == (status, b"")
     assert (header(reply, "content-length"), header(reply, "content-encoding")) == (None, None)
     assert (header(reply, "date"), header(reply, "x-trace")) == ("Sun, 15 Jun 2025 15:06:40 GMT", "1")
 
@@ -222,3 +222,13 @@ def test_what_is_left_of_a_limit_is_told_once_and_to_who_hears_it() -> None:
     assert limit_headers(call, own, window) is own
     cut = Answer(Drop("after_commit", "reset"))
     assert limit_headers(call, cut, window) is cut
+
+
+def test_an_error_of_the_asset_host_is_xml() -> None:
+    """Code, sentence and the id of the answer stand in an error as object stores write it, whose host is the fake."""
+    reply = xml_reply(call_of(), 404, "NoSuchKey", "No such key.")
+    assert (reply.status, header(reply, "content-type")) == (404, "application/xml")
+    assert reply.body.decode() == (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<Error>\n  <Code>NoSuchKey</Code>\n'
+        "  <Message>No such key.</Message>\n  <RequestId>an-id</RequestId>\n  <HostId>fake</HostId>\n</Error>\n"
+    )

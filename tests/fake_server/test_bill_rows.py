@@ -187,6 +187,7 @@ def test_rows_that_are_not_shown_count_all_the_same(most_rows: int | None, shown
     assert bill.left_out == 4 - shown
     # One second at 0.10, and a quarter of two; the failure is free, and the last has not ended.
     assert (bill.total, bill.billed_tasks, bill.open_tasks) == (Decimal("0.15"), 2, 1)
+    assert {type(count) for count in (bill.billed_tasks, bill.open_tasks, bill.left_out)} == {int}, "as JSON knows them"
 
 
 def test_what_was_made_at_once_stands_last() -> None:
