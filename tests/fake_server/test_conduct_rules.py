@@ -354,6 +354,19 @@ def test_what_was_forgotten_proves_nothing_for_a_client(
     assert "INCOMPLETE" not in others.values()
 
 
+def test_strangers_that_were_forgotten_leave_the_rate_open() -> None:
+    """Where ids were forgotten that could have been asked for too soon, the rate of polls is INCOMPLETE unless it was
+    broken, and no other rule is touched."""
+    watch = Watch()
+    watch.manners.has_forgotten = True
+    assert watch.row("poll_rate")[1] == "NOT_EXERCISED"
+    for now_s, expected in ((0.0, "NOT_EXERCISED"), (2.0, "INCOMPLETE"), (2.1, "FAIL")):
+        watch.manners.saw_poll("t", None, now_s)
+        watch.saw("query", "t", told="SUCCEEDED")
+        assert watch.row("poll_rate")[1] == expected
+        assert watch.row("quiet_after_end")[1] == "PASS"
+
+
 def test_a_breach_stands_although_older_things_were_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was seen against a client is not made undone by what nobody remembers."""
     monkeypatch.setattr("fake_server.rules.conduct.MOST_REMEMBERED", 2)

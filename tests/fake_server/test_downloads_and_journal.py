@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fake_server.engine import Reply, Request
-from fake_server.rules.downloads import sample, serve
+from fake_server.rules.downloads import make_asset, sample, serve
 from fake_server.rules.journal import MOST_CHARACTERS, Journal
 from fake_server.scenario import Expect, Scenario
 from fake_server.scenario.lifecycles import Lifecycle, Step
@@ -92,6 +92,34 @@ def test_ranges_of_every_kind(value: str, status: int, length: int) -> None:
     assert (reply.status, len(reply.body)) == (status, length)
     assert header(reply, "content-length") == str(length)
     assert (header(reply, "content-range") == f"bytes */{SIZE}") == (status == 416)
+
+
+@pytest.mark.parametrize(
+    ("value", "body", "told"),
+    [
+        ("bytes=0-0", b"0", "bytes 0-0/10"),
+        ("bytes=3-5", b"345", "bytes 3-5/10"),
+        ("bytes=8-9", b"89", "bytes 8-9/10"),
+        ("bytes=8-10", b"89", "bytes 8-9/10"),
+        ("bytes=8-99", b"89", "bytes 8-9/10"),
+        ("bytes=9-", b"9", "bytes 9-9/10"),
+        ("bytes=-1", b"9", "bytes 9-9/10"),
+        ("bytes=-10", b"0123456789", "bytes 0-9/10"),
+        ("bytes=-11", b"0123456789", "bytes 0-9/10"),
+        ("BYTES=1-1", b"1", "bytes 1-1/10"),
+        (" bytes=1-1 ", b"1", "bytes 1-1/10"),
+        ("bytes=10-", b"", "bytes */10"),
+        ("bytes=10-99", b"", "bytes */10"),
+        ("bytes=5-4", b"0123456789", None),
+    ],
+)
+def test_a_range_tells_the_first_and_the_last_byte_that_it_has(value: str, body: bytes, told: str | None) -> None:
+    """`Content-Range` names the bytes that are sent, counted from zero, both included, and the size of the whole."""
+    asset = make_asset(b"0123456789", "text/plain")
+    reply = serve(asset, Request("GET", "/", "", (("range", value),), b"", ""), DATE)
+    assert (reply.body, header(reply, "content-range")) == (body, told)
+    assert header(reply, "content-length") == str(len(body))
+    assert header(reply, "content-type") == "text/plain"
 
 
 def test_validators_and_heads() -> None:
