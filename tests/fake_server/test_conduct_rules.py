@@ -192,6 +192,7 @@ def test_persistence_is_asked_for_task_by_task() -> None:
     assert watch.row("persistence") == (
         "polls that failed: 3; tasks that were given up after one: 2", "FAIL", (2, 3)
     )  # fmt: skip
+    assert next(row for row in watch.conduct.judge() if row.name == "persistence").verdict == "FAIL", "by default"
     actual = "polls that failed: 3; tasks that were given up after one: {}"
     assert watch.row("persistence", gave_up=True) == (actual.format(0), "PASS", ())
     watch.saw("query", "c", told="RUNNING")
