@@ -171,6 +171,13 @@ def test_a_submit_may_start_with_exactly_the_time_it_needs() -> None:
     assert submission.next_command(at(8)) == Done(DoneReason.COME_BACK_LATER, BEGAN_S + 9.1)
 
 
+def test_a_submit_that_is_out_is_not_licensed_again() -> None:
+    """Whoever asks once more while a submit is out, and nothing was heard of it, is told that it is in doubt."""
+    submission = Submission(SubmitPolicy(), at(0), seed="seed")
+    submission.receive(SubmitStarted(), at(0))
+    assert submission.next_command(at(1)) == Done(DoneReason.IN_DOUBT)
+
+
 @pytest.mark.parametrize("late", [Refused(http_status=400), Throttled(), LostAnswer(reason="gone"), FAILED_POLL])
 def test_a_late_word_leaves_a_doubt_as_it_is(late: Observation) -> None:
     """What is heard of a submit in doubt, and is no id, tells nothing and settles nothing."""
