@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from fake_server.rules.tasks import Task
     from fake_server.scenario.model import Scenario, ScriptedAnswer
 
-# Pairs of a fault and a task whose polls are counted; only a fault of the kind "unknown for n polls" has any.
+# Pairs of a fault and a task whose polls are counted; only a fault of the kind "unknown for n polls" has any, and
+# strikes no further tasks where there are as many.
 MOST_COUNTED_TASKS = 100_000
 
 
@@ -175,16 +176,15 @@ class Striker:
             return False
         if effect.for_s is not None:
             return call.now.monotonic_s - task.submitted_s < effect.for_s
-        return self._polls_unknown.get((armed.identity, task.task_id), 0) < (effect.polls or 0)
+        counted = self._polls_unknown.get((armed.identity, task.task_id), 0)
+        # What can no longer be counted would be unknown for ever.
+        has_place = counted > 0 or len(self._polls_unknown) < MOST_COUNTED_TASKS
+        return has_place and counted < (effect.polls or 0)
 
     def _count(self, call: Call, chosen: Sequence[Armed]) -> None:
         for armed in chosen:
             effect = armed.fault.effect
-            if (
-                isinstance(effect, UnknownAfterCreate)
-                and effect.polls
-                and len(self._polls_unknown) < MOST_COUNTED_TASKS
-            ):
+            if isinstance(effect, UnknownAfterCreate) and effect.polls:
                 key = (armed.identity, call.route.task_id or "")
                 self._polls_unknown[key] = self._polls_unknown.get(key, 0) + 1
 

@@ -59,7 +59,7 @@ def test_each_condition_alone_tells_lines_apart(matcher: dict[str, Any], line: d
 def test_a_mistake_in_a_condition_is_told_in_a_sentence(matcher: dict[str, Any], sentence: str) -> None:
     """What was found and what is expected are told, and no part of a condition is passed over in silence."""
     (mistake,) = read_matcher(matcher)  # type: ignore[misc]  # a list of mistakes
-    assert mistake.detail == sentence
+    assert (mistake.pointer, mistake.detail) == (f"/{next(iter(matcher))}", sentence)
 
 
 @pytest.mark.parametrize(
