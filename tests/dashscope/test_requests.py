@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resilient_poll import ConfigurationError, DashScope
+from resilient_poll import ConfigurationError, DashScope, __version__
 from resilient_poll.dashscope.settings import Settings, resolve_settings
 from resilient_poll.dashscope.wire.endpoints import VIDEO
 from resilient_poll.dashscope.wire.requests import (
@@ -185,3 +185,11 @@ def test_empty_parameters_are_left_out() -> None:
     one, other = (create_request(settings(), VIDEO, "m", {"prompt": "x"}, parameters) for parameters in (None, {}))
     assert one == other
     assert b"parameters" not in (one.body or b"")
+
+
+def test_a_request_says_who_asks_and_what_cannot_be_sent() -> None:
+    """Each request names this package and its version, and an input that is no JSON is refused with the reason."""
+    for request in (create(), query_request(settings(), "t-1"), asset_request("https://x.test/a")):
+        assert dict(request.headers)["user-agent"] == f"resilient-poll/{__version__}"
+    with pytest.raises(ConfigurationError, match=r"cannot be written as JSON \(.*type set is not"):
+        create_request(settings(), VIDEO, "m", {"prompt": {1}}, None)

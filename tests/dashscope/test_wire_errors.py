@@ -16,6 +16,7 @@ from resilient_poll.dashscope.wire.error_bodies import (
     text_of,
     word_of,
 )
+from resilient_poll.dashscope.wire.error_catalogue import classify, is_spent_quota
 from resilient_poll.dashscope.wire.redaction import (
     answer_without_key,
     cut_text_without_key,
@@ -23,6 +24,7 @@ from resilient_poll.dashscope.wire.redaction import (
     text_without_key,
 )
 from resilient_poll.dashscope.wire.translate import translate_create, translate_query
+from resilient_poll.error_kinds import ErrorKind, TryAgain
 from resilient_poll.http.messages import Answer
 from resilient_poll.machine.observations import LostAnswer, Refused, StatusSeen, Throttled, Unreachable, Unreadable
 from tests.dashscope.wire_bodies import NOW_S, TASK_ID, answer
@@ -77,6 +79,28 @@ def test_an_error_is_read_in_its_dialects_shapes_only(
     assert read_any_error_body(sent) == (gateways or vendors or ErrorBody(None, None, request_id_of(body)))
 
 
+@each_case(
+    "message, kind, try_again",
+    [
+        ("Your token-plan is used up until Monday", ErrorKind.QUOTA, TryAgain.NO),
+        ("allocated quota exceeded", ErrorKind.QUOTA, TryAgain.LATER),
+    ],
+)
+def test_a_spent_plan_is_told_by_its_message(message: str, kind: ErrorKind, try_again: TryAgain) -> None:
+    """A throttle whose message names the token plan does not pass within a wait, nor does a code of its family."""
+    code = "Throttling.AllocationQuota"
+    assert classify("dashscope", code, message, 429) == (kind, try_again)
+    assert classify("dashscope", f"{code}.New", message, 429) == (ErrorKind.UNLISTED, try_again)
+    assert is_spent_quota("dashscope", code, message, 429) is (try_again is TryAgain.NO)
+
+
+def test_an_id_cannot_become_another_path() -> None:
+    """Whatever an id holds stays one segment of the path."""
+    assert DASHSCOPE.status_path("a/../b?c#d") == "/tasks/a%2F..%2Fb%3Fc%23d"
+    assert DASHSCOPE.cancel_path("a/../b?c#d") == "/tasks/a%2F..%2Fb%3Fc%23d/cancel"
+    assert AISA.status_path("a/b") == "/services/aigc/tasks/a%2Fb"
+
+
 def seen_by(asked: str, status: int, headers: tuple[tuple[str, str], ...], dialect: str = "dashscope") -> Any:
     error = {"code": "E", "message": "why"}
     body = {"output": {"task_id": TASK_ID, "task_status": "RUNNING"}} if status == 200 else error
@@ -104,7 +128,7 @@ HINTING = [
 @pytest.mark.parametrize("dialect", DIALECTS)
 @each_case("asked, status, kind", HINTING)
 def test_every_answer_says_when_to_come_back(dialect: str, asked: str, status: int, kind: type[Any]) -> None:
-    """A date to come back at counts from the answer's own date, else from the client's clock; junk says why not."""
+    """A date to come back at counts from the answer's own date, else from my clock, also on a proxy's page."""
     for headers, retry_after_s, why in [
         ((("retry-after", "7"),), 7.0, None),
         ((("retry-after", AT_12_00_40),), 40.0, None),
@@ -116,6 +140,12 @@ def test_every_answer_says_when_to_come_back(dialect: str, asked: str, status: i
         seen = seen_by(asked, status, headers, dialect)
         assert type(seen) is kind
         assert (seen.retry_after_s, seen.retry_after_ignored) == (retry_after_s, why)
+        if status != 200:
+            page = answer(status, b"<html>", headers)
+            query = translate_query(page, DIALECTS[dialect], TASK_ID, NOW_S)
+            of_page: Any = translate_create(page, DIALECTS[dialect], NOW_S) if asked == "create" else query
+            assert type(of_page) is (LostAnswer if asked == "create" else kind)
+            assert (of_page.retry_after_s, of_page.retry_after_ignored) == (retry_after_s, why)
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
@@ -175,8 +205,9 @@ ODD_KEYS = ['sk-canary"key-0123456789', "sk-canary'key-0123456789", "sk-canary\\
 @each_case("key", [KEY, *ODD_KEYS])
 def test_one_odd_letter_hides_no_key(key: str) -> None:
     """A key with one quote or one backslash is found as it is, in a repr, in JSON and in both."""
-    for quoted in (key, repr(key)[1:-1], json.dumps(key)[1:-1], json.dumps(repr(key)[1:-1])[1:-1]):
-        assert text_without_key(f"bad {quoted} here", key) == "bad [api key] here"
+    for way in (str, repr, json.dumps, lambda text: json.dumps(repr(text))):
+        said, clean = (f"bad {what} '\"" for what in (key, "[api key]"))  # With both quotes each way has one spelling.
+        assert text_without_key(way(said), key) == way(clean)
 
 
 @each_case("key", [KEY, *ODD_KEYS])
@@ -209,16 +240,28 @@ def test_a_key_of_eight_letters_is_a_secret() -> None:
     assert text_without_key("bad sk-4567", "sk-4567") == "bad sk-4567"
 
 
-class Silent(Exception):
-    """An error whose words say nothing of what it was given."""
+class Said(Exception):
+    """An error whose words, whose repr and whose arguments are three things."""
+
+    def __init__(self, words: str, shown: str, given: str) -> None:
+        super().__init__(given)
+        self.words, self.shown = words, shown
 
     def __str__(self) -> str:
-        return "it failed"
+        return self.words
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return self.shown
 
 
-def test_what_an_error_was_given_is_looked_at_too() -> None:
-    """An error that was given the key mentions it, though its words do not: reporters print arguments too."""
-    assert mentions_key(Silent("with", KEY), KEY)
-    assert not mentions_key(Silent("with", "nothing"), KEY)
+def test_all_that_an_error_says_is_looked_at() -> None:
+    """An error mentions the key that is in its words, its repr or its arguments: reporters print all three."""
+    for said in ((KEY, "", ""), ("", KEY, ""), ("", "", KEY)):
+        assert mentions_key(Said(*said), KEY)
+    assert not mentions_key(Said("a", "b", "c"), KEY)
+
+
+def test_half_a_letter_stops_no_search() -> None:
+    """A body whose text holds half of a letter, as a text that was cut may, is searched and passed on like others."""
+    halved = Answer(401, (), b'{"message": "\\ud800 ' + KEY.encode() + b'"}')
+    assert json.loads(answer_without_key(halved, KEY).body) == {"message": "\ud800 [api key]"}

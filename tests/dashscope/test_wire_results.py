@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from resilient_poll import ConfigurationError
+from resilient_poll import ConfigurationError, ListingFailed
 from resilient_poll.dashscope.wire.dialects import DASHSCOPE
-from resilient_poll.dashscope.wire.listing import ListedTask, Listing, ListQuestion, Page, questions
-from resilient_poll.dashscope.wire.results import Asset, assets_of, failures_of, is_readable, made_nothing
+from resilient_poll.dashscope.wire.listing import (
+    ListedTask,
+    Listing,
+    ListQuestion,
+    Page,
+    questions,
+    read_page,
+    understand_page,
+)
+from resilient_poll.dashscope.wire.results import Asset, Failure, assets_of, failures_of, is_readable, made_nothing
+from resilient_poll.http.messages import Answer
 from resilient_poll.machine.lifecycle import Phase
+from resilient_poll.machine.observations import Unreadable
 from tests.support.tables import each_case
 
 URL, OTHER = "https://assets.test/a?Signature=x", "https://assets.test/b.mp4"
@@ -24,6 +35,15 @@ def test_each_name_of_a_url_gives_an_asset(name: str) -> None:
     assert assets_of(results)[1:] == (Asset(URL, f"output.results[1].{name}", None),)
     content = {"output": {"choices": [{"message": {"content": [{"text": "here"}, {name: URL}]}}]}}
     assert assets_of(content) == (Asset(URL, f"output.choices[0].message.content[1].{name}", None),)
+
+
+def test_a_video_beside_other_results_is_one_of_them() -> None:
+    """Where an answer has a URL of its own and a list of results, all of them were made, its own first."""
+    found = assets_of({"output": {"results": [{"url": OTHER}], "video_url": URL}})
+    assert [(asset.url, asset.place) for asset in found] == [
+        (URL, "output.video_url"),
+        (OTHER, "output.results[0].url"),
+    ]
 
 
 @each_case("name", ["file_url", "img_url", "base_image_url", "first_frame_url", "last_frame_url", "orig_url"])
@@ -83,7 +103,13 @@ def test_what_describes_one_result_is_no_result(name: str) -> None:
 def test_a_part_that_succeeded_without_a_url_says_nothing() -> None:
     """A part's status alone is no result, and one that is no success is a failure with its status for a reason."""
     assert not is_readable({"output": {"results": [{"subtask_status": "SUCCEEDED"}]}}, must_have_assets=False)
-    assert [found.code for found in failures_of({"output": {"results": [{"subtask_status": "X"}]}})] == ["X"]
+    one = {"subtask_status": "FAILED", "message": "too loud"}
+    failed = failures_of({"output": {"results": [one, {**one, "code": "E"}, {"subtask_status": "X"}]}})
+    assert failed == (
+        Failure("output.results[0]", "FAILED", "too loud"),
+        Failure("output.results[1]", "E", "too loud"),
+        Failure("output.results[2]", "X", None),
+    )
 
 
 FAILED: dict[str, Any] = {"results": [{"code": "DataInspectionFailed", "message": "not allowed"}]}
@@ -139,10 +165,72 @@ def test_a_list_that_became_shorter_once_is_read_again() -> None:
         assert listing.number == number
         listing.receive(Page((row(name),), is_empty=False, pages=3, total=total))
     assert listing.next_page() == {"page_no": "1"}
-    for name in "abd":
-        news = listing.receive(Page((row(name),), is_empty=False, pages=3, total=3))
-    assert [task.task_id for task in news] == ["d"]
+    news = [listing.receive(Page((row(name),), is_empty=False, pages=3, total=3)) for name in "abd"]
+    assert [task.task_id for rows in news for task in rows] == ["d"]
     assert listing.next_page() is None
+
+
+def test_a_list_that_never_stands_still_is_read_three_times() -> None:
+    """A window whose tasks become fewer in every pass is read three times, and so is the next; one that stays, once."""
+    listing = Listing(tuple(ListQuestion({"window": name}, None, None) for name in ("first", "second", "third")))
+    asked = []
+    while (question := listing.next_page()) is not None:
+        asked.append((question["window"], question["page_no"]))
+        moves = question["window"] != "third" and question["page_no"] == "2"
+        listing.receive(Page((row(f"{asked[-1]}"),), is_empty=False, pages=2, total=8 if moves else 9))
+    assert asked == [("first", "1"), ("first", "2")] * 3 + [("second", "1"), ("second", "2")] * 3 + [
+        ("third", "1"),
+        ("third", "2"),
+    ]
+
+
+@each_case("name, most", [("a", 6), (None, 5)])
+def test_five_pages_without_news_are_a_list_that_repeats_itself(name: str | None, most: int) -> None:
+    """The fifth page in a row without a task that was not met before ends the list with an error, and no earlier."""
+    listing = Listing((ListQuestion({}, None, None),))
+    page = Page(() if name is None else (row(name),), is_empty=False, pages=99, total=None)
+    for _ in range(most - 1):
+        listing.receive(page)
+    with pytest.raises(ListingFailed, match=f"repeats itself from page {most}"):
+        listing.receive(page)
+
+
+def came(body: Any) -> Answer:
+    return Answer(200, (), json.dumps(body).encode())
+
+
+@each_case(
+    "body, reason",
+    [
+        ({"data": None}, "HTTP 200 without a list that can be read"),
+        ({"data": [{}] * 1001}, "a page of 1001 tasks, where at most 1000 were asked for"),
+        ({"data": [], "page_no": 1}, "page 1 of the list in the place of page 2"),
+    ],
+)
+def test_a_page_that_cannot_be_read_can_be_asked_about(body: dict[str, Any], reason: str) -> None:
+    """What is no page that was asked for keeps its request's id, by which the service's support finds it."""
+    assert understand_page(came({**body, "request_id": "r1"}), 2) == Unreadable(request_id="r1", reason=reason)
+
+
+@each_case(
+    "told, total, pages",
+    [(0, 0, None), (1, 1, 1), (7, 7, 7), (-1, None, None), (None, None, None), (True, None, None), (2.0, None, None)],
+)
+def test_a_count_is_a_whole_number(told: object, total: int | None, pages: int | None) -> None:
+    """A list without any task says so with a zero; a number of pages of zero, or what is no count, says nothing."""
+    page = read_page(came({"data": [], "total": told, "total_page": told}))
+    assert page == Page((), is_empty=True, pages=pages, total=total)
+
+
+def test_a_window_is_cut_where_it_becomes_too_wide() -> None:
+    """What the service takes at once is 24 hours, of which 8 are for the zone's doubt and 3 seconds for the ends."""
+    widest = timedelta(hours=16) - timedelta(seconds=3)
+    for more, spelt in (
+        (timedelta(0), [("20260301115959", "20260302115959")]),
+        (timedelta(seconds=1), [("20260301115959", "20260302115959"), ("20260302115958", "20260302120000")]),
+    ):
+        asked = questions(DASHSCOPE, start=NOON, end=NOON + widest + more, model=None, status=None, page_size=50)
+        assert [(each.parameters["start_time"], each.parameters["end_time"]) for each in asked] == spelt
 
 
 @pytest.mark.parametrize("bound", ["start", "end"])
