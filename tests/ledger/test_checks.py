@@ -18,6 +18,7 @@ from resilient_poll.ledger import checks
 from resilient_poll.ledger.checks import changes_of, entry_of, fitting, row_of, stray_of, stray_row_of
 from resilient_poll.ledger.entry import Charge, Entry, Namespace, SavedFile, Stray
 from resilient_poll.ledger.errors import EntryCorrupt, EntryInvalid
+from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.ledger.rows import ENTRY_COLUMNS, LONGEST_RESULT
 from resilient_poll.machine.lifecycle import ENDS, OPEN, Billing, Phase
 from tests.support.properties import Property
@@ -234,6 +235,8 @@ def test_the_package_shows_what_was_not_used_yet(monkeypatch: pytest.MonkeyPatch
     shown = dir(resilient_poll.ledger)
     assert {"MemoryLedger", "__name__"} <= set(shown)
     assert shown == sorted(shown)
+    found = [resilient_poll.ledger.MemoryLedger for _ in range(2)]
+    assert found == [MemoryLedger, MemoryLedger], "found at the first use, and kept"
 
 
 def test_the_package_shows_its_names_late() -> None:
