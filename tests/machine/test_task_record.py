@@ -7,9 +7,9 @@ from types import MappingProxyType
 
 import pytest
 
-from resilient_poll.events import IllegalMove
+from resilient_poll.events import BillingChanged, IllegalMove, PhaseChanged
 from resilient_poll.machine import Billing, Instant, Phase, StatusSeen, TaskRecord
-from resilient_poll.machine.task_record import after_status
+from resilient_poll.machine.task_record import after_expiry, after_status
 from tests.support.machine_strategies import LIFECYCLE
 
 NOW = Instant(100.0, 1_750_000_100.0)
@@ -87,3 +87,51 @@ def test_a_success_that_made_nothing_is_free_and_says_why() -> None:
     seen = StatusSeen(status="done", made_nothing=True, code="E1", message="none fit")
     after, _ = after_status(TaskRecord.accepted("t", LIFECYCLE, NOW), seen, LIFECYCLE, NOW)
     assert (after.billing, after.code, after.message) == (Billing.NONE, "E1", "none fit")
+
+
+@pytest.mark.parametrize(
+    ("phase", "billing", "word", "told", "owed"),
+    [
+        (Phase.SUCCEEDED, Billing.BILLED, "broken", Phase.FAILED, Billing.BILLED),
+        (Phase.SUCCEEDED, Billing.BILLED, "stopped", Phase.CANCELED, Billing.BILLED),
+        (Phase.SUCCEEDED, Billing.BILLED, "working", Phase.RUNNING, Billing.BILLED),
+        (Phase.FAILED, Billing.NONE, "done", Phase.SUCCEEDED, Billing.BILLED),
+        (Phase.FAILED, Billing.NONE, "stopped", Phase.CANCELED, Billing.PARTIAL_POSSIBLE),
+        (Phase.FAILED, Billing.NONE, "working", Phase.RUNNING, Billing.NONE),
+        (Phase.FAILED, Billing.NONE, "waiting", Phase.QUEUED, Billing.NONE),
+        (Phase.FAILED, Billing.NONE, "who?", None, Billing.NONE),
+        (Phase.CANCELED, Billing.PARTIAL_POSSIBLE, "done", Phase.SUCCEEDED, Billing.BILLED),
+        (Phase.CANCELED, Billing.PARTIAL_POSSIBLE, "broken", Phase.FAILED, Billing.PARTIAL_POSSIBLE),
+    ],
+)
+def test_after_an_end_only_another_end_raises_the_bill(
+    phase: Phase, billing: Billing, word: str, told: Phase | None, owed: Billing
+) -> None:
+    """An end stays, what contradicts it is told and not believed, and of two ends the one that owes more is owed."""
+    record = TaskRecord(**{**KNOWN, "phase": phase, "billing": billing})  # type: ignore[arg-type]  # as above
+    after, events = after_status(record, StatusSeen(status=word), LIFECYCLE, NOW)
+    assert (after.phase, after.billing, after.status) == (phase, owed, "working")
+    expected: list[object] = []
+    if told is not None:
+        expected.append(IllegalMove("t-1", 100.0, phase, told, word, believed=False))
+    if owed is not billing:
+        expected.append(BillingChanged("t-1", 100.0, billing, owed))
+    assert list(events) == expected
+
+
+def test_an_expiry_says_the_word_that_it_came_of() -> None:
+    """A task that expires tells so with the service's last word, and nobody knows what is owed for it."""
+    record = TaskRecord(**{**KNOWN, "phase": Phase.UNRECOGNIZED, "status": "who?"})  # type: ignore[arg-type]  # as above
+    after, events = after_expiry(record, LIFECYCLE, NOW)
+    assert (after.phase, after.billing, after.status) == (Phase.EXPIRED, Billing.UNDETERMINED, "who?")
+    assert events == (
+        PhaseChanged("t-1", 100.0, Phase.UNRECOGNIZED, Phase.EXPIRED, "who?"),
+        BillingChanged("t-1", 100.0, Billing.ON_SUCCESS, Billing.UNDETERMINED),
+    )
+
+
+@pytest.mark.parametrize(("word", "found"), [("who?", False), ("novel", False), ("waiting", True), ("done", True)])
+def test_only_a_word_that_is_known_says_that_a_task_was_found(word: str, found: bool) -> None:
+    """An id that the service does not know, and a word that nobody listed, prove no task."""
+    after, _ = after_status(TaskRecord.known_by_id("t", NOW), StatusSeen(status=word), LIFECYCLE, NOW)
+    assert after.seen is found

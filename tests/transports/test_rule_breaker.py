@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from resilient_poll import BreakerPolicy, BreakerState, ConfigurationError
 from resilient_poll.transports.rules import breaker as rules
-from resilient_poll.transports.rules.breaker import Admitted, Breaker, CallResult, Rejected, judge_call
+from resilient_poll.transports.rules.breaker import Admitted, Breaker, CallResult, Move, Rejected, judge_call
 from tests.oracle import breaker as naive
 from tests.support.profiles import examples
 from tests.support.properties import GENUINE, PLANTED
@@ -121,6 +121,32 @@ def test_probes_that_never_come_back_keep_nobody_out_for_ever() -> None:
     assert isinstance(lost[0], Admitted)
     breaker.note(lost[0], CallResult.FAILED, 11.0)
     assert breaker.state is BreakerState.HALF_OPEN
+
+
+def test_each_move_says_why() -> None:
+    """Each move tells where the breaker was and is, and the reason that a human looks for."""
+    breaker = opened()
+    admitted, move = breaker.admit(6.0)
+    assert move == Move(BreakerState.OPEN, BreakerState.HALF_OPEN, "time is up")
+    assert breaker.admit(6.0)[1] is None
+    _, move = breaker.admit(11.0)
+    assert move == Move(BreakerState.HALF_OPEN, BreakerState.HALF_OPEN, "its probes never came back")
+    assert isinstance(admitted, Admitted)
+    assert breaker.note(admitted, CallResult.FAILED, 11.0) is None, "it is of an older generation"
+
+
+def test_a_place_for_a_probe_waits_for_whoever_comes() -> None:
+    """A half-open breaker that nobody asked for long keeps its other places, and the probe that is out counts still."""
+    breaker = opened()
+    first, _ = breaker.admit(6.0)
+    second, move = breaker.admit(60.0)
+    assert move is None
+    assert isinstance(first, Admitted)
+    assert isinstance(second, Admitted)
+    assert breaker.note(first, CallResult.WELL, 61.0) is None
+    assert breaker.note(second, CallResult.WELL, 61.0) == Move(
+        BreakerState.HALF_OPEN, BreakerState.CLOSED, "all probes were well"
+    )
 
 
 def opened() -> Breaker:
