@@ -126,8 +126,9 @@ def test_queries_over_the_vendors_second_are_refused_without_a_hint(kind: str) -
         "list": lambda: hand.ask("GET", "/api/v1/tasks/"),
         "cancel": lambda: hand.cancel(task_id),
     }
-    refused(hand, send[kind](), "queries_per_second", None)
-    assert counted(hand) == {"over_query_rate": 1}
+    for refusals in (1, 2):
+        refused(hand, send[kind](), "queries_per_second", None)
+        assert (counted(hand)["over_query_rate"], counted(hand)["throttled_creates"]) == (refusals, 0)
     hand.now_s = 1.0
     hand.listed()
     gateway = world("aisa", queries_per_second=1)
@@ -165,6 +166,17 @@ def test_requests_over_a_tiers_minute_are_refused_whatever_they_are() -> None:
     hand.now_s = 60.0
     hand.created()
     assert counted(hand)["early_requests"] == 3, "who waited is not early"
+
+
+def test_a_poll_that_a_tier_refuses_is_still_one_of_its_task() -> None:
+    """Who asks again for a task whose end was told does so after the end, refused or not."""
+    hand = world("aisa", Lifecycle((Step("SUCCEEDED"),)), requests_per_minute=2)
+    task_id = hand.created()
+    hand.now_s = 1.0
+    assert hand.status(task_id) == "SUCCEEDED"
+    hand.now_s = 2.0
+    refused(hand, hand.poll(task_id), "requests_per_minute", "58")
+    assert counted(hand) == {"over_request_rate": 1, "polls_after_end": 1}
 
 
 def test_who_was_not_refused_may_have_been_on_its_way() -> None:
