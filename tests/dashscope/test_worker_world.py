@@ -25,13 +25,13 @@ from resilient_poll.dashscope.workers.rota import Rota
 from resilient_poll.dashscope.workers.shift import LEASE_S, SCAN_S
 from resilient_poll.drive.clocks import VirtualClock
 from resilient_poll.ledger.memory import MemoryLedger
-from resilient_poll.machine.lifecycle import OPEN
+from resilient_poll.machine.lifecycle import OPEN, Billing, Phase
 from tests.dashscope.scripted import Asked, Broken, Reply, a_client, said
 from tests.oracle.handover import Handover
 from tests.support.colours import INPUT, MODEL
 from tests.support.profiles import examples as scaled
 
-ENDS = ("SUCCEEDED", "FAILED", "CANCELED")
+OWED = {"SUCCEEDED": Billing.BILLED, "FAILED": Billing.NONE, "CANCELED": Billing.PARTIAL_POSSIBLE}
 FEW = 4
 """How many tasks a worker holds here, so that few are more than that."""
 
@@ -103,7 +103,7 @@ class Workers(RuleBasedStateMachine):
             raise ValueError("not now")
         model.told(task_id)
 
-    @rule(life_s=st.sampled_from([0.0, 5.0, 40.0, 200.0]), end=st.sampled_from(ENDS))
+    @rule(life_s=st.sampled_from([0.0, 5.0, 40.0, 200.0]), end=st.sampled_from(sorted(OWED)))
     def submit(self, life_s: float, end: str) -> None:
         """Somebody submits something, and leaves it."""
         self.world.next_end = life_s, end
@@ -142,6 +142,19 @@ class Workers(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         """Time goes by."""
         self.world.clock.advance(seconds)
+
+    @rule(which=st.integers(0, 30))
+    def see(self, which: int) -> None:
+        """Somebody else sees that a task has ended, and tells nobody of it."""
+        over = [
+            task_id for task_id in self.world.model.tasks if self.world.model.says(task_id, self.world.now_s) in OWED
+        ]
+        if over:
+            task_id = over[which % len(over)]
+            phase = Phase(self.world.model.says(task_id, self.world.now_s))
+            [entry] = [entry for entry in self.ledger.entries() if entry.task_id == task_id]
+            wall_s = self.world.clock.now().wall_s
+            self.ledger.observe(entry, phase=phase, billing=OWED[phase.value], now_wall_s=wall_s)
 
     @rule(number=st.integers(1, 3))
     def break_handler(self, number: int) -> None:

@@ -6,47 +6,36 @@ processes hear, and share no rule with the ledger.
 
 from __future__ import annotations
 
-import itertools
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from enum import StrEnum
 from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from resilient_poll.ledger.entry import Entry, Namespace
 from resilient_poll.ledger.errors import ActRefused
 from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.ledger.protocol import Ledger
-from resilient_poll.ledger.rows import Owner
 from resilient_poll.ledger.sqlite import SqliteLedger
 from resilient_poll.machine.lifecycle import Billing, Phase
+from tests.ledger.senders import FATES, TASKS, Fate, Process, Send
 from tests.oracle.leases import Leases
-from tests.oracle.ledger import MADE, NOT_MADE, Judge, Sent, View
+from tests.oracle.ledger import MADE, NOT_MADE, Judge, View
 
 HERE = Namespace("https://api.test/v1", "generic", "main")
 PROCESSES, KEYS = 2, 2
-STEPS = 12
-NAMES = itertools.count(1)
+STEPS = 14
 
 
-class Fate(StrEnum):
-    """What the service makes of a send, and what its sender will hear."""
-
-    ACCEPTED = "accepted"
-    ACCEPTED_AND_LOST = "accepted, answer lost"
-    ACCEPTED_AND_LATE = "accepted, answer late"
-    ANSWERED = "answered"
-    THROTTLED = "throttled"
-    REFUSED = "refused"
-    LOST = "lost"
-
-
-FATES = (*Fate, *[Fate.THROTTLED] * 2, *[Fate.ACCEPTED_AND_LATE] * 3)
-TASKS = {Fate.ACCEPTED, Fate.ACCEPTED_AND_LOST, Fate.ACCEPTED_AND_LATE}
 SEEN = {
     Phase.QUEUED: Billing.NOT_YET,
     Phase.RUNNING: Billing.ON_SUCCESS,
@@ -61,45 +50,11 @@ keys = st.integers(0, KEYS - 1)
 which = st.integers(0, 11)
 lasts = st.sampled_from([0.0, 5.0, 60.0, 3600.0, 10_000.0])
 OFTEN = (*["send", "hear", "hear again", "overrule"] * 2, "look", "wait", "settle")
-WORKS = ("take", "take", "wait", "renew", "let go", "tell")
+WORKS = ("take", "take", "wait", "renew", "let go", "look", "tell")
 Act = tuple[str, int, int, Fate, int]
+Work = tuple[str, int, int, float]
+works = st.tuples(st.sampled_from(WORKS), processes, which, lasts)
 acts = st.tuples(st.sampled_from(OFTEN), processes, keys, st.sampled_from(FATES), which)
-
-
-@dataclass
-class Process:
-    """One that sends and polls: the lock that says that it lives, its name as a worker, and whether it runs."""
-
-    owner: Owner
-    worker: str = field(default_factory=lambda: f"worker-{next(NAMES)}")
-    is_dead: bool = False
-    is_paused: bool = False
-    has_lost_its_lock: bool = False
-
-    @property
-    def can_act(self) -> bool:
-        return not self.is_dead and not self.is_paused
-
-
-@dataclass
-class Send:
-    """One request that left, and the truth about it."""
-
-    process: Process
-    licence: Entry
-    fate: Fate
-    judged: Sent
-    heard: int = 0
-
-    @property
-    def made(self) -> str:
-        return self.judged.name
-
-    @property
-    def is_known(self) -> bool:
-        """Whether its sender told the ledger what the service made."""
-        needed = {Fate.ACCEPTED: 1, Fate.ANSWERED: 1, Fate.ACCEPTED_AND_LATE: 2}
-        return self.heard >= needed.get(self.fate, self.heard + 1)
 
 
 class LedgerLife(RuleBasedStateMachine):
@@ -148,6 +103,24 @@ class LedgerLife(RuleBasedStateMachine):
     def to_hear(self, is_again: bool) -> list[Send]:
         """The sends of those who can act that were not heard of, or all of them."""
         return [send for send in self.sends if send.process.can_act and (is_again or not send.heard)]
+
+    @initialize(
+        count=st.integers(0, 3), acts=st.lists(acts, max_size=10), works=st.lists(works, min_size=4, max_size=16)
+    )
+    def begin_late(self, count: int, acts: list[Act], works: list[Work]) -> None:
+        """Some tasks are there already, that somebody looks after, and some more was sent."""
+        for number in range(count):
+            process = self.processes[0]
+            entry = self.ledger.begin(HERE, f"earlier-{number}", "digest", now_wall_s=self.now_s)
+            licence = self.ledger.license(entry, process.owner, now_wall_s=self.now_s)
+            assert licence is not None
+            judged = self.judge.leaves(licence.entry_id, licence.sends)
+            judged.could = {MADE}
+            self.sends.append(Send(process, licence, Fate.ACCEPTED, judged, heard=1))
+            self.ledger.accept(licence, judged.name, now_wall_s=self.now_s)
+        self.all_is_possible()
+        self.much_happens(acts)
+        self.they_look_after_tasks(works)
 
     # What the processes do.
 
@@ -239,10 +212,10 @@ class LedgerLife(RuleBasedStateMachine):
             assert taken == self.leases.take(process.worker, for_s, limit, self.now_s, ends=ends)
 
     @precondition(lambda self: self.is_any(lambda entry: entry.task_id is not None))
-    @rule(acts=st.lists(st.tuples(st.sampled_from(WORKS), processes, which, lasts), min_size=3, max_size=15))
-    def they_look_after_tasks(self, acts: list[tuple[str, int, int, float]]) -> None:
+    @rule(works=st.lists(works, min_size=4, max_size=16))
+    def they_look_after_tasks(self, works: list[Work]) -> None:
         """One after the other, what workers do most."""
-        for what, number, other, for_s in acts:
+        for what, number, other, for_s in works:
             match what:
                 case "take":
                     self.take(number, for_s, 1 + other % 5, other % 3 == 0)
@@ -252,9 +225,11 @@ class LedgerLife(RuleBasedStateMachine):
                     self.let_go(number, other)
                 case "tell":
                     self.tell(other)
+                case "look":
+                    self.look(other, list(SEEN)[number * 2 + other % 3])
+                    self.all_is_possible()  # The model of leases is told where a task stands.
                 case _:
                     self.the_clock_goes(for_s)
-            self.all_is_possible()
 
     @precondition(lambda self: self.is_any(lambda entry: entry.worker is not None))
     @rule(number=processes, other=which, for_s=lasts)
