@@ -170,6 +170,9 @@ def test_a_thousand_origins_keep_their_states() -> None:
         states.of(number)
     assert len(states) == 1000
     assert states.of("first") is first
+    states.of("one more")
+    assert len(states) < 1000
+    assert states.of("first") is first, "it was used last but one"
 
 
 def test_states_of_origins_are_bounded() -> None:

@@ -15,6 +15,7 @@ from resilient_poll.transports.rules.refusals import LONGEST_REFUSAL_BYTES, Refu
 from resilient_poll.transports.rules.repeating import (
     REFUSED_STATUSES,
     RETRY_STATUSES,
+    SAFE_METHODS,
     Happened,
     Kind,
     may_repeat,
@@ -83,6 +84,51 @@ def test_a_get_is_repeated_after_each_of_these(status: int) -> None:
 def test_a_refusal_for_money_is_known_by_its_code(said: object, refusal: Refusal) -> None:
     """A 429 is about money only if a code of its says so; prose that mentions billing says nothing."""
     assert read_refusal(429, json.dumps(said).encode()) is refusal
+
+
+def test_these_are_safe_and_these_were_not_taken_up() -> None:
+    """Safe are the methods that RFC 9110 calls so, and a 425 and a 429 alone say that a request was not taken up."""
+    assert sorted(SAFE_METHODS) == ["GET", "HEAD", "OPTIONS", "TRACE"]
+    assert sorted(REFUSED_STATUSES) == [425, 429]
+
+
+MONEY_CODES = [
+    *("insufficient_quota", "Insufficient-Balance", "InsufficientFunds", "insufficient credit", "BillingHardLimit"),
+    *("payment_required", "Arrearage", "AccountOverdue", "balance_exhausted", "CreditsDepleted", "funds_not_enough"),
+    *("balance-too-low", "OutOfCredit"),
+]
+
+
+@pytest.mark.parametrize("code", MONEY_CODES)
+@pytest.mark.parametrize("name", ["code", "type", "reason", "status"])
+def test_a_code_for_money_is_known_wherever_it_stands(name: str, code: str) -> None:
+    """Every spelling is known in each of the fields for codes, down to the third level and no deeper."""
+    said: object = {name: code}
+    for level in range(1, 5):
+        expected = Refusal.MONEY if level <= 3 else Refusal.RATE
+        assert read_refusal(429, json.dumps(said).encode()) is expected, level
+        said = {"error": said}
+
+
+def test_a_refusal_is_read_up_to_its_longest() -> None:
+    """A body of 64 KiB is read for its code, and one byte more is not."""
+    body = b'{"code": "insufficient_quota"}'.ljust(65_536)
+    assert read_refusal(429, body) is Refusal.MONEY
+    assert read_refusal(429, body + b" ") is Refusal.RATE
+
+
+@pytest.mark.parametrize("timeout_s", [0.5, 1, 1e9])
+def test_any_time_above_nothing_can_be_asked_for(timeout_s: float) -> None:
+    """A request may ask for any total time above zero, half a second as well, and for none by saying nothing."""
+    assert marks.timeout_mark({marks.TIMEOUT_S: timeout_s}) == timeout_s
+    assert marks.timeout_mark({}) is None
+
+
+@pytest.mark.parametrize("timeout_s", [0, 0.0, -1, True, "5", float("nan")])
+def test_no_time_at_all_is_refused(timeout_s: object) -> None:
+    """A total time that is none is refused, and nothing was sent."""
+    with pytest.raises(ConfigurationError, match=r"seconds above 0, not .*; nothing was sent"):
+        marks.timeout_mark({marks.TIMEOUT_S: timeout_s})
 
 
 def test_the_names_of_the_marks_stay() -> None:
