@@ -21,7 +21,7 @@ As everywhere here, none of them is a ``TimeoutError``, an ``OSError`` or a data
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from resilient_poll.error_kinds import ErrorKind, SafeToSubmitAgain, TryAgain
 from resilient_poll.errors import ConfigurationError, ResilientPollError
@@ -110,7 +110,6 @@ class GuardRefused(ResilientPollError):
     """
 
     safe_to_submit_again: SafeToSubmitAgain = SafeToSubmitAgain.YES
-    _is_about_the_submit: ClassVar[bool] = True
 
     def __init__(
         self, summary: str, *, guard: str, limit: str, used: str, asked: str | None, try_again: TryAgain
@@ -125,7 +124,6 @@ class LedgerError(ResilientPollError):
     """The ledger cannot do what was asked of it. It says nothing about the service."""
 
     try_again: TryAgain = TryAgain.UNKNOWN
-    _is_about_the_submit: ClassVar[bool] = False
 
 
 class LedgerUnavailable(LedgerError):

@@ -181,12 +181,23 @@ def test_a_limit_that_nothing_fits_is_not_worth_waiting_for() -> None:
         {"max_spend": (SpendLimit(0.5, "USD"),)},  # type: ignore[arg-type]  # floats are no money
         {"max_spend": (SpendLimit(Decimal(1), ""),)},
         {"max_spend": (SpendLimit(Decimal(1), "USD", 0.0),)},
+        {"max_spend": (SpendLimit(Decimal(1), "USD", float("inf")),)},
+        {"max_spend": (SpendLimit(Decimal(1), "USD", float("nan")),)},
     ],
 )
 def test_a_limit_that_makes_no_sense_is_refused(limits: dict[str, object]) -> None:
     """A limit that cannot be kept is an error when it is set, not when it is reached."""
     with pytest.raises(ConfigurationError):
         Guards(**limits)  # type: ignore[arg-type]  # on purpose
+
+
+def test_the_strictest_limits_can_be_set() -> None:
+    """Nothing at all, and within less than a second, are limits; one that names no period is for a day of 24 hours."""
+    strict = (SpendLimit(Decimal(0), "USD"), SpendLimit(Decimal(0), "CNY", 0.5))
+    assert [spend.period_s for spend in Guards(max_open_tasks=0, max_tasks_per_day=0, max_spend=strict).max_spend] == [
+        86_400.0,
+        0.5,
+    ]
 
 
 FIGURES = Figures(open_tasks=2, in_doubt=1, tasks_of_the_day=5, spent=(Decimal("0.90"), Decimal("3.00")))
@@ -284,6 +295,17 @@ def test_a_bill_is_by_the_day_of_sending_in_utc(monkeypatch: pytest.MonkeyPatch)
     assert (row.billed, row.may_yet_be_billed, row.in_doubt) == (0, Decimal("0.10"), 0)
     assert [type(count) for count in (row.tasks_billed, row.tasks_that_may_be, row.tasks_in_doubt)] == [int] * 3
     assert (row.tasks_billed, row.tasks_that_may_be, row.tasks_in_doubt) == (0, 1, 0)
+
+
+def test_what_is_not_told_is_nothing() -> None:
+    """A bill's row owes nothing that it does not tell, a charge is for one, and an entry is new and nobody's."""
+    row = bill.BillRow(model="m", day="1970-01-01", currency="USD")
+    assert (row.billed, row.may_yet_be_billed, row.in_doubt) == (0, 0, 0)
+    assert (row.tasks_billed, row.tasks_that_may_be, row.tasks_in_doubt) == (0, 0, 0)
+    assert (PRICE.unit, PRICE.units) == ("", 1)
+    entry = Entry(entry_id=1, namespace=HERE, key="k", attempt=1, digest="d", created_wall_s=1.0, updated_wall_s=1.0)
+    assert (entry.phase, entry.sends, entry.billing) == (Phase.NEW, 0, Billing.NONE)
+    assert (entry.worker, entry.worker_until_wall_s) == (None, 0.0)
 
 
 def test_the_example_of_a_bill_runs() -> None:
