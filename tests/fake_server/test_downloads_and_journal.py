@@ -122,6 +122,24 @@ def test_a_range_tells_the_first_and_the_last_byte_that_it_has(value: str, body:
     assert header(reply, "content-type") == "text/plain"
 
 
+@pytest.mark.parametrize(
+    ("extension", "media_type", "begins"),
+    [("mp4", "video/mp4", b"\x00\x00\x00"), ("png", "image/png", b"\x89PNG"), ("glb", "model/gltf-binary", b"glTF")],
+)
+def test_each_sample_is_of_its_kind(extension: str, media_type: str, begins: bytes) -> None:
+    """The sample of an extension has its media type and its first bytes, and no two of them the same validator."""
+    asset = sample(extension)
+    assert (asset.media_type, asset.content[: len(begins)]) == (media_type, begins)
+    assert header(serve(asset, Request("GET", "/", "", (), b"", ""), DATE), "content-type") == media_type
+    assert len({sample(other).etag for other in ("mp4", "png", "glb")}) == 3
+
+
+def test_the_validator_is_the_digest_of_the_bytes() -> None:
+    """An `ETag` is the MD5 of the content in capitals between quotes, as object stores have it."""
+    reply = serve(make_asset(b"0123456789", "text/plain"), Request("GET", "/", "", (), b"", ""), DATE)
+    assert header(reply, "etag") == '"781E5E245D69B566979B86E28D23F2C7"'
+
+
 def test_validators_and_heads() -> None:
     """`If-Range` with another version gives everything; HEAD gives the headers of a GET and no body."""
     etag = header(fetched(), "etag")
