@@ -139,7 +139,7 @@ def run_machine(machine: type[LeaseLife], how: settings) -> None:
     run_state_machine_as_test(machine, settings=settings(how, stateful_step_count=25))
 
 
-@pytest.mark.parametrize(("machine", "usual"), [(LeaseLife, 100), (LeaseLifeInAFile, 10)])
+@pytest.mark.parametrize(("machine", "usual"), [(LeaseLife, 240), (LeaseLifeInAFile, 10)])
 def test_no_task_has_two_workers_and_none_is_passed_over(machine: type[LeaseLife], usual: int) -> None:
     """Whoever takes, renews, lets go or dies, and however the clock steps: nobody takes what another has, and all that
     is free can be taken."""
