@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +16,7 @@ from fake_server.scenario import Expect, Quotas, Scenario, Service
 from fake_server.scenario.lifecycles import Lifecycle, Step
 from fake_server.scenario.yaml_nodes import LONGEST_DURATION_S
 from fake_server.story import tell
-from tests.fake_server.driving import BASES, KEY, TASKS, VIDEO, WALL_S, Hand, content, header
+from tests.fake_server.driving import ASYNC, BASES, BODY, KEY, TASKS, VIDEO, WALL_S, Hand, content, header
 from tests.fake_server.faulty import AT_ONCE, fault, hand_with
 
 EXPECT = Expect(("SUCCEEDED",))
@@ -138,6 +139,71 @@ def test_every_body_is_packed_where_a_script_says_so() -> None:
     packed = hand.ask("GET", "/api/v1/tasks", headers=(KEY, ("Accept-Encoding", "gzip")))
     assert (header(packed, "content-encoding"), gzip.decompress(packed.body)) == ("gzip", b"")
     assert hand.ask("GET", "/api/v1/tasks").body == b""
+    usual = Hand.on(world()).ask("GET", "/api/v1/tasks", headers=(KEY, ("Accept-Encoding", "gzip")))
+    assert header(usual, "content-encoding") is None
+
+
+def test_a_world_of_which_nothing_is_said_is_the_usual_one() -> None:
+    """By itself a world is called `w1`, begins at 0 s, goes as fast as its script, and has the seeds 0."""
+    flaky = world(faults=(fault("status", status=503, probability=0.5, on="create"),))
+    usual, spelt = Engine(flaky), Engine(flaky, "w1", 1.0, 0, Moment(0.0, 0.0), draw_seed=0)
+    assert (usual.world, usual.speed, usual.seed, usual.started) == ("w1", 1.0, 0, Moment(0.0, 0.0))
+    create = Request("POST", BASES["dashscope"] + VIDEO, "", (KEY, ASYNC), BODY, "http://fake.test")
+    for at_s in range(20):
+        assert usual.handle(create, Moment(at_s, at_s)) == spelt.handle(create, Moment(at_s, at_s))
+
+
+def test_every_request_is_counted_by_what_it_asks_for() -> None:
+    """Lists, cancels, and requests that no page describes are counted one by one; so are tasks and their rows."""
+    hand = Hand.on(world(AT_ONCE))
+    ids = [hand.created(), hand.created()]
+    for task_id in ids:
+        hand.cancel(task_id)
+        hand.listed()
+        hand.ask("GET", "/api/v1/nowhere")
+    counters = hand.engine.journal.counters
+    assert [counters[f"{name}_requests"] for name in ("create", "list", "cancel")] == [2, 2, 2]
+    assert (counters["unmatched"], counters["requests"]) == (2, 8)
+    bill = hand.engine.bill(hand.now, 1)
+    assert ([row.task_id for row in bill.tasks], bill.left_out, bill.billed_tasks) == ([ids[1]], 1, 2)
+
+
+def test_limits_can_be_asked_for_and_that_can_fail() -> None:
+    """The page of limits tells those of the scenario, and a fault strikes it as any other."""
+    hand = Hand.on(world(quotas=Quotas(concurrent_tasks=3, queries_per_second=7)))
+    assert content(hand.ask("GET", "/api/v1/quotas"))["data"] == {"concurrent_tasks": 3, "queries_per_second": 7}
+    hand.engine.arm(fault("status", status=503, on="quotas"))
+    assert hand.ask("GET", "/api/v1/quotas").status == 503
+
+
+def test_a_verdict_names_its_lines_and_its_faults() -> None:
+    """A verdict counts tasks, names the lines of a breach, and says how many faults of how many struck; a line says
+    what the client was told to wait."""
+    expect = Expect(("SUCCEEDED",), {"tasks_created": 1, "early_creates": 0})
+    refusal = fault("status", status=429, retry_after="9s", on="create", nth=1)
+    hand = Hand.on(replace(world(AT_ONCE, faults=(refusal, fault("lost_create", nth=7))), expect=expect))
+    hand.create()
+    assert hand.engine.journal.entries[-1].retry_after == "9"
+    hand.now_s = 1.0
+    hand.created()
+    hand.now_s = 10.0
+    rows = {row.name: row for row in hand.engine.verdict(hand.now)}
+    assert (rows["tasks_created"].verdict, rows["tasks_created"].actual) == ("PASS", "1")
+    assert (rows["early_creates"].verdict, rows["early_creates"].lines) == ("FAIL", (2,))
+    assert rows["faults_consumed"].expected == "2 of 2"
+    assert rows["faults_consumed"].actual.startswith("1 of 2; never fired: lost_create")
+
+
+def test_a_part_of_an_asset_has_been_fetched_too() -> None:
+    """A download that asks for a range and gets it (206) has fetched, and a client that resumes may not poll again."""
+    hand = hand_with(life=AT_ONCE)
+    task_id = hand.created()
+    assert hand.status(task_id) == "SUCCEEDED"
+    reply = hand.ask("GET", f"/w/w1/assets/{task_id}.mp4", headers=(("Range", "bytes=1-"),))
+    assert (reply.status, hand.engine.tasks[task_id].was_fetched) == (206, True)
+    hand.now_s = 9.0
+    hand.poll(task_id)
+    assert hand.engine.journal.counters["polls_after_end"] == 1
 
 
 def test_a_poll_that_a_tier_refuses_is_a_poll_of_its_task() -> None:

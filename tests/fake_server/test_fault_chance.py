@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from fake_server.faults import chance
+from fake_server.engine import Engine
+from fake_server.faults import chance, model
 from fake_server.faults.chance import draw, log_normal
 from fake_server.faults.model import Fault, Latency, LostCreate, Selection, Status
 from fake_server.faults.selection import Rack
@@ -70,6 +71,19 @@ def test_how_often_a_fault_must_fire(conditions: dict[str, Any], needed: int) ->
     assert Selection(**conditions).needed == needed
 
 
+def test_all_that_a_file_may_name_is_listed_once() -> None:
+    """The lists of routes, bodies, drifts, redirects and hints hold each word that their type allows, once."""
+    for listed, words in (
+        (model.ROUTE_KINDS, model.RouteKind),
+        (model.BODY_FORMS, model.BodyForm),
+        (model.DRIFTS, model.Drift),
+        (model.REDIRECTS, model.RedirectTo),
+        (model.HINT_FORMS, model.HintForm),
+    ):
+        assert sorted(listed) == sorted(get_args(words))
+    assert Selection().on == model.ROUTE_KINDS
+
+
 def test_faults_are_named_by_where_they_come_from_and_strike_in_that_order() -> None:
     """The scenario's faults are `s1`, `s2` and come first, then those of chaos `c1`, then those armed since `a1`; a
     name is not given twice."""
@@ -122,6 +136,8 @@ def test_an_engine_draws_by_its_seed_and_its_name() -> None:
 
     usual = statuses()
     assert set(usual) == {200, 503}
+    other = Hand(Engine(hand_with(fault("status", status=503, on="list", probability=0.5)).engine.scenario, "w2"))
+    assert [other.ask("GET", "/api/v1/tasks").status for other.now_s in range(40)] != usual
     assert statuses(draw_seed=0) == usual
     assert statuses(draw_seed=1) != usual
     assert statuses(seed=1) == usual, "the seed of ids is another"

@@ -111,8 +111,9 @@ def test_an_end_is_told_to_who_waits_five_seconds(before_s: float, after_s: floa
     ]
     hand = hand_with(*slow, life=AT_ONCE)
     task_id = hand.created()
+    hand.now_s = 50.0
     assert hand.status(task_id) == "SUCCEEDED"
-    hand.now_s = 60.0
+    hand.now_s = 120.0
     hand.poll(task_id)
     assert hand.engine.journal.counters["polls_after_end"] == is_counted
 
