@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fake_server.rules.matching import Matcher, read_matcher
+from fake_server.rules.matching import KEYS, Matcher, read_matcher
 from fake_server.rules.nearest import nearest_routes
 from tests.fake_server.test_matching import entry
 
@@ -60,6 +60,11 @@ def test_a_mistake_in_a_condition_is_told_in_a_sentence(matcher: dict[str, Any],
     """What was found and what is expected are told, and no part of a condition is passed over in silence."""
     (mistake,) = read_matcher(matcher)  # type: ignore[misc]  # a list of mistakes
     assert (mistake.pointer, mistake.detail) == (f"/{next(iter(matcher))}", sentence)
+
+
+def test_the_table_of_conditions_names_every_kind_of_request() -> None:
+    """What the documentation says of a route's condition lists what a request may be taken for."""
+    assert KEYS["route"] == f"what the request was taken for, or a list: {KINDS}"
 
 
 @pytest.mark.parametrize(

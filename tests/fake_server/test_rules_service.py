@@ -10,7 +10,6 @@ from fake_server.engine import Reply
 from fake_server.operating import Operator
 from fake_server.rules.rendering import folder_of
 from fake_server.rules.room import Room
-from fake_server.rules.tasks import make_id
 from fake_server.scenario import Expect, Quotas, Scenario
 from fake_server.scenario.lifecycles import Lifecycle, Step
 from tests.fake_server.driving import Hand, content, header, scenario_from
@@ -196,12 +195,3 @@ def test_rate_headers_of_a_refusal_stand_beside_its_others() -> None:
     assert isinstance(reply, Reply)
     names = ("content-type", "x-trace", "x-ratelimit-limit-requests", "x-ratelimit-reset-requests")
     assert [header(reply, name) for name in names] == ["text/plain", "7", "60", "12"]
-
-
-def test_an_id_is_a_random_uuid_in_form() -> None:
-    """Ids that follow from a text say of themselves what random UUIDs do: version 4, and the variant of RFC 9562."""
-    ids = [make_id(f"some|{number}") for number in range(200)]
-    assert {one[14] for one in ids} == {"4"}
-    assert {one[19] for one in ids} == set("89ab")
-    assert [len(part) for part in ids[0].split("-")] == [8, 4, 4, 4, 12]
-    assert len(set(ids)) == 200
