@@ -167,6 +167,9 @@ def who_asks_is_not_counted_itself(ledger: Ledger) -> None:
     must(all_used(ledger, NOON_S + 899.5, key="a") == ("2", "2", "1.00 USD"), "the others' places")
     must(all_used(ledger, NOON_S + 900, key="a") == ("0", "0", "0 USD"), "for a while")
     begun(ledger, "a", charge=PRICE, guards=Guards(max_open_tasks=3, max_tasks_per_day=3))
+    dear, limit = replace(PRICE, amount=Decimal("0.75")), Guards(max_spend=(SpendLimit(Decimal("1.74"), "USD"),))
+    error = refused(GuardRefused, lambda: begun(ledger, "a", charge=dear, guards=limit))
+    must("used 1.00 USD, asked 0.75 USD" in str(error), "another price is not taken off what the others cost")
     one = Guards(max_open_tasks=1, max_tasks_per_day=1, max_spend=(SpendLimit(PRICE.amount, PRICE.currency),))
     with ledger.open_owner() as owner:
         licence = ledger.license(begun(ledger, "a"), owner, guards=one, now_wall_s=NOON_S)
