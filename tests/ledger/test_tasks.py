@@ -141,6 +141,7 @@ def test_a_file_of_the_same_path_is_replaced(ledger: MemoryLedger, owner: Owner)
     entry = ended(ledger, running(ledger, owner, "key"), Phase.SUCCEEDED, Billing.BILLED)
     one, two = SavedFile("a.mp4", 5, "a" * 64), SavedFile("b.mp4", 6, "b" * 64)
     newer = SavedFile("a.mp4", 7, "c" * 64)
-    for file in (one, two, newer):
-        saved = ledger.saved(entry, file, now_wall_s=NOON_S + 20)
+    for file in (one, two):
+        ledger.saved(entry, file, now_wall_s=NOON_S + 15)
+    saved = ledger.saved(entry, newer, now_wall_s=NOON_S + 20)
     assert saved == replace(entry, files=(two, newer), updated_wall_s=NOON_S + 20) == ledger.get(entry.entry_id)
