@@ -6,6 +6,7 @@ class, a default, a decorator): somebody may have kept the old value there. Thos
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import sys
@@ -50,7 +51,9 @@ def rebind(mutant: Mutant) -> None:
     here = next(module for module in ours if getattr(module, "__file__", None) == str(ROOT / mutant.path))
     for statement in again:
         old = {name: vars(here)[name] for name in _named([statement]) if name in vars(here)}
-        code = compile(ast.Module([statement], []), str(ROOT / mutant.path), "exec", dont_inherit=True)
+        # As every module begins: an annotation may name what only a type checker imports.
+        flags = __future__.annotations.compiler_flag
+        code = compile(ast.Module([statement], []), str(ROOT / mutant.path), "exec", flags, dont_inherit=True)
         exec(code, vars(here))  # noqa: S102  # as importing it would
         for name, value in old.items():
             for module in ours:

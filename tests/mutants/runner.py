@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import importlib
 import importlib.abc
 import importlib.machinery
 import json
@@ -358,13 +359,17 @@ def put_in_place(mutant: Mutant, functions: dict[Any, list[types.FunctionType]])
 
 
 class ChangedModule(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Imports one module in its changed form."""
+    """Imports one module in its changed form.
+
+    Attributes:
+        name: The module's.
+    """
 
     def __init__(self, mutant: Mutant) -> None:
         self._mutant = mutant
         path = Path(mutant.path)
         self._is_package = path.name == "__init__.py"
-        self._name = ".".join((path.parent if self._is_package else path.with_suffix("")).parts)
+        self.name = ".".join((path.parent if self._is_package else path.with_suffix("")).parts)
 
     def find_spec(
         self,
@@ -373,7 +378,7 @@ class ChangedModule(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         target: object = None,  # noqa: ARG002  # the protocol's names
     ) -> importlib.machinery.ModuleSpec | None:
         """Return the changed module's spec; None for any other."""
-        if fullname != self._name:
+        if fullname != self.name:
             return None
         spec = importlib.machinery.ModuleSpec(
             fullname, self, origin=str(ROOT / self._mutant.path), is_package=self._is_package
@@ -413,7 +418,9 @@ def judge_cold(mutant: Mutant, plan: Plan, budget_s: float) -> tuple[str, str]:
 
 
 def _import_and_run(mutant: Mutant, plan: Plan, tests: Sequence[str]) -> dict[str, Any]:
-    sys.meta_path.insert(0, ChangedModule(mutant))
+    sys.meta_path.insert(0, changed := ChangedModule(mutant))
+    # Now: pytest puts a finder of its own in front, for the packages of plugins, and the fake is one.
+    importlib.import_module(changed.name)
     judge = Judge(tests)
     limit(5 + sum(plan.seconds[test] for test in tests))
     # By file: a test that is named after a row may have another name now.

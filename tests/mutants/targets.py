@@ -66,16 +66,27 @@ ROOMS = {
     "fake": Room(
         ("fake_server/engine.py", "fake_server/rules", "fake_server/faults"),
         (
+            "tests/check/test_conduct.py",
+            "tests/fake_server/test_admission.py",
             "tests/fake_server/test_answers.py",
-            "tests/fake_server/test_bill_exact.py",
+            "tests/fake_server/test_bill_*.py",
+            "tests/fake_server/test_coming.py",
+            "tests/fake_server/test_conduct_rules.py",
             "tests/fake_server/test_downloads_and_journal.py",
             "tests/fake_server/test_endpoints.py",
             "tests/fake_server/test_engine_*.py",
+            "tests/fake_server/test_expectations.py",
             "tests/fake_server/test_fault_*.py",
+            "tests/fake_server/test_fields.py",
+            "tests/fake_server/test_gate.py",
+            "tests/fake_server/test_journal_lines.py",
             "tests/fake_server/test_late_requests.py",
             "tests/fake_server/test_limits.py",
             "tests/fake_server/test_manners_and_verdicts.py",
             "tests/fake_server/test_matching.py",
+            "tests/fake_server/test_operating.py",
+            "tests/fake_server/test_rules_*.py",
+            "tests/fake_server/test_scripts_and_hints.py",
             "tests/fake_server/test_stories_*.py",
             "tests/fake_server/test_story.py",
             "tests/fake_server/test_worlds*.py",
@@ -85,7 +96,7 @@ ROOMS = {
 }
 NOT_RUN = (
     *("processes", "kills", "stores", "test_postgres", "test_cli", "test_readme", "test_reach", "test_shipped"),
-    *("test_server", "test_operating", "test_many_tasks", "test_openapi", "test_hostile", "test_chaos"),
+    *("test_server", "test_many_tasks", "test_openapi", "test_hostile", "test_chaos"),
     *("test_middleware_http", "test_cut", "test_fake_page", "power_cut"),
 )
 """Parts of the names of test files that start processes or take too long."""

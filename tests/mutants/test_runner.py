@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from resilient_poll.machine import Instant, floor
 from tests.mutants.mutant import MODULE, ROOT, Mutant
@@ -93,3 +97,29 @@ def test_the_likely_killers_come_first() -> None:
     assert plan.tests_for(mutant, 0.2) == ["slow"]
     plan.forget("slow")
     assert plan.tests_for(mutant, 1.0) == ["fast"]
+
+
+COLD = """
+import sys
+from tests.mutants.mutant import MODULE, ROOT, Mutant
+from tests.mutants.plan import Plan
+from tests.mutants.runner import judge_cold
+path, old, tests = "fake_server/rules/listing.py", "LARGEST_PAGE = 1_000", sys.argv[1:]
+text, names = (ROOT / path).read_text(), frozenset({"LARGEST_PAGE"})
+plan = Plan(seconds=dict.fromkeys(tests, 0.1), lines={path: {62: tests}})
+for new in ("LARGEST_PAGE = 999", old):
+    mutant = Mutant(path, MODULE, (19, 19), "x", "number", lambda: text.replace(old, new), names=names)
+    print(judge_cold(mutant, plan, 3.0)[0])
+"""
+A_PAGE = (
+    "tests/fake_server/test_rules_listing.py::test_what_a_list_cannot_mean_is_told_in_a_sentence"
+    "[page_no=1000000001-page_no and page_size are whole numbers from 1, page_size up to 1000]"
+)
+
+
+@pytest.mark.thorough(plain=0)
+def test_a_table_of_the_fake_is_changed_though_pytest_loads_the_fake() -> None:
+    """In a new process the changed table is there before pytest imports the fake for its plugin."""
+    command = [sys.executable, "-c", COLD, A_PAGE]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603  # our own command
+    assert ran.stdout.split() == [KILLED, SURVIVED]
