@@ -84,6 +84,23 @@ def test_all_that_a_file_may_name_is_listed_once() -> None:
     assert Selection().on == model.ROUTE_KINDS
 
 
+def test_what_a_file_leaves_out_is_the_usual() -> None:
+    """A fault of which no more is said strikes every request of every route from the beginning on, redirects
+    elsewhere for the time being, keeps the status and the body, delays nothing, and tells of a spent minute of 60."""
+    usual = Selection()
+    assert (usual.probability, usual.from_s, usual.until_s, usual.times) == (1.0, 0.0, math.inf, None)
+    assert model.Redirect() == model.Redirect(307, "other_host")
+    assert Latency() == Latency(0.0, 0.0, None, 0.0)
+    assert model.RateHeaders() == model.RateHeaders(60, 0, 60.0, "epoch")
+    assert (Status().status, Status().body, Status().hint, model.Hint().form) == (200, "dialect", None, "seconds")
+    assert (model.StaleRead().age_s, LostCreate().how, model.SchemaDrift("unknown_status").word) == (
+        5.0,
+        "reset",
+        "MIGRATING",
+    )
+    assert (Fault("status", Status()).when, Fault("status", Status()).must_fire) == ("before_commit", True)
+
+
 def test_faults_are_named_by_where_they_come_from_and_strike_in_that_order() -> None:
     """The scenario's faults are `s1`, `s2` and come first, then those of chaos `c1`, then those armed since `a1`; a
     name is not given twice."""
