@@ -212,6 +212,14 @@ def test_room_that_is_given_back_can_be_taken_again() -> None:
     assert room.has_place(10)
 
 
+def test_three_full_worlds_and_their_text_fit_on_one_server() -> None:
+    """Without other bounds 300,000 tasks are held and 150 million characters, and not one more."""
+    room = Room()
+    assert room.most_tasks == 300_000
+    assert room.has_place(150_000_000)
+    assert not room.has_place(150_000_001)
+
+
 def test_room_is_made_as_long_as_there_is_somebody_to_give_up() -> None:
     """What does not fit drives others out, one after the other, until it fits or nobody is left; what fits drives out
     nobody; and the last place and the last character can be taken."""

@@ -95,11 +95,20 @@ def test_a_fault_that_changed_nothing_is_not_told() -> None:
 
 @pytest.mark.parametrize(("after_s", "status"), [(0.0, "UNKNOWN"), (3.9, "UNKNOWN"), (4.0, "RUNNING")])
 def test_a_new_task_is_unknown_until_its_time_is_over(after_s: float, status: str) -> None:
-    """Unknown for four seconds, a task is known at four."""
+    """Unknown for four seconds from its own submission, a task is known at four."""
     hand = hand_with(fault("unknown_after_create", for_="4s"), life=STAYS)
+    hand.now_s = 100.0
     task_id = hand.created()
-    hand.now_s = after_s
+    hand.now_s = 100.0 + after_s
     assert hand.status(task_id) == status
+
+
+def test_what_nobody_knows_is_unknown_without_a_fault() -> None:
+    """An id that no create made is not struck by what new tasks are struck by, and uses up nothing of it."""
+    hand = hand_with(fault("unknown_after_create", polls=2), life=STAYS)
+    assert hand.status("nobody") == "UNKNOWN"
+    assert hand.engine.journal.entries[-1].fault is None
+    assert [armed.fired for armed in hand.engine.armed()] == [0]
 
 
 def test_what_cannot_be_counted_is_not_unknown_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +135,14 @@ def test_delays_add_up_in_any_order() -> None:
     assert (reply.status, reply.delay_s) == (503, 12.5)
 
 
+def test_no_answer_is_held_back_for_more_than_ten_minutes() -> None:
+    """The tail of a log-normal delay has no end, and is cut at ten minutes."""
+    hand = hand_with(fault("latency", log_normal={"median": "500s", "sigma": 2}, on="list"))
+    delays = [hand.ask("GET", "/api/v1/tasks/").delay_s for _ in range(20)]
+    assert max(delays) == 600.0
+    assert min(delays) < 599.0
+
+
 def test_a_delay_is_a_number_of_microseconds() -> None:
     """Drawn delays are told to the microsecond, as replays show them."""
     hand = hand_with(fault("latency", uniform={"from": "1s", "to": "2s"}, on="list"))
@@ -135,6 +152,7 @@ def test_a_delay_is_a_number_of_microseconds() -> None:
         assert delay_s == round(delay_s, 6)
 
 
+@pytest.mark.parametrize("name", ["headers", "status"])
 @pytest.mark.parametrize(
     ("keys", "sent", "noted"),
     [
@@ -148,13 +166,16 @@ def test_a_delay_is_a_number_of_microseconds() -> None:
         ({"retry_after": "9s", "form": "none"}, [], None),
     ],
 )
-def test_a_hint_on_a_true_answer_is_sent_and_noted(keys: dict[str, Any], sent: list[str], noted: str | None) -> None:
-    """Whatever its form, the journal has the `Retry-After` as it was sent, and what was not sent it has not."""
-    rate = {"limit": 60, "remaining": 0, "reset": "12s", "form": "seconds"}
+def test_a_hint_is_sent_and_noted(name: str, keys: dict[str, Any], sent: list[str], noted: str | None) -> None:
+    """Whatever its form, on a true answer as on a refusal, the journal has the `Retry-After` as it was sent, and what
+    was not sent it has not; it stands beside all other headers that were asked for."""
+    rate = {"limit": 60, "remaining": 0, "reset": "12s", "form": "epoch"}
     more: dict[str, Any] = {"rate_headers": rate, "headers": {"X-Trace": "7"}, "content_type": "text/plain"}
-    hand = hand_with(fault("headers", **keys, **more))
+    status = {"status": 429} if name == "status" else {}
+    hand = hand_with(fault(name, on="create", **status, **keys, **more))
     reply = replied(hand)
-    assert [value for name, value in reply.headers if name == "retry-after"] == sent
+    assert reply.status == (429 if name == "status" else 200)
+    assert [value for each, value in reply.headers if each == "retry-after"] == sent
     assert last_hint(hand) == noted
     names = ("content-type", "x-trace", "x-ratelimit-limit-requests", "x-ratelimit-reset-requests")
-    assert [header(reply, name) for name in names] == ["text/plain", "7", "60", "12"]
+    assert [header(reply, each) for each in names] == ["text/plain", "7", "60", "1750000012"]
