@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from resilient_poll.ledger.checks import entry_of, stray_of
 from resilient_poll.ledger.entry import Entry, Listing, Namespace
+from resilient_poll.ledger.errors import EntryCorrupt
 from resilient_poll.ledger.logic import LedgerLogic
 from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.ledger.reading import Archived
-from resilient_poll.ledger.rows import ENTRIES, ENTRY_COLUMNS, STRAY_COLUMNS, STRAYS, Durability, Owner, Rows, Value
+from resilient_poll.ledger.rows import ENTRIES, Durability, Owner, Rows, Value
 from resilient_poll.ledger.sqlite import SqliteLedger
 from resilient_poll.ledger.testing_parts import ELSEWHERE, HERE, NOON_S, begun, ended, running, sent
 from resilient_poll.machine.lifecycle import Billing, Phase
@@ -224,31 +226,42 @@ def test_what_goes_over_many_rows_reads_no_results(act: str, monkeypatch: pytest
         assert not +given
 
 
-# By hand: what each version of this package may find in a row that another one wrote.
-ENTRY = {
-    **{name: ("text", True, most) for name, most in (("origin", 512), ("dialect", 128), ("account", 256))},
-    **{name: ("text", True, most) for name, most in (("key", 512), ("digest", 256), ("about", 16_384))},
-    **{name: ("text", True, most) for name, most in (("phase", 32), ("billing", 32), ("files", 1_048_576))},
-    **dict.fromkeys(("row_id", "attempt", "sends"), ("integer", True, 0)),
-    **dict.fromkeys(("created_wall_s", "updated_wall_s", "worker_until_wall_s"), ("real", True, 0)),
-    **dict.fromkeys(("not_before_wall_s", "licensed_wall_s", "ended_wall_s"), ("real", False, 0)),
-    **dict.fromkeys(("delivered_wall_s", "archived_wall_s"), ("real", False, 0)),
-    **dict.fromkeys(("task_id", "status", "request_id", "code", "charge"), ("text", False, 1024)),
-    **{name: ("text", False, most) for name, most in (("owner", 256), ("worker", 256), ("message", 8192))},
-    **{name: ("text", False, most) for name, most in (("snapshot", 65_536), ("result", 16_777_216))},
-    "doubtful_sends": ("text", True, 1024),
-}
-STRAY = {
-    **{name: ENTRY[name] for name in ("row_id", "origin", "dialect", "account")},
-    **{name: ENTRY[name] for name in ("task_id", "request_id", "snapshot", "result")},
-    **dict.fromkeys(("entry_id", "send"), ("integer", True, 0)),
-    "reason": ("text", True, 8192),
-    "seen_wall_s": ("real", True, 0),
-}
+# By hand, and never to be changed: what each version of this package may find in a row that another one wrote. A
+# number is the most characters of a text, a question mark says that it may be empty.
+ENTRY = (
+    "row_id whole, origin 512, dialect 128, account 256, key 512, attempt whole, digest 256, about 16384, phase 32, "
+    "sends whole, doubtful_sends 1024, owner 256?, not_before_wall_s seconds?, created_wall_s seconds, "
+    "licensed_wall_s seconds?, updated_wall_s seconds, ended_wall_s seconds?, task_id 1024?, status 1024?, billing 32, "
+    "request_id 1024?, code 1024?, message 8192?, snapshot 65536?, result 16777216?, delivered_wall_s seconds?, "
+    "charge 1024?, files 1048576, worker 256?, worker_until_wall_s seconds, archived_wall_s seconds?"
+)
+STRAY = (
+    "row_id whole, origin 512, dialect 128, account 256, entry_id whole, send whole, task_id 1024?, request_id 1024?, "
+    "snapshot 65536?, result 16777216?, reason 8192, seen_wall_s seconds"
+)
+KINDS = {"whole": "a whole number, zero or more, not 'x'", "seconds": "a number of seconds, zero or more, not 'x'"}
 
 
-def test_what_a_row_may_hold_is_the_same_for_every_version() -> None:
-    """A column that became shorter or must not be empty would make old rows damaged, a longer one those of others."""
-    for columns, by_hand in ((ENTRY_COLUMNS, ENTRY), (STRAY_COLUMNS, STRAY)):
-        assert {column.name: (column.kind, column.is_required, column.most) for column in columns} == by_hand
-    assert (ENTRIES, STRAYS) == ("entries", "strays")
+@pytest.mark.parametrize(("read", "by_hand"), [(entry_of, ENTRY), (stray_of, STRAY)])
+def test_all_that_is_wrong_with_a_row_is_told(read: Callable[[Any], object], by_hand: str) -> None:
+    """What is missing, of another kind or too long by one character is told of each column, in the order of these."""
+    columns = [column.split() for column in by_hand.split(", ")]
+
+    def told(row: dict[str, Any]) -> list[str]:
+        try:
+            read(row)
+        except EntryCorrupt as error:
+            return [problem for problem in error.problems if " should " in problem or " missing" in problem]
+        return []
+
+    missing = [f"{name} is missing" for name, kind in columns if not kind.endswith("?")]
+    assert told({})[: len(missing)] == missing
+    wrong = {name: "x" if kind.rstrip("?") in KINDS else 5 for name, kind in columns}
+    said = [f"{name} should be {KINDS.get(kind.rstrip('?'), 'a text, not int')}" for name, kind in columns]
+    assert told(wrong) == said
+    most = {name: int(kind.rstrip("?")) for name, kind in columns if kind.rstrip("?") not in KINDS}
+    long = {name: "x" * (most[name] + 1) if name in most else 7 for name, _ in columns}
+    too_long = [f"{name} should be a text of 1 to {size} characters, not {size + 1}" for name, size in most.items()]
+    assert [problem for problem in told(long) if "characters" in problem] == too_long
+    fits = {name: text[:-1] if isinstance(text, str) else text for name, text in long.items()}
+    assert not any("characters" in problem for problem in told(fits))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from resilient_poll.ledger.entry import Charge, Entry, Said, Stray
+from resilient_poll.ledger.entry import Charge, Entry, Said, SavedFile, Stray
 from resilient_poll.ledger.errors import (
     ActRefused,
     EntryInvalid,
@@ -19,7 +19,7 @@ from resilient_poll.ledger.errors import (
     NotSaved,
     SlotsTaken,
 )
-from resilient_poll.ledger.guards import Guards
+from resilient_poll.ledger.guards import Guards, SpendLimit
 from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.ledger.rows import ENTRIES, Durability, Owner
 from resilient_poll.ledger.testing_parts import ELSEWHERE, HERE, NOON_S, PRICE, begun, ended, running, sent
@@ -108,6 +108,139 @@ def test_a_further_attempt_is_the_same_wish(ledger: MemoryLedger, owner: Owner) 
     assert (third.attempt, third.charge) == (3, DEAR)
 
 
+def test_a_limit_is_of_one_account_at_the_price_that_is_asked(ledger: MemoryLedger, owner: Owner) -> None:
+    """What is out elsewhere counts nothing here, and what is asked counts at its own newest price."""
+    there = ledger.begin(ELSEWHERE, "key", "digest", charge=DEAR, now_wall_s=NOON_S)
+    assert ledger.license(there, owner, now_wall_s=NOON_S) is not None
+    limits = Guards(max_open_tasks=1, max_tasks_per_day=1, max_spend=(SpendLimit(Decimal(1), "USD"),))
+    for charge in (DEAR, None):
+        with pytest.raises(GuardRefused, match="max_spend"):
+            begun(ledger, "new", guards=limits, charge=charge)
+    entry = begun(ledger, guards=limits, charge=PRICE)
+    # Asked again it does not stand in its own way, but for a new price that is too high, or for another's.
+    assert begun(ledger, guards=limits) == entry
+    with pytest.raises(GuardRefused, match="max_spend"):
+        begun(ledger, guards=limits, charge=DEAR)
+    assert ledger.get(entry.entry_id) == entry
+    sent(ledger, owner, "other")
+    with pytest.raises(GuardRefused, match="max_open_tasks: limit 1, used 1"):
+        begun(ledger, guards=limits)
+
+
+def test_a_licence_is_measured_at_its_own_price_and_account(ledger: MemoryLedger, owner: Owner) -> None:
+    """A licence is refused where its price goes beyond what is left, and what another account spent is not counted."""
+    there = ledger.begin(ELSEWHERE, "key", "digest", charge=DEAR, now_wall_s=NOON_S)
+    assert ledger.license(there, owner, now_wall_s=NOON_S) is not None
+    spends = [Guards(max_open_tasks=1, max_spend=(SpendLimit(Decimal(most), "USD"),)) for most in ("0.49", "0.50")]
+    entry = begun(ledger, charge=PRICE)
+    with pytest.raises(GuardRefused, match="max_spend"):
+        ledger.license(entry, owner, guards=spends[0], now_wall_s=NOON_S)
+    assert ledger.license(entry, owner, guards=spends[1], now_wall_s=NOON_S) is not None
+    other = begun(ledger, "other", charge=PRICE)
+    next_day_s = NOON_S + 86_401
+    spent = Guards(max_spend=(SpendLimit(Decimal("0.50"), "USD"),))
+    with pytest.raises(GuardRefused, match="max_spend"):
+        ledger.license(other, owner, guards=spent, now_wall_s=NOON_S + 1)
+    assert ledger.license(other, owner, guards=spent, now_wall_s=next_day_s) is not None
+
+
+def test_what_was_beside_is_taken_in(ledger: MemoryLedger, owner: Owner) -> None:
+    """Where the service gives both sends one task, the entry takes it in, and it stands beside it no more."""
+    late, licence = overtaken(ledger, owner)
+    ledger.accept(late, "task-1", now_wall_s=NOON_S)
+    ledger.answered(late, "{}", now_wall_s=NOON_S)
+    assert len(ledger.strays()) == 2
+    assert ledger.accept(licence, "task-1", now_wall_s=NOON_S).task_id == "task-1"
+    assert [stray.task_id for stray in ledger.strays()] == [None]
+
+
+def test_a_damaged_entrys_task_that_another_holds_is_kept(ledger: MemoryLedger, owner: Owner) -> None:
+    """Where an entry cannot be read and its task is another's, that is recorded beside both."""
+    running(ledger, owner, "one")
+    licence = sent(ledger, owner, "two")
+    ledger._store.run(lambda rows: rows.update(ENTRIES, licence.entry_id, {"about": "?"}), Durability.QUICK)
+    assert ledger.accept(licence, "task-one", now_wall_s=NOON_S) == licence
+    assert [stray.reason for stray in ledger.strays()] == ["entry 1 holds this task id already"]
+
+
+Act = Callable[[MemoryLedger, Owner], object]
+SYNCED: dict[str, Act] = {
+    "begin": lambda ledger, _: begun(ledger, "new"),
+    "a further attempt": lambda ledger, _: ledger.begin_attempt(at(ledger, "over"), now_wall_s=NOON_S),
+    "a licence": lambda ledger, owner: ledger.license(at(ledger, "begun"), owner, now_wall_s=NOON_S),
+    "given back": lambda ledger, _: ledger.give_back(at(ledger, "sent"), now_wall_s=NOON_S),
+    "refused": lambda ledger, _: ledger.refuse(at(ledger, "sent"), now_wall_s=NOON_S),
+    "a doubt": lambda ledger, _: ledger.doubt(at(ledger, "sent"), "?", now_wall_s=NOON_S),
+    "accepted": lambda ledger, _: ledger.accept(at(ledger, "sent"), "task-new", now_wall_s=NOON_S),
+    "answered": lambda ledger, _: ledger.answered(at(ledger, "sent"), "{}", now_wall_s=NOON_S),
+    "settled": lambda ledger, _: ledger.settle_the_dead(now_wall_s=NOON_S),
+    "adopted": lambda ledger, _: ledger.adopt(at(ledger, "doubt"), "task-new", now_wall_s=NOON_S),
+    "abandoned": lambda ledger, _: ledger.abandon(at(ledger, "doubt"), now_wall_s=NOON_S),
+    "sent again": lambda ledger, _: ledger.license_resubmit(at(ledger, "doubt"), now_wall_s=NOON_S),
+    "a stray dismissed": lambda ledger, _: ledger.dismiss_stray(ledger.strays()[0]),
+    "observed": lambda ledger, _: ended(ledger, at(ledger, "runs"), Phase.FAILED, Billing.NONE),
+    "saved": lambda ledger, _: ledger.saved(at(ledger, "over"), SavedFile("a", 1, "a" * 64), now_wall_s=NOON_S),
+    "archived": lambda ledger, _: ledger.archive(NOON_S, now_wall_s=NOON_S),
+    "removed": lambda ledger, _: ledger.vacuum(NOON_S),
+    "a setting": lambda ledger, _: ledger.set_setting("word", "x"),
+}
+QUICK: dict[str, Act] = {
+    "claimed": lambda ledger, _: ledger.claim(HERE, "me", for_s=9.0, now_wall_s=NOON_S),
+    "ends claimed": lambda ledger, _: ledger.claim_ends(HERE, "me", for_s=9.0, now_wall_s=NOON_S),
+    "renewed": lambda ledger, _: ledger.renew(at(ledger, "runs"), "me", for_s=9.0, now_wall_s=NOON_S),
+    "released": lambda ledger, _: ledger.release(at(ledger, "runs"), "me", now_wall_s=NOON_S),
+    "delivered": lambda ledger, _: ledger.delivered(at(ledger, "over"), now_wall_s=NOON_S),
+}
+
+
+def at(ledger: MemoryLedger, key: str) -> Entry:
+    """Return the entry of a key."""
+    found = ledger.find(HERE, key)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("act", [*SYNCED, *QUICK])
+def test_what_is_about_money_is_on_the_disk(
+    ledger: MemoryLedger, owner: Owner, act: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a power cut must not take away is synced; who polls and who was told may be forgotten."""
+    begun(ledger, "begun")
+    sent(ledger, owner, "sent")
+    doubtful(ledger, owner, "doubt")
+    running(ledger, owner, "runs")
+    ended(ledger, running(ledger, owner, "over"), Phase.FAILED, Billing.NONE)
+    late, _ = overtaken(ledger, owner, "late")
+    ledger.accept(late, "task-stray", now_wall_s=NOON_S)
+    with ledger.open_owner() as dying:
+        sent(ledger, dying, "dead")
+    seen: list[Durability] = []
+    real = ledger._store.run
+
+    def watched(work: Callable[[Any], Any], durability: Durability) -> Any:
+        seen.append(durability)
+        return real(work, durability)
+
+    monkeypatch.setattr(ledger._store, "run", watched)
+    monkeypatch.setattr(ledger._store, "read", lambda work: real(work, Durability.QUICK))  # That is no write.
+    {**SYNCED, **QUICK}[act](ledger, owner)
+    assert seen == [Durability.SYNCED if act in SYNCED else Durability.QUICK]
+
+
+def test_a_further_attempt_is_measured_like_a_first_one(ledger: MemoryLedger, owner: Owner) -> None:
+    """The limits of its own account hold for a further attempt, at its own price or that of the one before."""
+    over = ledger.refuse(sent(ledger, owner, charge=PRICE), now_wall_s=NOON_S)
+    there = ledger.begin(ELSEWHERE, "key", "digest", now_wall_s=NOON_S)
+    assert ledger.license(there, owner, now_wall_s=NOON_S) is not None
+    tight = Guards(max_spend=(SpendLimit(Decimal("0.49"), "USD"),))
+    with pytest.raises(GuardRefused, match="max_spend"):
+        ledger.begin_attempt(over, guards=tight, now_wall_s=NOON_S)
+    wide = Guards(max_open_tasks=1, max_spend=(SpendLimit(Decimal("0.50"), "USD"),))
+    with pytest.raises(GuardRefused, match="max_spend"):
+        ledger.begin_attempt(over, guards=wide, charge=DEAR, now_wall_s=NOON_S)
+    assert ledger.begin_attempt(over, guards=wide, now_wall_s=NOON_S).attempt == 2
+
+
 def test_an_attempt_needs_one_before_it(ledger: MemoryLedger, owner: Owner) -> None:
     """Without an entry, or with one that may be charged, nothing is begun, and the error shows how it stands."""
     entry = begun(ledger)
@@ -186,7 +319,7 @@ def test_a_task_that_is_anothers_is_a_doubt_and_a_stray(ledger: MemoryLedger, ow
     entry = ledger.accept(licence, "task-one", said=SAID, now_wall_s=NOON_S + 5)
     assert (entry.phase, entry.task_id, entry.billing) == (Phase.IN_DOUBT, None, Billing.UNDETERMINED)
     assert entry.message == "the service answered with task task-one, and entry 1 holds this task id already"
-    assert (entry.request_id, entry.owner) == ("r-1", None)
+    assert (entry.request_id, entry.owner, entry.updated_wall_s) == ("r-1", None, NOON_S + 5)
     assert ledger.get(first.entry_id) == first
     assert ledger.strays() == (
         Stray(
