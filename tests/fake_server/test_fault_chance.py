@@ -231,6 +231,13 @@ def test_a_delay_is_as_far_from_the_median_as_its_draw(
     assert log_normal(unit, median, sigma, most) == pytest.approx(delay_s)
 
 
+def test_a_request_about_no_task_is_struck_by_no_fault_that_names_one() -> None:
+    """A list or a page of limits is about no task, not about the first."""
+    rack = Rack(0, "w", [Fault("status", Status(503), Selection(task=1))])
+    assert rack.strike("list", 0.0) == []
+    assert len(rack.strike("query", 0.0, 1)) == 1
+
+
 def test_a_fault_that_never_strikes_looks_at_requests_all_the_same() -> None:
     """A fault of chance 0 counts what it looks at, and strikes none of it."""
     rack = Rack(0, "w", [Fault("lost_create", LostCreate(), Selection(on=("create",), probability=0.0))])
