@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fake_server.wire.messages import WireFault
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fake_server.wire.messages import DropHow, DropWhen
 
 RouteKind = Literal["create", "query", "list", "cancel", "asset", "quotas"]
-ROUTE_KINDS: tuple[RouteKind, ...] = ("create", "query", "list", "cancel", "asset", "quotas")
+ROUTE_KINDS: tuple[RouteKind, ...] = get_args(RouteKind)
 
 FaultName = Literal[
     "status",
@@ -38,11 +38,11 @@ FaultName = Literal[
 ]
 
 BodyForm = Literal["dialect", "alien", "empty", "html", "malformed"]
-BODY_FORMS: tuple[BodyForm, ...] = ("dialect", "alien", "empty", "html", "malformed")
+BODY_FORMS: tuple[BodyForm, ...] = get_args(BodyForm)
 Drift = Literal["missing_output", "number_for_string", "unknown_status", "extra_fields"]
-DRIFTS: tuple[Drift, ...] = ("missing_output", "number_for_string", "unknown_status", "extra_fields")
+DRIFTS: tuple[Drift, ...] = get_args(Drift)
 RedirectTo = Literal["itself", "other_host", "nowhere"]
-REDIRECTS: tuple[RedirectTo, ...] = ("itself", "other_host", "nowhere")
+REDIRECTS: tuple[RedirectTo, ...] = get_args(RedirectTo)
 HintForm = Literal[
     # Right: RFC 9110, 10.2.3 and the three spellings of a date that 5.6.7 has recipients read.
     "seconds",
@@ -62,10 +62,7 @@ HintForm = Literal[
     "twice",
     "none",
 ]
-HINT_FORMS: tuple[HintForm, ...] = (
-    *("seconds", "http-date", "rfc850-date", "asctime-date"),
-    *("fraction", "negative", "past-date", "iso-date", "epoch", "unit", "words", "empty", "huge", "twice", "none"),
-)
+HINT_FORMS: tuple[HintForm, ...] = get_args(HintForm)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -69,19 +69,6 @@ def test_a_selection_strikes_these_and_no_others(conditions: dict[str, Any], exp
 def test_how_often_a_fault_must_fire(conditions: dict[str, Any], needed: int) -> None:
     """A fault is used up after the least of its bounds; once, where it has none or where chance decides."""
     assert Selection(**conditions).needed == needed
-
-
-def test_all_that_a_file_may_name_is_listed_once() -> None:
-    """The lists of routes, bodies, drifts, redirects and hints hold each word that their type allows, once."""
-    for listed, words in (
-        (model.ROUTE_KINDS, model.RouteKind),
-        (model.BODY_FORMS, model.BodyForm),
-        (model.DRIFTS, model.Drift),
-        (model.REDIRECTS, model.RedirectTo),
-        (model.HINT_FORMS, model.HintForm),
-    ):
-        assert sorted(listed) == sorted(get_args(words))
-    assert Selection().on == model.ROUTE_KINDS
 
 
 def test_what_a_file_leaves_out_is_the_usual() -> None:
