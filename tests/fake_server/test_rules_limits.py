@@ -125,6 +125,15 @@ def test_who_waits_for_a_models_own_slot_gets_it_when_it_is_free() -> None:
     assert hand.status(second) == "SUCCEEDED"
 
 
+@pytest.mark.parametrize(("model", "admitted", "span_s"), [("wan2.7-t2v", 5, 1.0), ("qwen-image-2.0-pro", 2, 60.0)])
+def test_a_submit_rate_is_of_a_second_or_as_its_row_says(model: str, admitted: int, span_s: float) -> None:
+    """So many creates of a model are admitted in a second, of one row in a minute, and the next one after that."""
+    limits = Limits(Quotas(by_model=True))
+    before = [limits.admit_submit("dashscope", model, now_s) for now_s in [0.0] * (admitted + 1) + [span_s - 0.01]]
+    assert before == [True] * admitted + [False] * 2
+    assert limits.admit_submit("dashscope", model, span_s)
+
+
 def test_a_hundred_models_have_limits_of_their_own_and_further_ones_share_those_of_their_row() -> None:
     """Names come from clients: each has limits of its own up to a hundred, those after share, with the figures of
     their row of the table; and models that stand in no row share always."""

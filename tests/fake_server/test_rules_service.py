@@ -132,6 +132,28 @@ def test_a_transcription_is_json() -> None:
     assert content(reply)["file_url"] == row["file_url"]
 
 
+@pytest.mark.parametrize(
+    ("name", "served"),
+    [
+        ("video", {".mp4": "video/mp4", ".png": "image/png"}),
+        ("model-3d", {".glb": "model/gltf-binary", ".png": "image/png"}),
+        ("text-to-image", {"/0.png": "image/png"}),
+        ("transcription", {"/0.json": "application/json"}),
+    ],
+)
+def test_a_task_has_the_assets_of_its_kind_and_no_others(name: str, served: dict[str, str]) -> None:
+    """A video has a picture of itself, a model its preview, and what comes in several items is numbered."""
+    hand = hand_on(AT_ONCE)
+    task_id = created_at(hand, name, **({"n": 1} if name == "text-to-image" else {}))
+    found = {}
+    for place in ("", "/0", "/1"):
+        for extension in ("mp4", "png", "glb", "json"):
+            reply = fetched(hand, f"/w/w1/assets/{task_id}{place}.{extension}")
+            if reply.status == 200:
+                found[f"{place}.{extension}"] = header(reply, "content-type")
+    assert found == served
+
+
 def test_addresses_that_an_operator_lets_expire_are_gone_at_that_instant() -> None:
     """In the very second of a task's end, too, its address can be made to expire; until then it serves."""
     hand = hand_on(AT_ONCE)
