@@ -154,6 +154,38 @@ def test_what_was_beside_is_taken_in(ledger: MemoryLedger, owner: Owner) -> None
     assert [stray.task_id for stray in ledger.strays()] == [None]
 
 
+def test_what_is_beside_another_stays_there(ledger: MemoryLedger, owner: Owner) -> None:
+    """A task that stands beside one entry stays there when another takes it in: both sends were answered with it."""
+    late, _ = overtaken(ledger, owner, "one")
+    ledger.accept(late, "task-1", now_wall_s=NOON_S)
+    assert ledger.accept(sent(ledger, owner, "two"), "task-1", now_wall_s=NOON_S).task_id == "task-1"
+    assert [stray.entry_id for stray in ledger.strays()] == [late.entry_id]
+
+
+def test_a_task_of_another_account_is_another_task(ledger: MemoryLedger, owner: Owner) -> None:
+    """An id that an entry of another account holds, or has beside it, is free to be adopted here."""
+    for task_id in ("task-held", "task-beside"):
+        there = ledger.begin(ELSEWHERE, task_id, "digest", now_wall_s=NOON_S)
+        licence = ledger.license(there, owner, now_wall_s=NOON_S)
+        assert licence is not None
+        if task_id == "task-beside":
+            anew = ledger.license_resubmit(ledger.doubt(licence, "?", now_wall_s=NOON_S), now_wall_s=NOON_S)
+            assert ledger.license(anew, owner, now_wall_s=NOON_S) is not None
+        ledger.accept(licence, task_id, now_wall_s=NOON_S)
+        assert ledger.adopt(doubtful(ledger, owner, task_id), task_id, now_wall_s=NOON_S).task_id == task_id
+    assert len(ledger.strays(ELSEWHERE)) == 1
+
+
+def test_an_answer_counts_once(ledger: MemoryLedger, owner: Owner) -> None:
+    """The answer of one send that is told twice leaves nothing beside, that of an earlier one does."""
+    late, licence = overtaken(ledger, owner)
+    done = ledger.answered(licence, "{}", now_wall_s=NOON_S)
+    assert ledger.answered(licence, "{}", now_wall_s=NOON_S) == done
+    assert ledger.strays() == ()
+    assert ledger.answered(late, "{}", now_wall_s=NOON_S).doubtful_sends == ()
+    assert [stray.send for stray in ledger.strays()] == [1]
+
+
 def test_a_damaged_entrys_task_that_another_holds_is_kept(ledger: MemoryLedger, owner: Owner) -> None:
     """Where an entry cannot be read and its task is another's, that is recorded beside both."""
     running(ledger, owner, "one")

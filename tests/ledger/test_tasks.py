@@ -145,3 +145,14 @@ def test_a_file_of_the_same_path_is_replaced(ledger: MemoryLedger, owner: Owner)
         ledger.saved(entry, file, now_wall_s=NOON_S + 15)
     saved = ledger.saved(entry, newer, now_wall_s=NOON_S + 20)
     assert saved == replace(entry, files=(two, newer), updated_wall_s=NOON_S + 20) == ledger.get(entry.entry_id)
+
+
+def test_a_hundred_at_once_unless_it_is_said_otherwise(ledger: MemoryLedger, owner: Owner) -> None:
+    """Who says no limit gets a hundred: of open tasks, of ends to hand over and of the list."""
+    tasks = [running(ledger, owner, f"{number}") for number in range(101)]
+    assert len(ledger.entries()) == 100
+    assert len(ledger.claim(HERE, "one", for_s=60.0, now_wall_s=NOON_S)) == 100
+    for task in tasks:
+        ended(ledger, task, Phase.FAILED, Billing.NONE)
+    assert len(ledger.undelivered()) == 100
+    assert len(ledger.claim_ends(HERE, "one", for_s=60.0, now_wall_s=NOON_S)) == 100
