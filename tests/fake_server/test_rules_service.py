@@ -198,7 +198,7 @@ def test_a_fault_may_name_the_task_that_a_create_would_make() -> None:
 
 def test_the_journal_has_the_hint_of_a_scripted_answer_with_a_body_of_its_own(tmp_path: Path) -> None:
     """A `Retry-After` that was sent stands in the journal, also beside a body that a scenario spells out."""
-    script = "create:\n  - {status: 503, retry_after: 4s, body: {busy: true}, headers: {X-Trace: '7'}}\n"
+    script = "create:\n  - {status: 503, times: 2, retry_after: 4s, body: {busy: true}, headers: {X-Trace: '7'}}\n"
     text = f"version: 1\nsummary: x.\n{script}tasks: [SUCCEEDED]\nexpect: {{outcome: SUCCEEDED}}\n"
     hand = Hand.on(scenario_from(tmp_path, text))
     reply = hand.create()
@@ -206,6 +206,9 @@ def test_the_journal_has_the_hint_of_a_scripted_answer_with_a_body_of_its_own(tm
     assert (reply.status, content(reply), header(reply, "retry-after")) == (503, {"busy": True}, "4")
     assert header(reply, "x-trace") == "7"
     assert hand.engine.journal.entries[-1].retry_after == "4"
+    assert header(reply, "content-type") == "application/json"
+    assert hand.create().status == 503  # type: ignore[union-attr]  # as the first
+    assert hand.engine.journal.counters["faults_fired"] == 2
 
 
 def test_rate_headers_of_a_refusal_stand_beside_its_others() -> None:
