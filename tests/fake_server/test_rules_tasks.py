@@ -169,3 +169,9 @@ def test_what_is_asked_for_and_what_is_made_are_counted_apart() -> None:
     assert (files.units(made_only=False), files.units(made_only=True)) == (16, 12)
     one = task_with(life, "transcription", asked=Submission("m", files=("a",)))
     assert one.items() == [None]
+
+
+def test_a_new_task_was_neither_asked_for_nor_fetched() -> None:
+    """What a verdict counts, downloads and queries after an end, begins with nothing."""
+    task = task_with()
+    assert (task.asked_s, task.end_told, task.was_fetched, task.polls_of_step) == (None, False, False, 0)
