@@ -9,7 +9,15 @@ from pathlib import Path
 
 from resilient_poll.ledger.errors import LedgerUnusable
 
-__all__ = ["check_place", "default_path", "make_file", "network_file_system", "place_of_name", "sync_folder"]
+__all__ = [
+    "check_place",
+    "default_path",
+    "make_file",
+    "network_file_system",
+    "place_of_name",
+    "read_mounts",
+    "sync_folder",
+]
 
 NETWORK_FILE_SYSTEMS = frozenset(
     {
@@ -76,6 +84,15 @@ def _of_user(name: str | os.PathLike[str]) -> Path:
             f"the ledger {str(name)!r:.200} is in the folder of a user who has none: name a place that does not "
             "begin with ~ (RESILIENT_POLL_LEDGER does it for the command line)"
         ) from error
+
+
+def read_mounts(listed: Path) -> str | None:
+    """Return what the kernel says of the mounts, or None if it says nothing. Names of folders need be no UTF-8.
+
+    Args:
+        listed: ``/proc/self/mountinfo``.
+    """
+    return os.fsdecode(listed.read_bytes()) if listed.exists() else None
 
 
 def network_file_system(path: Path, mounts: str) -> str | None:

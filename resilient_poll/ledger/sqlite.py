@@ -19,7 +19,7 @@ from typing import TypeVar
 
 from resilient_poll.ledger.errors import LedgerError, LedgerForked, LedgerUnavailable, LedgerUnusable
 from resilient_poll.ledger.logic import LedgerLogic
-from resilient_poll.ledger.places import check_place, make_file, place_of_name, sync_folder
+from resilient_poll.ledger.places import check_place, make_file, place_of_name, read_mounts, sync_folder
 from resilient_poll.ledger.rows import Durability, Rows, Value
 from resilient_poll.ledger.schema import STEPS, WORDS_SQLITE, statements
 from resilient_poll.ledger.sql import SqlRows
@@ -60,9 +60,7 @@ class SqliteLedger(LedgerLogic):
         if sys.platform == "win32":
             raise LedgerUnusable("a ledger in a file needs locks that Windows does not have: use PostgreSQL there")
         self.path = place_of_name(path)
-        mounts = Path("/proc/self/mountinfo")
-        is_checked = mounts.exists() and not allow_network_file_system
-        check_place(self.path, mounts.read_text(errors="replace") if is_checked else None)
+        check_place(self.path, None if allow_network_file_system else read_mounts(Path("/proc/self/mountinfo")))
         owners = Path(f"{self.path}.owners")
         store = SqliteStore(self.path, owners, busy_s=busy_s)
         super().__init__(store, FileOwners(owners))

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from resilient_poll.ledger.errors import LedgerUnusable
-from resilient_poll.ledger.places import check_place, default_path, make_file, network_file_system, place_of_name
+from resilient_poll.ledger.places import (
+    check_place,
+    default_path,
+    make_file,
+    network_file_system,
+    place_of_name,
+    read_mounts,
+)
 from tests.support.tables import each_case
 
 # By hand, from the manuals of file systems: what other machines, or the host of a virtual one, write to as well.
@@ -60,6 +67,17 @@ def test_a_mount_with_an_odd_name_is_found(point: str, path: str) -> None:
     """The kernel spells four characters of a mount point in octal and leaves all others as they are."""
     assert found(f"{path}/ledger", ROOT, mount(point)) == "nfs4"
     assert found(f"{path}x/ledger", ROOT, mount(point)) is None
+
+
+@each_case("name", [b"a\rb", b"\xff\xfe", b"\xe4\xb8\xad"])
+def test_a_mount_is_found_whatever_bytes_its_name_has(name: bytes, tmp_path: Path) -> None:
+    """The list of mounts is read to the byte: a carriage return stays one, and names need be no UTF-8."""
+    listed = tmp_path / "mountinfo"
+    listed.write_bytes(ROOT.encode() + b"\n" + mount("/srv/NAME").encode().replace(b"NAME", name) + b"\n")
+    mounts = read_mounts(listed)
+    assert mounts is not None
+    assert network_file_system(Path(os.fsdecode(b"/srv/" + name + b"/ledger")), mounts) == "nfs4"
+    assert read_mounts(tmp_path / "none") is None
 
 
 @each_case("source", ["", "-", "server:/a\\040-\\040b", "none"])
