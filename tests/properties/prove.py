@@ -127,7 +127,7 @@ def write_down(results: Iterable[Done], profile: str, *, of_all: bool) -> None:
     Args:
         results: What was done.
         profile: How deep.
-        of_all: Whether these are all files there are; what was counted of others is kept otherwise.
+        of_all: Whether these are all files there are; what was counted of others before is kept otherwise.
     """
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {}
     done = list(results)
@@ -178,8 +178,9 @@ def main(arguments: list[str]) -> int:
     )
     if missing:
         sys.stdout.write("there was no time for all: the same command goes on where this one stopped\n")
-    if options.write and not missing:
-        write_down([results[file] for file in wanted], options.profile, of_all=not options.files)
+    if options.write:
+        tried_files = [results[file] for file in wanted if file in results]
+        write_down(tried_files, options.profile, of_all=not options.files and not missing)
     return 1 if failed or missing else 0
 
 
