@@ -104,11 +104,10 @@ class Lookup:
         self.last = observation
         self._due_s = at_s + backoff_s(self.attempts, draw(self._seed, self.attempts))
         events: list[Event] = []
-        if not isinstance(observation, Unreadable):
-            if observation.retry_after_ignored is not None:
-                events.append(HintIgnored(None, at_s, observation.retry_after_ignored))
-            if observation.retry_after_s is not None:
-                self._floor.raise_to(at_s + observation.retry_after_s)
+        if observation.retry_after_ignored is not None:
+            events.append(HintIgnored(None, at_s, observation.retry_after_ignored))
+        if observation.retry_after_s is not None:
+            self._floor.raise_to(at_s + observation.retry_after_s)
         if isinstance(observation, Throttled):
             until_s = max(self._due_s, self._floor.not_before_s)
             events.append(ThrottledEvent(None, at_s, observation.code, observation.retry_after_s, until_s))

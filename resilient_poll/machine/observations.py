@@ -165,9 +165,13 @@ class Unreadable(Observation):
 
     Attributes:
         reason: What is wrong with it, in one clause.
+        retry_after_s: The ``Retry-After`` beside it, in seconds from the answer: a cut body takes nothing from it.
+        retry_after_ignored: Why a ``Retry-After`` that was there is not in ``retry_after_s``.
     """
 
     reason: str
+    retry_after_s: float | None = None
+    retry_after_ignored: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

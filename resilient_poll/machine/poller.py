@@ -231,11 +231,10 @@ class Poller:
         healthy_s = self._policy.schedule.delay_s(self.record.polls)
         due_s = at_s + backoff_s(setbacks, draw(self.record.seed, self.record.polls), at_least_s=healthy_s)
         events: list[Event] = []
-        if not isinstance(observation, Unreadable):
-            if observation.retry_after_ignored is not None:
-                events.append(HintIgnored(task_id, at_s, observation.retry_after_ignored))
-            if observation.retry_after_s is not None:
-                self._stay_away(observation.retry_after_s, now)
+        if observation.retry_after_ignored is not None:
+            events.append(HintIgnored(task_id, at_s, observation.retry_after_ignored))
+        if observation.retry_after_s is not None:
+            self._stay_away(observation.retry_after_s, now)
         wait = wait._replace(
             due_s=due_s,
             setbacks_in_a_row=setbacks,

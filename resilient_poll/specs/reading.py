@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from resilient_poll.errors import ConfigurationError
@@ -69,11 +70,13 @@ def reply_of(response: Any) -> Reply:
 def observe(spec: OperationSpec, reply: Reply, now_wall_s: float) -> Observation:
     """Return what the answer to a query means."""
     try:
-        if spec.acceptors:
-            return _by_acceptors(spec, reply, now_wall_s)
-        return _by_status(spec, reply, now_wall_s)
+        seen = (_by_acceptors if spec.acceptors else _by_status)(spec, reply, now_wall_s)
     except ValueError as error:
-        return Unreadable(reason=str(error))
+        seen = Unreadable(reason=str(error))
+    if not isinstance(seen, Unreadable):
+        return seen
+    hint = hint_of(spec, reply, now_wall_s)
+    return replace(seen, retry_after_s=hint.seconds, retry_after_ignored=hint.ignored)
 
 
 def _by_acceptors(spec: OperationSpec, reply: Reply, now_wall_s: float) -> Observation:

@@ -1,4 +1,4 @@
-"""A `Retry-After` holds whatever answer it stands in: a gateway's page, a refusal, a success."""
+"""A `Retry-After` holds whatever answer it stands in: a gateway's page, a refusal, a success, an answer that is cut."""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ BODIES = {
     "a page": b"<html>slow down</html>",
     "the service's own": b'{"code": "AccessDenied", "message": "no", "request_id": "r"}',
     "a task": b'{"output": {"task_id": "task-1", "task_status": "RUNNING"}, "request_id": "r"}',
+    "half a task": b'{"output": {"task_id": "task-1", "task_st',
+    "no status": b'{"output": {}, "request_id": "r"}',
+    "another's": b'{"output": {"task_id": "task-9", "task_status": "RUNNING"}, "request_id": "r"}',
 }
 ANSWERS = [
     *((status, "a page") for status in (401, 403, 404, 408, 409, 429, 500, 502, 503, 504)),
     *((status, "the service's own") for status in (400, 401, 403, 404, 408, 409, 429, 500, 503)),
+    *((200, body) for body in ("a page", "half a task", "no status")),
 ]
 
 
@@ -43,7 +47,7 @@ def test_no_create_of_the_account_comes_before_it(status: int, body: str) -> Non
     assert isinstance(other.next_command(NOW.later(20.0)), Submit)
 
 
-@pytest.mark.parametrize(("status", "body"), [*ANSWERS, (200, "a task")])
+@pytest.mark.parametrize(("status", "body"), [*ANSWERS, (200, "a task"), (200, "another's")])
 def test_no_poll_of_the_account_comes_before_it(status: int, body: str) -> None:
     """Whatever a poll is answered with, no wait of the account polls before its Retry-After is over."""
     floor = Floor()

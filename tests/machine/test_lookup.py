@@ -34,7 +34,7 @@ hints = st.none() | st.sampled_from([0.0, 0.5, 5.0, 59.0, 61.0, 3600.0])
 troubles: st.SearchStrategy[Observation] = st.one_of(
     st.builds(Throttled, retry_after_s=hints, retry_after_ignored=st.sampled_from([None, "junk"])),
     st.builds(Unreachable, reason=st.just("HTTP 502"), retry_after_s=hints),
-    st.builds(Unreadable, reason=st.just("HTML")),
+    st.builds(Unreadable, reason=st.just("HTML"), retry_after_s=hints),
 )
 
 

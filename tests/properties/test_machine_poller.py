@@ -31,6 +31,7 @@ from resilient_poll.machine import (
     TaskRecord,
     Throttled,
     Unreachable,
+    Unreadable,
     WaitPolicy,
     snapshot,
     task_record,
@@ -154,7 +155,9 @@ def as_heard(observation: Observation, at_s: float) -> Heard:
     if isinstance(observation, StatusSeen):
         phase = LIFECYCLE.statuses.get(observation.status, Phase.UNLISTED)
         return Heard(at_s, phase.value, observation.result_readable, observation.retry_after_s)
-    hint_s = observation.retry_after_s if isinstance(observation, Throttled | Unreachable | Refused) else None
+    hint_s = (
+        observation.retry_after_s if isinstance(observation, Throttled | Unreachable | Unreadable | Refused) else None
+    )
     return Heard(at_s, hint_s=hint_s, is_refusal=isinstance(observation, Refused))
 
 

@@ -66,6 +66,7 @@ class Judge:
         self._last_poll: dict[tuple[str, str], float] = {}
         self._over: set[tuple[str, str]] = set()
         self._claims: list[tuple[str, int, str | None, str]] = []
+        self._all_clears: list[tuple[str, int]] = []
 
     def complain(self, counter: str, line: str) -> None:
         """Count one thing that must not be."""
@@ -140,8 +141,8 @@ class Judge:
     def settled(self, key: str, attempt: int, verdict: str) -> None:
         """Hear what looking for the task of a doubt came to, long after anything could still arrive."""
         self.verdicts[verdict] += 1
-        if verdict == "NONE_FOUND" and (tasks := self.made.get((key, attempt))):
-            self.complain("false all-clears", f"attempt {attempt} of {key} made {tasks}, and is said to have made none")
+        if verdict == "NONE_FOUND":
+            self._all_clears.append((key, attempt))
 
     def said(self, key: str, attempt: int, task_id: str | None, billing: str) -> None:
         """Hear what a caller was told of the bill."""
@@ -176,6 +177,14 @@ class Judge:
                 self.complain("unsettled intents", f"attempt {row.attempt} of {row.key} is {row.phase} in the end")
         for key, attempt, task_id, billing in self._claims:
             self._compare("a caller", key, attempt, task_id, billing, truth)
+        for key, attempt in self._all_clears:
+            # A task that the service denies for ever, in its list and on its bill, is found by nobody.
+            tasks = [
+                each for each in self.made.get((key, attempt), ()) if each not in truth or _is_owned_up(truth[each])
+            ]
+            if tasks:
+                line = f"attempt {attempt} of {key} made {tasks}, and is said to have made none"
+                self.complain("false all-clears", line)
         keys = {row.key for row in rows}
         for key in wanted:
             if key not in keys:
@@ -190,6 +199,10 @@ class Judge:
             self.complain("understated bills", f"{who} has NONE for attempt {attempt} of {key}: {charged} is charged")
         if billing == "BILLED" and not charged:
             self.complain("overstated bills", f"{who} has BILLED for attempt {attempt} of {key}, and nothing is")
+
+
+def _is_owned_up(row: BillRow) -> bool:
+    return row.status != "UNKNOWN" or row.billed
 
 
 def _told_to_wait(headers: Iterable[tuple[str, str]]) -> float | None:

@@ -113,6 +113,20 @@ def test_words_of_a_declaration_may_be_numbers_and_truths() -> None:
     assert isinstance(spec.observe(Reply({"done": "x" * 300}, 200)), Unreadable)
 
 
+@pytest.mark.parametrize("body", [b"<html>", b'{"done": ', b"{}", b'{"done": [true]}'])
+@pytest.mark.parametrize("http_status", [200, 301])
+def test_an_unreadable_answer_keeps_its_retry_after(body: bytes, http_status: int) -> None:
+    """A body that is cut or odd takes nothing from the Retry-After beside it; one that is no time is told."""
+    spec = OperationSpec(name="p", status="done", lifecycle=Lifecycle.of(succeeded=["true"]))
+    seen = spec.observe(reply_from(http_status, (("retry-after", "20"),), body))
+    assert isinstance(seen, Unreadable)
+    assert (seen.retry_after_s, seen.retry_after_ignored) == (20.0, None)
+    odd = spec.observe(reply_from(http_status, (("retry-after", "soon"),), body))
+    assert isinstance(odd, Unreadable)
+    assert odd.retry_after_s is None
+    assert odd.retry_after_ignored
+
+
 @pytest.mark.parametrize("status", ["floor(x)", "ceil(x)", "avg(x)", "max_by(x, &y)", "join(',', x)", "x[::2].y"])
 @pytest.mark.parametrize("body", [b"Infinity", b"-1e400", b"NaN", b"[Infinity, 1e400]", b'[1, "a"]', b"[]", b'"a"'])
 def test_what_an_expression_stumbles_over_is_a_failed_question(status: str, body: bytes) -> None:

@@ -50,7 +50,7 @@ failures: st.SearchStrategy[Observation] = st.one_of(
     st.builds(Throttled, retry_after_s=hints),
     st.builds(Unreachable, reason=st.just("HTTP 502"), retry_after_s=hints),
     st.builds(Unreachable, reason=st.just("ReadError"), retry_after_ignored=st.sampled_from([None, "junk"])),
-    st.builds(Unreadable, reason=st.just("HTML")),
+    st.builds(Unreadable, reason=st.just("HTML"), retry_after_s=hints),
 )
 refusals: st.SearchStrategy[Observation] = st.builds(Refused, http_status=st.sampled_from([401, 403, 404]))
 observations: st.SearchStrategy[Observation] = st.one_of(statuses(), failures, refusals)

@@ -67,7 +67,7 @@ def translate_create(
         must_have_assets: What counts as a result in the place of a task id; see :func:`.is_readable`.
     """
     if 200 <= answer.status < 300:
-        return _accepted(answer, must_have_assets=must_have_assets)
+        return _accepted(answer, now_wall_s, must_have_assets=must_have_assets)
     error = read_error_body(answer.body, dialect)
     if error is None:
         what = f"HTTP {answer.status} with a body that is not the service's{_hint(answer.status)}"
@@ -130,7 +130,7 @@ def query_failed(failure: ExchangeFailed) -> Observation:
     return Unreachable(reason=failure.reason)
 
 
-def _accepted(answer: Answer, *, must_have_assets: bool) -> Observation:
+def _accepted(answer: Answer, now_wall_s: float, *, must_have_assets: bool) -> Observation:
     body = read_object(answer.body)
     request_id = request_id_of(body)
     output = body.get("output") if body is not None else None
@@ -140,25 +140,32 @@ def _accepted(answer: Answer, *, must_have_assets: bool) -> Observation:
     try:
         accepted_id = checked_task_id(task_id)  # type: ignore[arg-type]  # checked right there
     except ConfigurationError:
-        return LostAnswer(request_id=request_id, reason=f"HTTP {answer.status} without a task id that can be read")
+        hint = _hinted(answer, now_wall_s)
+        return LostAnswer(
+            request_id=request_id,
+            reason=f"HTTP {answer.status} without a task id that can be read",
+            http_status=answer.status,
+            retry_after_s=hint.seconds,
+            retry_after_ignored=hint.ignored,
+        )
     status = word_of(output.get("task_status")) if isinstance(output, dict) else None
     return Accepted(request_id=request_id, task_id=accepted_id, status=status)
 
 
 def _status_seen(answer: Answer, task_id: str, now_wall_s: float, *, must_have_assets: bool) -> Observation:
+    hint = _hinted(answer, now_wall_s)
     body = read_object(answer.body)
     if body is None:
-        return Unreadable(reason=f"HTTP {answer.status} with a body that is no JSON object")
+        return _unreadable(f"HTTP {answer.status} with a body that is no JSON object", None, hint)
     request_id = request_id_of(body)
     output: Any = body.get("output")
     status = word_of(output.get("task_status")) if isinstance(output, dict) else None
     if status is None:
-        return Unreadable(request_id=request_id, reason=f"HTTP {answer.status} without a status")
+        return _unreadable(f"HTTP {answer.status} without a status", request_id, hint)
     named = output.get("task_id", task_id)
     if named != task_id:
-        return Unreadable(request_id=request_id, reason=f"an answer about another task ({named!r:.80})")
+        return _unreadable(f"an answer about another task ({named!r:.80})", request_id, hint)
     code, message = _failure(output, body)
-    hint = _hinted(answer, now_wall_s)
     return StatusSeen(
         request_id=request_id,
         status=status,
@@ -170,6 +177,12 @@ def _status_seen(answer: Answer, task_id: str, now_wall_s: float, *, must_have_a
         ended_ago_s=_ended_ago_s(output["end_time"], answer, now_wall_s) if "end_time" in output else None,
         retry_after_s=hint.seconds,
         retry_after_ignored=hint.ignored,
+    )
+
+
+def _unreadable(reason: str, request_id: str | None, hint: RetryAfter) -> Unreadable:
+    return Unreadable(
+        request_id=request_id, reason=reason, retry_after_s=hint.seconds, retry_after_ignored=hint.ignored
     )
 
 
