@@ -17,7 +17,7 @@ from resilient_poll.ledger.memory import MemoryLedger
 from resilient_poll.ledger.rows import ENTRIES, SLOTS, Durability, Rows
 from resilient_poll.ledger.slots import leave_the_line, may_go, scope_of, tasks_out
 from resilient_poll.ledger.sqlite import SqliteLedger
-from resilient_poll.ledger.testing_parts import HERE, NOON_S, begun, sent
+from resilient_poll.ledger.testing_parts import ELSEWHERE, HERE, NOON_S, begun, running, sent
 from tests.support.tables import each_case
 
 DAY_S, HOUR_S = 86_400.0, 3600.0
@@ -74,6 +74,16 @@ def test_a_stray_holds_a_slot_for_an_hour() -> None:
     for later_s, held in ((0.0, 1), (HOUR_S - 1, 1), (HOUR_S, 0)):
         now_s = NOON_S + later_s
         assert run(ledger, partial(tasks_out, mine=within(HERE), now_wall_s=now_s)) == held
+
+
+def test_the_tasks_of_another_account_hold_no_slot() -> None:
+    """Only the tasks of the account that is asked about hold its slots, whatever else the ledger knows of."""
+    ledger = MemoryLedger()
+    with ledger.open_owner() as owner:
+        running(ledger, owner, "one")
+        sent(ledger, owner, "two")
+    held = [run(ledger, partial(tasks_out, mine=within(whose), now_wall_s=NOON_S)) for whose in (HERE, ELSEWHERE)]
+    assert held == [2, 0]
 
 
 def test_those_who_share_find_each_other() -> None:
