@@ -81,9 +81,13 @@ def test_the_tasks_of_another_account_hold_no_slot() -> None:
     ledger = MemoryLedger()
     with ledger.open_owner() as owner:
         running(ledger, owner, "one")
-        sent(ledger, owner, "two")
+        late = sent(ledger, owner, "two")
+        ledger.license_resubmit(ledger.doubt(late, "?", now_wall_s=NOON_S), now_wall_s=NOON_S)
+        ledger.abandon(ledger.get(late.entry_id), now_wall_s=NOON_S)
+        ledger.accept(late, "task-late", now_wall_s=NOON_S)
+    assert [stray.task_id for stray in ledger.strays()] == ["task-late"]
     held = [run(ledger, partial(tasks_out, mine=within(whose), now_wall_s=NOON_S)) for whose in (HERE, ELSEWHERE)]
-    assert held == [2, 0]
+    assert held == [2, 0], "the first one's, and the late one beside its entry"
 
 
 def test_those_who_share_find_each_other() -> None:
