@@ -117,3 +117,24 @@ def test_the_page_says_what_was_judged() -> None:
     page = report.PAGE.read_text()
     for line in [*report.score_rows(stored, reasons), *report.survivor_lines(stored, reasons)]:
         assert line.rstrip() in page, "run `python -m tests.mutants --write`"
+
+
+def test_nothing_survives_without_a_reason() -> None:
+    """All mutants were judged, nine in ten of each module were noticed, and each that was not stands under a reason."""
+    stored, reasons = json.loads(report.STORED.read_text()), report.read_reasons()
+    for room, modules in stored["rooms"].items():
+        assert report.explained(stored["survivors"][room], reasons)[1] == []
+        for path, count in modules.items():
+            noticed = sum(count.get(outcome, 0) for outcome in report.NOTICED)
+            missed = sum(count.get(outcome, 0) for outcome in ("survived", "untested"))
+            assert noticed + missed == count["mutants"], f"{path}: not all of it was judged"
+            assert noticed >= 0.9 * count["mutants"], f"{path}: too little of it is noticed"
+
+
+def test_no_reason_outlives_its_mutants() -> None:
+    """Each part of each reason stands for a mutant that did survive."""
+    stored = json.loads(report.STORED.read_text())
+    everyone = [name for names in stored["survivors"].values() for name in names]
+    for reason in report.read_reasons():
+        for wanted in reason["mutants"]:
+            assert any(all(part in name for part in wanted.split(" & ")) for name in everyone), wanted
