@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from email.utils import formatdate
 from typing import Any
 
 import pytest
@@ -159,6 +160,19 @@ def test_every_error_is_passed_on_whole(dialect: str, asked: str, status: int, k
     assert type(seen) is kind
     said = (seen.request_id, seen.http_status, seen.code, seen.message, seen.says_retryable)  # type: ignore[attr-defined]
     assert said == ("r7", status, "E", "why", False)
+
+
+@each_case(
+    "hint, seconds",
+    [("20", 20.0), (formatdate(NOW_S + 30, usegmt=True), 30.0), ("soon", None)],
+)
+def test_a_create_that_cannot_be_read_keeps_its_retry_after(hint: str, seconds: float | None) -> None:
+    """Where a create's answer is cut the Retry-After beside it holds: seconds, or a date by this clock."""
+    cut = Answer(200, (("retry-after", hint),), b'{"output": {"task_')
+    doubt = translate_create(cut, DASHSCOPE, NOW_S)
+    assert isinstance(doubt, LostAnswer)
+    assert doubt.retry_after_s == seconds
+    assert (doubt.retry_after_ignored is None) == (seconds is not None)
 
 
 @each_case(

@@ -39,6 +39,7 @@ ROOMS = {
             "tests/dashscope/test_endpoints.py",
             "tests/dashscope/test_error_catalogue.py",
             "tests/dashscope/test_errors_travel.py",
+            "tests/dashscope/test_every_retry_after.py",
             "tests/dashscope/test_generate.py",
             "tests/dashscope/test_listing.py",
             "tests/dashscope/test_outcome.py",
