@@ -5,9 +5,12 @@ from __future__ import annotations
 import inspect
 
 from resilient_poll.ledger.memory import MemoryLedger
+from resilient_poll.ledger.rows import ENTRY_COLUMNS, STRAY_COLUMNS
 from resilient_poll.ledger.schema import STEPS, WORDS_POSTGRES, WORDS_SQLITE
 from resilient_poll.ledger.slots import LOOK_AGAIN_S
 from resilient_poll.ledger.sqlite import BUSY_S, SqliteLedger
+
+WHOLE = {"row_id", "entry_id", "attempt", "sends", "send"}
 
 
 def test_a_file_waits_five_seconds_and_stays_off_the_network_unless_told() -> None:
@@ -29,3 +32,11 @@ def test_tables_are_made_in_the_order_of_versions_under_their_names() -> None:
     ]
     assert made == [{"entries", "strays"}, {"slots"}]
     assert (WORDS_SQLITE["prefix"], WORDS_POSTGRES["prefix"]) == ("", "resilient_poll_")
+
+
+def test_a_column_holds_whole_numbers_seconds_or_text() -> None:
+    """A store of somebody's own meets three kinds of columns and no other; times are seconds, counts whole numbers."""
+    for columns in (ENTRY_COLUMNS, STRAY_COLUMNS):
+        for column in columns:
+            seconds, whole = column.name.endswith("_wall_s"), column.name in WHOLE
+            assert column.kind == ("real" if seconds else "integer" if whole else "text"), column.name
