@@ -8,7 +8,7 @@ from collections.abc import Generator
 
 import pytest
 
-from tests.support import counting, profiles, thorough
+from tests.support import counting, profiles, thorough, trust
 
 # A shell lets what it starts in the background ignore Ctrl-C, and nohup the end of a terminal; what tests start and
 # interrupt would inherit that.
@@ -18,6 +18,7 @@ if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_I
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 profiles.load()
+trust.trust_one_authority()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -24,7 +24,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 # It fetches a server from npm, and tests need no network; `python -m benchmarks fake-wrk --quick` is typed by hand.
-@pytest.mark.thorough(plain=3)
+@pytest.mark.thorough(plain=1)
 @pytest.mark.parametrize("name", sorted(set(BENCHMARKS) - {"fake-wrk"}))
 def test_a_quick_run_makes_a_whole_table(name: str) -> None:
     """Each benchmark runs for real, and says where, with what, and a table of full rows with readable figures."""

@@ -34,7 +34,7 @@ CASES: list[tuple[str, list[str], set[str]]] = [
 ]
 
 
-@pytest.mark.thorough(plain=4)
+@pytest.mark.thorough(plain=2)
 @pytest.mark.parametrize(("habits", "scenarios", "failing"), CASES, ids=[case[0] or "good" for case in CASES])
 def test_habits_are_judged(habits: str, scenarios: list[str], failing: set[str]) -> None:
     """What is bad about a client fails, by the names of just those expectations, with lines that prove it."""

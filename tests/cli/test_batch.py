@@ -298,6 +298,7 @@ def test_the_state_holds_no_secret(account: Account, capfd: Capture) -> None:
     assert "cat 0" not in STATE.read_text()
 
 
+@pytest.mark.thorough(plain=1)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_it_and_the_next_run_goes_on(
     account: Account, capfd: Capture, fake: FakeProcess, number: signal.Signals

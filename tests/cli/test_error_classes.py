@@ -102,6 +102,7 @@ def test_each_code_on_a_create(service: Service, capfd: Capture, row: Listed) ->
     assert (error["code"], error["message"], error["request_id"]) == (row.code, row.message, "r1")
 
 
+@pytest.mark.thorough(plain=22)
 @each_row
 def test_each_code_on_a_poll(service: Service, capfd: Capture, row: Listed) -> None:
     """A poll that is refused for good says the class of its code; a passing one has none, as the task goes on."""
@@ -115,6 +116,7 @@ def test_each_code_on_a_poll(service: Service, capfd: Capture, row: Listed) -> N
         assert (error["type"], error["kind"], error["try_again"]) == ("StillUnknown", None, "no")
 
 
+@pytest.mark.thorough(plain=44)
 @pytest.mark.parametrize("command", [("wait", *SOON), ("status",)])
 @each_row
 def test_each_code_of_a_task_that_failed(

@@ -38,7 +38,7 @@ def test_every_command_has_examples() -> None:
         assert any(f"resilient-poll {name}" in example for example in examples)
 
 
-@pytest.mark.thorough(plain=4)
+@pytest.mark.thorough(plain=2)
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_the_examples_can_be_typed(account: Account, capfd: Capture, name: str) -> None:
     """Every example of the help, typed into a shell in its order, does what it says against a service."""

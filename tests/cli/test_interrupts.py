@@ -284,6 +284,7 @@ def signalled_while_out(number: signal.Signals, stdio: str, *more: str, pids: li
         return Ended(process.returncode, stdout, stderr), b"".join(late)
 
 
+@pytest.mark.thorough(plain=1)
 @pytest.mark.parametrize("stdio", ["2>&-", "2>&- <&-", "2<empty"])
 def test_a_note_that_cannot_be_written_cuts_nothing(account: Account, stdio: str) -> None:
     """With a stderr that is closed or cannot be written, a signal still waits, and no note gets into the create."""

@@ -202,6 +202,7 @@ def test_a_damaged_row_hides_no_other(account: Account, capfd: Capture) -> None:
     assert json.loads(here(capfd, "archive", "--before", "0s", "--json").stdout)["archived"] == 1
 
 
+@pytest.mark.thorough(plain=2)
 @pytest.mark.parametrize("words", READERS)
 def test_a_ledger_that_cannot_be_read_is_one_sentence(tmp_path: Path, words: tuple[str, ...]) -> None:
     """A foreign file, and one of a newer release, end with 2 and one sentence, and are not touched."""

@@ -83,7 +83,7 @@ def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
         yield Ground(fake, between, workers, count(1))
 
 
-@pytest.mark.thorough(plain=8)
+@pytest.mark.thorough(plain=4)
 @pytest.mark.parametrize(("point", "how", "colour"), CASES)
 def test_a_hit_at_a_named_point_costs_nothing(
     ground: Ground, tmp_path: Path, point: str, how: str, colour: str

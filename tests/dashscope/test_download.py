@@ -145,6 +145,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
 }
 
 
+@pytest.mark.thorough(plain=42)
 @pytest.mark.parametrize("what", BROKEN)
 @pytest.mark.parametrize(("colour", "library"), SOME_WAYS)
 def test_a_broken_asset_leaves_nothing(colour: str, library: str, what: str, tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_the_scenario_expects_what_happens(
     assert_bill_is_not_understated(result, billed, SCENARIOS[name])
 
 
-@pytest.mark.thorough(plain=40)
+@pytest.mark.thorough(plain=16)
 @pytest.mark.parametrize(("name", "dialect"), CASES)
 def test_all_drivers_leave_the_same_trace(fake: FakeProcess, runs: Runs, name: str, dialect: str) -> None:
     """Over a socket, sync, asyncio and trio on both libraries leave one trace: that of the run without a socket."""

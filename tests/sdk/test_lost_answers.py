@@ -20,6 +20,7 @@ def test_ours_pays_once(came: dict[str, dict[str, Came]], fault: str) -> None:
     assert came[fault]["ours"] == Came(tasks=1, total="0.75", is_in_hand=True)
 
 
+@pytest.mark.thorough(plain=2)
 @pytest.mark.parametrize("face", ["v1", "v2"])
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_package_pays_for_each_lost_answer(came: dict[str, dict[str, Came]], fault: str, face: str) -> None:

@@ -39,7 +39,7 @@ def service() -> Iterator[CanaryService]:
     running.stop()
 
 
-@pytest.mark.thorough(plain=2)
+@pytest.mark.thorough(plain=1)
 @pytest.mark.parametrize("scenario", RUNS)
 def test_the_command_line_says_no_key(service: CanaryService, scenario: str, tmp_path: Path) -> None:
     """Neither stdout, stderr, tracebacks that were asked for, nor any file that commands leave has the key."""

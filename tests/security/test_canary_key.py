@@ -144,6 +144,7 @@ def test_a_create_that_echoes_the_key_is_not_repeated(colour: str, library: str,
     assert_key_stayed_home(heard.ours)
 
 
+@pytest.mark.thorough(plain=18)
 @pytest.mark.parametrize("what", TO_QUERIES)
 @each_way
 def test_a_query_that_echoes_the_key_is_not_repeated(colour: str, library: str, what: str, dialect: str) -> None:
@@ -166,6 +167,7 @@ def test_an_ordinary_run_says_no_key_to_anyone(colour: str, library: str, tmp_pa
     assert KEY.encode() not in assets.requests[0].everything
 
 
+@pytest.mark.thorough(plain=10)
 @pytest.mark.parametrize("before", [0, 130, 150, 170, 300], ids="{} letters before".format)
 @each_way
 def test_an_asset_host_in_league_with_the_service_is_not_repeated(

@@ -154,7 +154,7 @@ async def handed_over(client: Any, heard: Heard) -> None:
     heard.say(await got(client.worker(handler).run_until_idle(timeout=60.0)))
 
 
-@pytest.mark.thorough(plain=20)
+@pytest.mark.thorough(plain=10)
 @pytest.mark.parametrize(("name", "dialect"), CASES)
 def test_the_key_is_nowhere(service: CanaryService, name: str, dialect: str, tmp_path: Path) -> None:
     """In no scenario is the key, in any disguise, in logs, reprs, errors, tracebacks, tokens, the ledger or a file."""

@@ -102,6 +102,7 @@ def test_aborted_is_an_end_that_costs_nothing() -> None:
     assert error.billing is Billing.PARTIAL_POSSIBLE
 
 
+@pytest.mark.thorough(plain=2)
 @pytest.mark.parametrize("service", [s for s in SERVICES if "unlisted" in s.says], ids=lambda s: s.spec.name)
 def test_a_word_that_nobody_listed_is_told_and_bounded(service: Service) -> None:
     """An unlisted status is an event, and the wait ends by the policy's limit for it instead of going on for ever."""
