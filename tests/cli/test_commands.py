@@ -174,7 +174,6 @@ def test_what_a_service_says_cannot_move_the_cursor(monkeypatch: pytest.MonkeyPa
     assert all(character.isprintable() or character == "\n" for character in ended.stdout + ended.stderr)
 
 
-@pytest.mark.thorough(plain=1)
 @pytest.mark.parametrize(("stream", "more"), [("stdout", ()), ("stdout", ("--json",)), ("stderr", ())])
 def test_a_reader_that_left_changes_nothing(
     account: Account, capfd: Capture, stream: str, more: tuple[str, ...]

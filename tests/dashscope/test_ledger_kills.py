@@ -120,7 +120,7 @@ def test_a_kill_never_pays_twice(account: Account, colour: str, point: str, task
     assert account.tasks == max(tasks_then, int(is_found))
 
 
-@pytest.mark.thorough(plain=2)
+@pytest.mark.thorough(plain=3)
 @pytest.mark.parametrize("colour", ["sync", "asyncio"])
 @pytest.mark.parametrize(("point", "tasks_then"), [("licensed", 0), ("answered", 1)])
 def test_a_pause_never_pays_twice(account: Account, colour: str, point: str, tasks_then: int) -> None:

@@ -254,7 +254,7 @@ def test_results_without_an_id_do_not_replace_one_another(colour: str, tmp_path:
     assert len(names(tmp_path)) == 2
 
 
-@pytest.mark.thorough(plain=12)
+@pytest.mark.thorough(plain=13)
 @pytest.mark.parametrize("wrong", [None, 5, b"folder", 1.5, ["x"], object()], ids=lambda value: type(value).__name__)
 @both
 @each_colour
@@ -272,7 +272,7 @@ def test_what_is_no_path_is_refused(colour: str, way: str, wrong: Any) -> None:
         assert assets.requests == []
 
 
-@pytest.mark.thorough(plain=12)
+@pytest.mark.thorough(plain=13)
 @pytest.mark.parametrize(
     "wrong", [None, "60", float("nan"), float("inf"), -1, 10**5000], ids=lambda v: type(v).__name__
 )

@@ -529,7 +529,7 @@ def real_clock(colour: str) -> Any:
     return RealClock() if colour == "sync" else _RealForAsync()
 
 
-@pytest.mark.thorough(plain=1)
+@pytest.mark.thorough(plain=2)
 @pytest.mark.parametrize("colour", COLOURS)
 def test_beside_the_caller(colour: str) -> None:
     """Beside the caller's own code, a task that is submitted meanwhile is handed over, and leaving ends the work."""

@@ -151,7 +151,7 @@ def test_the_clients_zone_does_not_matter(ahead_s: int, zone_minutes: int) -> No
     assert hint.seconds == (ahead_s if ahead_s <= LONGEST_RETRY_AFTER_S else None)
 
 
-@pytest.mark.thorough(plain=2)
+@pytest.mark.thorough(plain=3)
 @pytest.mark.parametrize("library", [httpx, httpx2], ids=["httpx", "httpx2"])
 @pytest.mark.parametrize("has_date", [True, False])
 def test_the_client_waits_by_the_right_clock(library: Any, has_date: bool) -> None:

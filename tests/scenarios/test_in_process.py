@@ -32,7 +32,7 @@ def run(name: str, dialect: str, driver: str, library_name: str) -> tuple[Run, E
     return run_in_process(SCENARIOS[name], dialect, driver, LIBRARIES[library_name])
 
 
-@pytest.mark.thorough(plain=202)
+@pytest.mark.thorough(plain=270)
 @pytest.mark.parametrize("library_name", LIBRARIES)
 @pytest.mark.parametrize("driver", DRIVERS)
 @pytest.mark.parametrize(("name", "dialect"), CASES)

@@ -14,7 +14,7 @@ from tests.simulation.shrink import replay_line
 SEED = 20
 
 
-@pytest.mark.thorough(plain=6)
+@pytest.mark.thorough(plain=7)
 @pytest.mark.parametrize(("colour", "library"), DRIVERS)
 @pytest.mark.parametrize("number", [0, 6])
 def test_nothing_is_wrong_through_a_real_client(colour: str, library: str, number: int) -> None:

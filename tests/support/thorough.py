@@ -28,6 +28,8 @@ def add_marker(config: pytest.Config) -> None:
 def spread(length: int, chosen: int) -> set[int]:
     """So many places of a row, evenly spread, the first among them.
 
+    Where cases are a product of axes, take a number that leaves none out: two of every four cases may be one colour's.
+
     Args:
         length: How many places there are.
         chosen: How many are wanted; all, if that is more.
