@@ -36,7 +36,7 @@ BODIES = {
     "a task": b'{"output": {"task_id": "task-1", "task_status": "RUNNING"}, "request_id": "r"}',
     "half a task": b'{"output": {"task_id": "task-1", "task_st',
     "a result": b'{"output": {"video_url": "https://assets.test/a.mp4"}, "request_id": "r"}',
-    "an odd result": b'{"output": {"what": 1}, "request_id": "r"}',
+    "an odd result": b'{"what": 1, "request_id": "r"}',
     "no status": b'{"output": {}, "request_id": "r"}',
     "another's": b'{"output": {"task_id": "task-9", "task_status": "RUNNING"}, "request_id": "r"}',
 }
