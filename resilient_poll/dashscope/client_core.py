@@ -13,7 +13,7 @@ from resilient_poll.dashscope import direct
 from resilient_poll.dashscope.checking import checked_seconds
 from resilient_poll.dashscope.keeping.books import Books, books_in_memory, warn_once
 from resilient_poll.dashscope.keeping.departures import Departures
-from resilient_poll.dashscope.keeping.filing import Create, Filing, checked_key, doubt_about, restored
+from resilient_poll.dashscope.keeping.filing import Create, Filing, begun, checked_key, doubt_about, restored
 from resilient_poll.dashscope.keeping.header import header_value
 from resilient_poll.dashscope.keeping.orphans import tell_of_break, tell_of_unsaved
 from resilient_poll.dashscope.keeping.retrying import entry_to_retry
@@ -23,7 +23,6 @@ from resilient_poll.dashscope.outcome import DirectOutcome
 from resilient_poll.dashscope.resume_token import PREFIX, read_token, write_token
 from resilient_poll.dashscope.settings import Settings
 from resilient_poll.dashscope.wire import error_catalogue, listing, requests, translate
-from resilient_poll.dashscope.wire.dialects import LIFECYCLE
 from resilient_poll.dashscope.wire.endpoints import VIDEO, Endpoint, endpoint_for
 from resilient_poll.dashscope.wire.redaction import answer_without_key, failure_without_key
 from resilient_poll.drive.outcome import cause_of, submit_error
@@ -164,7 +163,14 @@ class ClientCore:
                 raise ConfigurationError(str(error), safe_to_submit_again=SafeToSubmitAgain.YES) from None
         if create.endpoint.is_synchronous:
             policy = replace(policy, attempt_timeout_s=policy.synchronous_attempt_timeout_s)
-        submission = Submission(policy, now, seed=self.make_seed(), floor=self.create_floor, is_in_order=is_in_order)
+        submission = Submission(
+            policy,
+            now,
+            seed=self.make_seed(),
+            floor=self.create_floor,
+            query_floor=self.query_floor,
+            is_in_order=is_in_order,
+        )
         return self.news.submit_begun(submission, create, self.settings.dialect.name, now)
 
     def submit_in_turn(self, submission: Submission) -> Submission | InTurn:
@@ -243,14 +249,7 @@ class ClientCore:
             self.news.found(record.task_id, record.phase, submission, now)
             logger.info("task %s is what idempotency key %s stands for; nothing was sent", record.task_id, filing.key)
             return record
-        record = TaskRecord.accepted(
-            accepted.task_id,
-            LIFECYCLE,
-            now,
-            status=accepted.status,
-            request_id=accepted.request_id,
-            seed=submission.seed,
-        )
+        record = begun(accepted, now, submission.seed)
         self.news.submitted(record, submission, now)
         self.publish(PhaseChanged(record.task_id, now.monotonic_s, Phase.SUBMITTING, record.phase, record.status))
         token = write_token(record, self.settings, now)
@@ -310,7 +309,7 @@ class ClientCore:
         scrubbed = self.scrub(answer)
         self.notice(scrubbed, now)
         if 200 <= scrubbed.status < 300:
-            return listing.understand_page(scrubbed, number)
+            return listing.understand_page(scrubbed, number, now.wall_s)
         return translate.translate_query(scrubbed, self.settings.dialect, "", now.wall_s)
 
     def page_of(self, lookup: Lookup, done: Done, now: Instant) -> listing.Page:

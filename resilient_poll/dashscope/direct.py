@@ -84,7 +84,12 @@ def kept_result(answer: Answer, understood: Observation) -> Observation:
     body, error = read_object(answer.body), read_any_error_body(answer.body)
     if body is None or error.code is not None or error.message is not None or not _holds_something(body):
         return understood
-    return AnsweredAtOnce(request_id=request_id_of(body), result=body)
+    return AnsweredAtOnce(
+        request_id=request_id_of(body),
+        result=body,
+        retry_after_s=understood.retry_after_s,
+        retry_after_ignored=understood.retry_after_ignored,
+    )
 
 
 def _holds_something(body: Mapping[str, Any]) -> bool:

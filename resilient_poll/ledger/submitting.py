@@ -118,15 +118,7 @@ class Submitting(LedgerCore):
             given = moves.licensed(stands, owner.name, now_wall_s)
             if given is None:
                 return None
-            self._guard(
-                rows,
-                guards,
-                stands.namespace,
-                stands.charge,
-                now_wall_s,
-                asking=stands,
-                are_intents_counted=False,
-            )
+            self._guard(rows, guards, stands.namespace, stands.charge, now_wall_s, are_intents_counted=False)
             if slots is not None:
                 taken = tasks_out(rows, within(stands.namespace), now_wall_s)
                 scope = scope_of(stands.namespace)

@@ -89,12 +89,10 @@ class Lookup:
         match observation:
             case AnsweredAtOnce():
                 self.answered = observation
-                return ()
+                return self._heed(observation, now.monotonic_s)
             case Refused():
                 self.last = observation
-                if observation.retry_after_s is not None:
-                    self._floor.raise_to(now.monotonic_s + observation.retry_after_s)
-                return ()
+                return self._heed(observation, now.monotonic_s)
             case Throttled() | Unreachable() | Unreadable():
                 return self._on_failure(observation, now.monotonic_s)
             case _:
@@ -103,14 +101,18 @@ class Lookup:
     def _on_failure(self, observation: Throttled | Unreachable | Unreadable, at_s: float) -> tuple[Event, ...]:
         self.last = observation
         self._due_s = at_s + backoff_s(self.attempts, draw(self._seed, self.attempts))
-        events: list[Event] = []
-        if observation.retry_after_ignored is not None:
-            events.append(HintIgnored(None, at_s, observation.retry_after_ignored))
-        if observation.retry_after_s is not None:
-            self._floor.raise_to(at_s + observation.retry_after_s)
+        heeded = self._heed(observation, at_s)
         if isinstance(observation, Throttled):
             until_s = max(self._due_s, self._floor.not_before_s)
-            events.append(ThrottledEvent(None, at_s, observation.code, observation.retry_after_s, until_s))
-        else:
-            events.append(AttemptFailed(None, at_s, observation.reason, self.attempts))
-        return tuple(events)
+            return (*heeded, ThrottledEvent(None, at_s, observation.code, observation.retry_after_s, until_s))
+        return (*heeded, AttemptFailed(None, at_s, observation.reason, self.attempts))
+
+    def _heed(
+        self, observation: AnsweredAtOnce | Refused | Throttled | Unreachable | Unreadable, at_s: float
+    ) -> tuple[Event, ...]:
+        """Keep to what an answer's ``Retry-After`` asks for, and tell of one that is ignored."""
+        if observation.retry_after_s is not None:
+            self._floor.raise_to(at_s + observation.retry_after_s)
+        if observation.retry_after_ignored is None:
+            return ()
+        return (HintIgnored(None, at_s, observation.retry_after_ignored),)

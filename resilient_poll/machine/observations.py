@@ -43,7 +43,20 @@ class SubmitStarted(Observation):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Accepted(Observation):
+class _Answered(Observation):
+    """An answer with what was asked for.
+
+    Attributes:
+        retry_after_s: How long the service asks to be left alone, though it answered.
+        retry_after_ignored: Why a ``Retry-After`` that was there is not in ``retry_after_s``.
+    """
+
+    retry_after_s: float | None = None
+    retry_after_ignored: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted(_Answered):
     """The service accepted the submit.
 
     Attributes:
@@ -56,7 +69,7 @@ class Accepted(Observation):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnsweredAtOnce(Observation):
+class AnsweredAtOnce(_Answered):
     """The service answered with the result itself: there is no task, and nothing to wait for.
 
     Attributes:

@@ -39,6 +39,7 @@ class Submission:
         now: When it begins.
         seed: What its draws come from.
         floor: The earliest next submit of the account; shared by its submits.
+        query_floor: The earliest next query of the account: an acceptance may say when to ask for its task.
         is_in_order: Whether someone else puts the account's submits in order, so that those
             who were told to come back need not step aside for each other.
 
@@ -53,7 +54,14 @@ class Submission:
     """
 
     def __init__(
-        self, policy: SubmitPolicy, now: Instant, *, seed: str, floor: Floor | None = None, is_in_order: bool = False
+        self,
+        policy: SubmitPolicy,
+        now: Instant,
+        *,
+        seed: str,
+        floor: Floor | None = None,
+        query_floor: Floor | None = None,
+        is_in_order: bool = False,
     ) -> None:
         self.phase = Phase.NEW
         self.accepted: Accepted | None = None
@@ -63,6 +71,7 @@ class Submission:
         self._policy = policy
         self.seed = seed
         self._floor = Floor() if floor is None else floor
+        self._query_floor = Floor() if query_floor is None else query_floor
         self._is_in_order = is_in_order
         self._due_s = now.monotonic_s
         self.begin_again(now)
@@ -146,18 +155,17 @@ class Submission:
             case Accepted():
                 # Also out of a doubt: an id that turns up late is never thrown away.
                 self.accepted = observation
-                return ()
+                return self._heed(observation, now)
             case AnsweredAtOnce():
                 self.answered = observation  # Out of a doubt as well: it is paid.
-                return ()
+                return self._heed(observation, now)
             case _ if self.phase is Phase.IN_DOUBT:
                 return ()  # Nothing but an id settles a doubt; least of all may it license a sending.
             case LostAnswer() | Refused():
                 self.last = observation
-                if observation.retry_after_s is not None:
-                    # This one is over, and the account's others stay away all the same.
-                    self._floor.throttle_until(now.monotonic_s + observation.retry_after_s)
-                return self._move(Phase.IN_DOUBT if isinstance(observation, LostAnswer) else Phase.REFUSED, now)
+                phase = Phase.IN_DOUBT if isinstance(observation, LostAnswer) else Phase.REFUSED
+                # This one is over, and the account's others stay away all the same.
+                return (*self._move(phase, now), *self._heed(observation, now))
             case NoSlotFree():
                 # Nothing was sent, so it is no attempt, and no pause of a failure is lengthened.
                 self.last = observation
@@ -172,11 +180,7 @@ class Submission:
     def _on_failure(self, observation: Throttled | Unreachable, now: Instant) -> tuple[Event, ...]:
         self.last = observation
         at_s = now.monotonic_s
-        events = list(self._move(Phase.NEW, now))
-        if observation.retry_after_ignored is not None:
-            events.append(HintIgnored(None, at_s, observation.retry_after_ignored, submit_id=self.seed))
-        if observation.retry_after_s is not None:
-            self._floor.throttle_until(at_s + observation.retry_after_s)
+        events = [*self._move(Phase.NEW, now), *self._heed(observation, now)]
         self._due_s = at_s + backoff_s(self.attempts, draw(self.seed, self.attempts))
         if isinstance(observation, Throttled):
             until_s = max(self._due_s, self._floor.not_before_s)
@@ -186,6 +190,22 @@ class Submission:
         else:
             events.append(AttemptFailed(None, at_s, observation.reason, self.attempts, submit_id=self.seed))
         return tuple(events)
+
+    def _heed(
+        self, observation: Accepted | AnsweredAtOnce | LostAnswer | Refused | Throttled | Unreachable, now: Instant
+    ) -> tuple[Event, ...]:
+        """Keep to what an answer's ``Retry-After`` asks for, and tell of one that is ignored."""
+        if observation.retry_after_s is not None:
+            until_s = now.monotonic_s + observation.retry_after_s
+            if isinstance(observation, Accepted | AnsweredAtOnce):
+                # Nothing was too many. What follows an answer is a query as well as another submit.
+                self._floor.raise_to(until_s)
+                self._query_floor.raise_to(until_s)
+            else:
+                self._floor.throttle_until(until_s)
+        if observation.retry_after_ignored is None:
+            return ()
+        return (HintIgnored(None, now.monotonic_s, observation.retry_after_ignored, submit_id=self.seed),)
 
     def _move(self, phase: Phase, now: Instant) -> tuple[Event, ...]:
         before, self.phase = self.phase, phase

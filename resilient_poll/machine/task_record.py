@@ -83,6 +83,7 @@ class TaskRecord:
         status: str | None = None,
         request_id: str | None = None,
         seed: str | None = None,
+        retry_after_s: float | None = None,
     ) -> TaskRecord:
         """Start a record for a task that was accepted just now.
 
@@ -94,6 +95,7 @@ class TaskRecord:
                 an acceptance: the first poll brings its result.
             request_id: The id of the request that was accepted.
             seed: What its draws come from; the id, unless given.
+            retry_after_s: How long the acceptance asks to be left alone, if it does.
         """
         phase = Phase.QUEUED if status is None else lifecycle.phase_of(status)
         if phase not in OPEN:
@@ -108,6 +110,7 @@ class TaskRecord:
             status=status,
             has_run=phase is Phase.RUNNING,
             request_id=request_id,
+            not_before=None if retry_after_s is None else now.later(retry_after_s),
         )
 
     @classmethod

@@ -120,10 +120,10 @@ class Start:
         submission, table = self.submission, self._spec.lifecycle
         if (accepted := submission.accepted) is not None:
             logger.info("operation %s: task %s was accepted", self._spec.name, accepted.task_id)
-            record = TaskRecord.accepted(accepted.task_id, table, now, status=accepted.status)
+            record = self._accepted(accepted, now)
             if self._is_heard:
                 self.publish(Submitted(record.task_id, now.monotonic_s, record.status, submission.attempts))
-            return replace(record, not_before=self._not_before(now))
+            return record
         if submission.answered is not None and self._reply is not None:
             result, is_readable = success_of(self._spec, self._reply)
             self._tell_end(None, table.billing_of(Phase.SUCCEEDED), now)
@@ -144,13 +144,6 @@ class Start:
         if self._is_heard:
             self.publish(SubmitEnded(None, now.monotonic_s, error, self.submission.attempts, billing))
 
-    def _not_before(self, now: Instant) -> Instant | None:
-        """Return when the first query may be sent, if the answer to the submit says."""
-        if self._reply is None:
-            return None
-        hint = self._spec.hint_of(self._reply, now_wall_s=now.wall_s).seconds
-        return None if hint is None else now.later(hint)
-
     def log_interrupted(self, what: Answer | ExchangeFailed | None, now: Instant) -> None:
         """Say what became of a submit whose caller does not wait for it any more."""
         seen = None if what is None else self.hear(what, now)
@@ -170,4 +163,5 @@ class Start:
             )
 
     def _accepted(self, seen: Accepted, now: Instant) -> TaskRecord:
-        return TaskRecord.accepted(seen.task_id, self._spec.lifecycle, now, status=seen.status)
+        table, hint_s = self._spec.lifecycle, seen.retry_after_s
+        return TaskRecord.accepted(seen.task_id, table, now, status=seen.status, retry_after_s=hint_s)

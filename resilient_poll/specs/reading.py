@@ -224,11 +224,18 @@ def observe_submit(
         return LostAnswer(reason=f"HTTP {http_status}{': ' + said if said else ''}", **told)
     task_id = _id_of(spec, reply) or names_a_url
     if task_id is not None:
-        return Accepted(task_id=task_id[:LONGEST_ID], status=_first_status(spec, reply))
+        return Accepted(
+            task_id=task_id[:LONGEST_ID],
+            status=_first_status(spec, reply),
+            retry_after_s=hint.seconds,
+            retry_after_ignored=hint.ignored,
+        )
     if spec.submit is not None and http_status in spec.submit.at_once and reply.is_readable:
-        return AnsweredAtOnce(result=reply.body)
+        return AnsweredAtOnce(result=reply.body, retry_after_s=hint.seconds, retry_after_ignored=hint.ignored)
     reason = f"the answer to the submit (HTTP {http_status}) names no operation"
-    return LostAnswer(reason=reason, http_status=http_status)
+    return LostAnswer(
+        reason=reason, http_status=http_status, retry_after_s=hint.seconds, retry_after_ignored=hint.ignored
+    )
 
 
 def _id_of(spec: OperationSpec, reply: Reply) -> str | None:

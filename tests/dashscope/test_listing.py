@@ -269,11 +269,11 @@ def test_a_list_that_repeats_itself_is_said(rows: list[Any]) -> None:
 
 def test_another_page_than_was_asked_for_is_not_taken() -> None:
     """A service that answers with the first page whatever is asked for is not believed to have no others."""
-    heard = understand_page(answer(page_of(row("a"), number=1, pages=3)), 2)
+    heard = understand_page(answer(page_of(row("a"), number=1, pages=3)), 2, 0.0)
     assert isinstance(heard, Unreadable)
     assert heard.reason == "page 1 of the list in the place of page 2"
     for told in (None, "x", 0, -1, 2.0, True):
-        assert isinstance(understand_page(answer({**page_of(row("a")), "page_no": told}), 2), AnsweredAtOnce)
+        assert isinstance(understand_page(answer({**page_of(row("a")), "page_no": told}), 2, 0.0), AnsweredAtOnce)
 
 
 def test_a_row_is_read() -> None:
@@ -326,7 +326,7 @@ bodies = st.fixed_dictionaries(
 @given(bodies | values, st.integers(1, 5))
 def test_whatever_a_page_holds_is_read_without_a_fault(body: Any, number: int) -> None:
     """Whatever a page holds, it is a page of sound rows or unreadable, and nothing is raised."""
-    heard = understand_page(answer(body), number)
+    heard = understand_page(answer(body), number, 0.0)
     if isinstance(heard, Unreadable):
         return
     assert isinstance(heard, AnsweredAtOnce)
@@ -596,8 +596,8 @@ def test_leaving_a_list_early_asks_no_more(colour: str, library: str) -> None:
 
 def test_a_page_of_more_than_anybody_asks_for_is_none() -> None:
     """A page with more rows than the largest that can be asked for is no page, so that no list fills the memory."""
-    heard = understand_page(answer(page_of(*[row(f"task-{number}") for number in range(LARGEST_PAGE + 1)])), 1)
+    heard = understand_page(answer(page_of(*[row(f"task-{number}") for number in range(LARGEST_PAGE + 1)])), 1, 0.0)
     assert isinstance(heard, Unreadable)
     assert "a page of 1001 tasks" in heard.reason
-    heard = understand_page(answer(page_of(*[row(f"task-{number}") for number in range(LARGEST_PAGE)])), 1)
+    heard = understand_page(answer(page_of(*[row(f"task-{number}") for number in range(LARGEST_PAGE)])), 1, 0.0)
     assert isinstance(heard, AnsweredAtOnce)

@@ -209,7 +209,7 @@ def came(body: Any) -> Answer:
 )
 def test_a_page_that_cannot_be_read_can_be_asked_about(body: dict[str, Any], reason: str) -> None:
     """What is no page that was asked for keeps its request's id, by which the service's support finds it."""
-    assert understand_page(came({**body, "request_id": "r1"}), 2) == Unreadable(request_id="r1", reason=reason)
+    assert understand_page(came({**body, "request_id": "r1"}), 2, 0.0) == Unreadable(request_id="r1", reason=reason)
 
 
 @each_case(

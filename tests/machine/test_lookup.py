@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,6 +86,15 @@ def test_a_refusal_is_the_end() -> None:
     seen = look([(0.1, Refused(http_status=403, code="AccessDenied"))])
     assert (seen.done.reason, len(seen.asked_s)) == (DoneReason.REFUSED, 1)
     assert seen.lookup.answered is None
+
+
+@pytest.mark.parametrize("kind", [PAGE, Refused(http_status=403)], ids=["an answer", "a refusal"])
+def test_the_hint_of_an_end_binds_the_next_question(kind: AnsweredAtOnce | Refused) -> None:
+    """What ends a question raises the account's floor by its hint, and one that is ignored is told."""
+    seen = look([(0.1, replace(kind, retry_after_s=20.0))])
+    assert (seen.floor, seen.events) == (Floor(not_before_s=20.1), [])
+    ignored = look([(0.1, replace(kind, retry_after_ignored="junk"))])
+    assert (ignored.floor, ignored.events) == (Floor(), [HintIgnored(None, 0.1, "junk")])
 
 
 def test_trouble_that_passes_is_absorbed() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from resilient_poll.events import AttemptFailed, HintIgnored
 from resilient_poll.events import Throttled as ThrottledEvent
 from resilient_poll.machine import (
     Accepted,
+    AnsweredAtOnce,
     Done,
     DoneReason,
     Floor,
@@ -131,6 +134,35 @@ def test_an_id_settles_a_doubt() -> None:
     submission = sent(LostAnswer(reason="gone"))
     submission.receive(Accepted(task_id="late"), at(1))
     assert submission.next_command(at(1)) == Done(DoneReason.ACCEPTED)
+
+
+@pytest.mark.parametrize("doubt", [[], [LostAnswer(reason="gone")]], ids=["at once", "out of a doubt"])
+@pytest.mark.parametrize("kind", [Accepted(task_id="t"), AnsweredAtOnce(result={})], ids=["a task", "a result"])
+def test_what_follows_an_answer_keeps_to_its_hint(kind: Accepted | AnsweredAtOnce, doubt: list[Observation]) -> None:
+    """The hint of what came holds for submits and queries, without making those who wait go one after the other."""
+    floor, query_floor = Floor(), Floor()
+    submission = Submission(SubmitPolicy(), START, seed="seed", floor=floor, query_floor=query_floor)
+    for heard in (SubmitStarted(), *doubt):
+        submission.receive(heard, START)
+    assert submission.receive(replace(kind, retry_after_s=20.0), at(1)) == ()
+    assert floor == query_floor == Floor(not_before_s=START.monotonic_s + 21.0)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [Accepted(task_id="t"), AnsweredAtOnce(result={}), Refused(http_status=400), LostAnswer(reason="gone")],
+    ids=lambda kind: type(kind).__name__,
+)
+def test_an_ignored_hint_is_told_whatever_came(
+    kind: Accepted | AnsweredAtOnce | Refused | LostAnswer,
+) -> None:
+    """An answer that ends the submit tells of a hint that is ignored, and of which submit, as a throttle does."""
+    floor, query_floor = Floor(), Floor()
+    submission = Submission(SubmitPolicy(), START, seed="seed", floor=floor, query_floor=query_floor)
+    submission.receive(SubmitStarted(), START)
+    events = submission.receive(replace(kind, retry_after_ignored="junk"), at(1))
+    assert events[-1] == HintIgnored(None, at(1).monotonic_s, "junk", submit_id="seed")
+    assert floor == query_floor == Floor()
 
 
 def test_a_broken_driver_is_stopped() -> None:

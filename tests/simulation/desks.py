@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 from resilient_poll.dashscope.keeping import filing as filings
 from resilient_poll.dashscope.keeping.filing import Filing, restored, snapshot_text, what_it_came_to
 from resilient_poll.dashscope.keeping.task_file import TaskFile, _is_worth_writing
-from resilient_poll.dashscope.wire.dialects import LIFECYCLE
 from resilient_poll.ledger import moves
 from resilient_poll.ledger.entry import Entry, Namespace, Said
 from resilient_poll.machine.instant import Instant
@@ -214,7 +213,7 @@ class PureDesk:
         stands, said = ledger.entries[licence.entry_id], filings.said_of(came)
         match came:
             case Accepted():
-                record = TaskRecord.accepted(came.task_id, LIFECYCLE, now, status=came.status, seed=seed)
+                record = filings.begun(came, now, seed)
                 if not moves.takes_what_came(stands, licence):
                     ledger.strays.append(came.task_id)
                     return stands

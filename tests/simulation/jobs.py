@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from resilient_poll.dashscope.doubts.opening import searching_of
 from resilient_poll.dashscope.doubts.steps import Asked, Call, Question
 from resilient_poll.dashscope.doubts.verdicts import RECONCILE_S, Verdict
-from resilient_poll.dashscope.keeping.filing import Filing, is_late, late_licence
+from resilient_poll.dashscope.keeping.filing import Filing, begun, is_late, late_licence
 from resilient_poll.dashscope.wire import translate
 from resilient_poll.dashscope.wire.dialects import LIFECYCLE
 from resilient_poll.errors import ListingFailed, ResilientPollError
@@ -162,11 +162,12 @@ def _owed(done: Done) -> Billing:
 def _accepted(submission: Submission, now: Any) -> TaskRecord:
     accepted = submission.accepted
     assert accepted is not None
-    return TaskRecord.accepted(accepted.task_id, LIFECYCLE, now, status=accepted.status, seed=submission.seed)
+    return begun(accepted, now, submission.seed)
 
 
 def _submit(life: Life, intent: Intent, filing: Filing) -> Generator[Any, Any, tuple[Submission, Done]]:
-    submission = Submission(life.submit_policy, life.now(), seed=f"{life.name} {intent.key}", floor=life.create_floor)
+    floors = {"floor": life.create_floor, "query_floor": life.query_floor}
+    submission = Submission(life.submit_policy, life.now(), seed=f"{life.name} {intent.key}", **floors)
     machine = submission if life.create_gate.is_open else InTurn(submission, life.create_gate)
     done = yield from ask(life, machine, lambda command: _send(life, intent, filing, submission, command))
     return submission, done

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from resilient_poll import ConfigurationError, InHttpStatus, Lifecycle, OperationSpec, Phase, SnapshotError, SubmitCall
+from resilient_poll import (
+    ConfigurationError,
+    InHttpStatus,
+    Lifecycle,
+    OperationSpec,
+    Phase,
+    QueryCall,
+    SnapshotError,
+    SubmitCall,
+)
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.observations import (
     Accepted,
@@ -125,6 +134,33 @@ def test_an_unreadable_answer_keeps_its_retry_after(body: bytes, http_status: in
     assert isinstance(odd, Unreadable)
     assert odd.retry_after_s is None
     assert odd.retry_after_ignored
+
+
+SUBMITTED = OperationSpec(
+    name="p",
+    submit=SubmitCall(url="https://api.test/x", id="id", at_once=(200,)),
+    query=QueryCall(url="/x/{id}"),
+    status="done",
+    lifecycle=Lifecycle.of(succeeded=["true"]),
+)
+
+
+@pytest.mark.parametrize(
+    ("http_status", "body", "kind"),
+    [
+        (202, b'{"id": "7"}', Accepted),
+        (200, b"[]", AnsweredAtOnce),
+        (202, b"{}", LostAnswer),
+        (502, b"<html>", LostAnswer),
+    ],
+)
+def test_any_answer_to_a_submit_keeps_its_retry_after(http_status: int, body: bytes, kind: type[Observation]) -> None:
+    """What a submit comes to takes nothing from the Retry-After beside it; one that is no time is told."""
+    for value, hint_s, is_ignored in (("20", 20.0, False), ("soon", None, True)):
+        reply = reply_from(http_status, (("retry-after", value),), body)
+        seen = observe_submit(SUBMITTED, reply, NOW.wall_s, names_a_url=None)
+        assert isinstance(seen, kind)
+        assert (seen.retry_after_s, seen.retry_after_ignored is not None) == (hint_s, is_ignored)
 
 
 @pytest.mark.parametrize("status", ["floor(x)", "ceil(x)", "avg(x)", "max_by(x, &y)", "join(',', x)", "x[::2].y"])

@@ -81,7 +81,13 @@ def about_a_task(core: ClientCore, task_id: str, now: Instant, timeout_s: float)
         scrubbed = core.scrub(answer)
         core.notice(scrubbed, at)
         heard = translate.translate_query(scrubbed, core.settings.dialect, task_id, at.wall_s, must_have_assets=False)
-        is_seen = isinstance(heard, StatusSeen)
-        return AnsweredAtOnce(request_id=heard.request_id, result=heard) if is_seen else heard
+        if not isinstance(heard, StatusSeen):
+            return heard
+        return AnsweredAtOnce(
+            request_id=heard.request_id,
+            result=heard,
+            retry_after_s=heard.retry_after_s,
+            retry_after_ignored=heard.retry_after_ignored,
+        )
 
     return Question(requests.query_request(core.settings, task_id), understand, timeout_s)

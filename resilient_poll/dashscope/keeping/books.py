@@ -14,6 +14,7 @@ from resilient_poll.dashscope.doubts.marks import marks_of
 from resilient_poll.dashscope.keeping.errand import BROKEN_OFF, UNSENT, Errand
 from resilient_poll.dashscope.keeping.filing import (
     Filing,
+    begun,
     check_for_secrets,
     digest_of,
     is_late,
@@ -28,7 +29,6 @@ from resilient_poll.dashscope.keeping.filing import (
 from resilient_poll.dashscope.keeping.saving_again import SavingAgain
 from resilient_poll.dashscope.keeping.shelf import Shelf
 from resilient_poll.dashscope.settings import Settings
-from resilient_poll.dashscope.wire.dialects import LIFECYCLE
 from resilient_poll.dashscope.wire.endpoints import Endpoint
 from resilient_poll.dashscope.wire.results import made_nothing
 from resilient_poll.drive.telling import logger
@@ -49,7 +49,6 @@ from resilient_poll.machine.observations import (
     Throttled,
     Unreachable,
 )
-from resilient_poll.machine.task_record import TaskRecord
 
 if TYPE_CHECKING:
     from resilient_poll.ledger.rows import Owner
@@ -315,8 +314,7 @@ class Books(Shelf):
         said, at_s, ledger = said_of(came), now.wall_s, self.ledger
         match came:
             case Accepted():
-                told = {"status": came.status, "request_id": came.request_id, "seed": seed}
-                record = TaskRecord.accepted(came.task_id, LIFECYCLE, now, **told)
+                record = begun(came, now, seed)
                 said, held = replace(said, snapshot=snapshot_text(record, now)), (record.phase, record.billing)
                 return ledger.accept(licence, came.task_id, phase=held[0], billing=held[1], said=said, now_wall_s=at_s)
             case AnsweredAtOnce():

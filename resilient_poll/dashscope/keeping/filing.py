@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from resilient_poll.dashscope.settings import Settings, checked_label
+from resilient_poll.dashscope.wire.dialects import LIFECYCLE
 from resilient_poll.dashscope.wire.endpoints import Endpoint
 from resilient_poll.errors import ConfigurationError, SafeToSubmitAgain, SubmitInDoubt
 from resilient_poll.http.messages import HttpRequest
@@ -32,6 +33,7 @@ from resilient_poll.machine.task_record import TaskRecord
 __all__ = [
     "Create",
     "Filing",
+    "begun",
     "check_for_secrets",
     "checked_key",
     "digest_of",
@@ -172,6 +174,25 @@ def restored(entry: Entry, now: Instant) -> TaskRecord:
         message=entry.message,
         result=json.loads(entry.result) if is_made and entry.result is not None else None,
         result_readable=is_made or entry.phase is not Phase.SUCCEEDED,
+    )
+
+
+def begun(accepted: Accepted, now: Instant, seed: str) -> TaskRecord:
+    """Return the record of a task that was accepted just now.
+
+    Args:
+        accepted: What the service said.
+        now: When.
+        seed: What its draws come from.
+    """
+    return TaskRecord.accepted(
+        accepted.task_id,
+        LIFECYCLE,
+        now,
+        status=accepted.status,
+        request_id=accepted.request_id,
+        seed=seed,
+        retry_after_s=accepted.retry_after_s,
     )
 
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 
 from resilient_poll.dashscope import direct
+from resilient_poll.dashscope.keeping.filing import begun
 from resilient_poll.dashscope.keeping.saving_again import SAVE_AGAIN_S
 from resilient_poll.dashscope.resume_token import write_token
 from resilient_poll.dashscope.settings import Settings
-from resilient_poll.dashscope.wire.dialects import LIFECYCLE
 from resilient_poll.dashscope.wire.endpoints import Endpoint
 from resilient_poll.drive.telling import logger
 from resilient_poll.errors import ResilientPollError
 from resilient_poll.ledger.errors import NotSaved
 from resilient_poll.machine.instant import Instant
 from resilient_poll.machine.lifecycle import Phase
+from resilient_poll.machine.observations import Accepted
 from resilient_poll.machine.submission import Submission
-from resilient_poll.machine.task_record import TaskRecord
 
 __all__ = ["tell_of_break", "tell_of_unsaved"]
 
@@ -31,7 +31,7 @@ def tell_of_unsaved(settings: Settings, error: NotSaved, now: Instant) -> None:
         error.task_id,
         error.why,
         SAVE_AGAIN_S,
-        _token(settings, error.task_id, None, now),
+        _token(settings, Accepted(task_id=error.task_id), now),
     )
 
 
@@ -54,7 +54,7 @@ def tell_of_break(
         return  # It says all this itself.
     accepted = submission.accepted
     if accepted is not None:
-        _tell_of_orphan(settings, accepted.task_id, accepted.status, now, why, logging.WARNING)
+        _tell_of_orphan(settings, accepted, now, why, logging.WARNING)
     elif submission.answered is not None:
         logger.warning(
             "a result came and its caller had gone (%s); it is paid, do not ask for it again; %s",
@@ -79,19 +79,20 @@ def _tell_of_not_saved(settings: Settings, error: NotSaved, now: Instant) -> Non
     if error.task_id is None:
         logger.error("%s", error)
         return
-    _tell_of_orphan(settings, error.task_id, None, now, "the ledger could not write it down", logging.ERROR)
+    accepted = Accepted(task_id=error.task_id)
+    _tell_of_orphan(settings, accepted, now, "the ledger could not write it down", logging.ERROR)
 
 
-def _tell_of_orphan(settings: Settings, task_id: str, status: str | None, now: Instant, why: str, level: int) -> None:
+def _tell_of_orphan(settings: Settings, accepted: Accepted, now: Instant, why: str, level: int) -> None:
     logger.log(
         level,
         "task %s was accepted and its submit broken off (%s); it goes on and will be billed if it succeeds, "
         "do not submit it again. Resume token %s",
-        task_id,
+        accepted.task_id,
         why,
-        _token(settings, task_id, status, now),
+        _token(settings, accepted, now),
     )
 
 
-def _token(settings: Settings, task_id: str, status: str | None, now: Instant) -> str:
-    return write_token(TaskRecord.accepted(task_id, LIFECYCLE, now, status=status), settings, now)
+def _token(settings: Settings, accepted: Accepted, now: Instant) -> str:
+    return write_token(begun(accepted, now, seed=accepted.task_id), settings, now)

@@ -8,7 +8,7 @@ remembered for 24 hours, a window is 24 hours at most, times in the question are
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -18,6 +18,7 @@ from resilient_poll.dashscope.wire.error_bodies import read_object, request_id_o
 from resilient_poll.dashscope.wire.requests import checked_task_id
 from resilient_poll.errors import ConfigurationError, ListingFailed
 from resilient_poll.http.messages import Answer
+from resilient_poll.http.retry_after import read_retry_after
 from resilient_poll.machine.lifecycle import Phase
 from resilient_poll.machine.observations import AnsweredAtOnce, Observation, Unreadable
 
@@ -237,13 +238,20 @@ def questions(
     )
 
 
-def understand_page(answer: Answer, number: int) -> Observation:
+def understand_page(answer: Answer, number: int, now_wall_s: float) -> Observation:
     """Return what an answer of the list with a 2xx status means to a look-up.
 
     Args:
         answer: What came.
         number: Which page was asked for.
+        now_wall_s: The client's clock, for dates in ``Retry-After``.
     """
+    understood = _understood(answer, number)
+    hint = read_retry_after(answer.header("retry-after"), answer.header("date"), now_wall_s)
+    return replace(understood, retry_after_s=hint.seconds, retry_after_ignored=hint.ignored)
+
+
+def _understood(answer: Answer, number: int) -> AnsweredAtOnce | Unreadable:
     page, body = read_page(answer), read_object(answer.body)
     request_id = request_id_of(body)
     if page is None or body is None:

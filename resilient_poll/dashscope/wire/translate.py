@@ -131,16 +131,18 @@ def query_failed(failure: ExchangeFailed) -> Observation:
 
 
 def _accepted(answer: Answer, now_wall_s: float, *, must_have_assets: bool) -> Observation:
+    hint = _hinted(answer, now_wall_s)
     body = read_object(answer.body)
     request_id = request_id_of(body)
     output = body.get("output") if body is not None else None
     task_id = output.get("task_id") if isinstance(output, dict) else None
     if task_id is None and isinstance(output, dict) and is_readable(body, must_have_assets=must_have_assets):
-        return AnsweredAtOnce(request_id=request_id, result=body)
+        return AnsweredAtOnce(
+            request_id=request_id, result=body, retry_after_s=hint.seconds, retry_after_ignored=hint.ignored
+        )
     try:
         accepted_id = checked_task_id(task_id)  # type: ignore[arg-type]  # checked right there
     except ConfigurationError:
-        hint = _hinted(answer, now_wall_s)
         return LostAnswer(
             request_id=request_id,
             reason=f"HTTP {answer.status} without a task id that can be read",
@@ -149,7 +151,13 @@ def _accepted(answer: Answer, now_wall_s: float, *, must_have_assets: bool) -> O
             retry_after_ignored=hint.ignored,
         )
     status = word_of(output.get("task_status")) if isinstance(output, dict) else None
-    return Accepted(request_id=request_id, task_id=accepted_id, status=status)
+    return Accepted(
+        request_id=request_id,
+        task_id=accepted_id,
+        status=status,
+        retry_after_s=hint.seconds,
+        retry_after_ignored=hint.ignored,
+    )
 
 
 def _status_seen(answer: Answer, task_id: str, now_wall_s: float, *, must_have_assets: bool) -> Observation:

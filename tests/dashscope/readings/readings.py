@@ -360,8 +360,8 @@ def lists() -> Iterator[str]:
         {"data": [row] * 1001},
         {"data": [], "request_id": "r"},
     ):
-        yield shown(listing.understand_page(answer(200, body), 1))[:300]
-    yield shown(listing.understand_page(answer(200, "<html>"), 1))
+        yield shown(listing.understand_page(answer(200, body), 1, NOW_S))[:300]
+    yield shown(listing.understand_page(answer(200, "<html>"), 1, NOW_S))
     yield from _passes()
 
 

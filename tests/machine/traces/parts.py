@@ -176,7 +176,7 @@ def lookups_walk(number: int) -> Iterator[str]:
                     Refused(http_status=401, retry_after_s=7.0)
                     if number % 4 == 1
                     else Throttled(retry_after_ignored="y"),
-                    AnsweredAtOnce(result={}) if number % 4 == 2 else Unreadable(reason="y"),
+                    AnsweredAtOnce(result={}, retry_after_s=hint_s) if number % 4 == 2 else Unreadable(reason="y"),
                 ]
             )
             yield f"  {shown(heard)} {shown(lookup.receive(heard, at(now_s)))}"
