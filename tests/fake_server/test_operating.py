@@ -96,6 +96,20 @@ def test_a_task_that_waits_for_a_slot_starts_when_it_is_moved() -> None:
     assert life_of(hand, second) == [("PENDING", 0.0), ("RUNNING", 0.0), ("SUCCEEDED", 20.0)]
 
 
+def test_a_task_that_was_forgotten_takes_a_slot_again_when_it_is_moved() -> None:
+    """A last UNKNOWN gives the slot back; moved to another status the task runs again, over the cap, until it ends."""
+    hand = hand_on(Lifecycle((Step("UNKNOWN"),)), Lifecycle((Step("RUNNING"),)), concurrent_tasks=1)
+    forgotten, second, third = (hand.created() for _ in range(3))
+    slots = hand.engine.limits.slots_of(hand.engine.tasks[forgotten])
+    assert (slots.running, slots.waiting) == (1, 1)
+    operate(hand).move(forgotten, "RUNNING")
+    assert (slots.running, slots.waiting) == (2, 1)
+    operate(hand).move(second, "FAILED")
+    assert [hand.status(task_id) for task_id in (forgotten, second, third)] == ["RUNNING", "FAILED", "PENDING"]
+    operate(hand).move(forgotten, "SUCCEEDED")
+    assert (slots.running, slots.waiting) == (1, 0)
+
+
 def test_a_cancelled_task_frees_its_slot_and_costs_nothing() -> None:
     """A task can be cancelled at any status but an end; it costs nothing, and the next one starts at once."""
     hand = hand_on(SLOW, concurrent_tasks=1)

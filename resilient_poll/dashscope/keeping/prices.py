@@ -251,8 +251,10 @@ def _parsed(text: str, file: Path) -> object:
         # The last four are faults of the parser on text that is none of its own.
         where = getattr(error, "problem_mark", None)
         line = f" in line {where.line + 1}, column {where.column + 1}" if where is not None else ""
-        problem: str | None = getattr(error, "problem", None)
-        said = f" ({problem.splitlines()[0]:.80})" if problem else ""
+        problem: str = getattr(error, "problem", None) or ""
+        # What it quotes may be half a character, which no terminal takes.
+        shown = "".join(one if one.isprintable() else "\ufffd" for one in problem.partition("\n")[0][:80])
+        said = f" ({shown})" if shown else ""
         raise ConfigurationError(f"it is no YAML{line}{said}") from None
 
 
