@@ -65,10 +65,9 @@ class Sent:
         """Whether there is a task at the service."""
         return self.fate != "never arrived"
 
-    @property
-    def shown(self) -> tuple[object, ...]:
-        """What its answer shows."""
-        return self.model, self.prompt, self.duration or 5
+    def shows(self, other: Sent) -> bool:
+        """Tell whether its answer shows all that another asked for; who asked for no duration takes any."""
+        return (self.model, self.prompt) == (other.model, other.prompt) and other.duration in {None, self.duration or 5}
 
 
 @dataclass(frozen=True)
@@ -160,7 +159,7 @@ class World:
         doubt, maker = self.submits[number], self.submits[int(task_id.removeprefix("task-"))]
         if maker.fate == "stranger":
             # Whom nobody knows and whose answer shows the same cannot be told from us, unless ours are there too.
-            is_alike = maker.shown == doubt.shown and doubt.image is None
+            is_alike = maker.shows(doubt) and doubt.image is None
             return not is_alike or not self._lacks_one_like(doubt)
         return maker.fate in {"known", "out"} or maker.request != doubt.request
 

@@ -28,6 +28,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DONE = FOLDER / "done.jsonl"
 RECORD = ROOT / "docs" / "examples_run.json"
 CODE = ("resilient_poll", "fake_server", "scenarios", "tests")
+# What thousands of values log would bury the one that fails.
+BRIEF = ("--tb=short", "--show-capture=no")
 # What makes a file of tests one that draws values.
 SIGNS = ("Property(", "@given(", "run_state_machine_as_test(", "run_machine(", ".TestCase")
 
@@ -93,7 +95,7 @@ def run(file: str, code: str, profile: str, until_s: float) -> Done | None:
         counts = Path(folder) / "counts.jsonl"
         began_s = time.monotonic()
         done = subprocess.run(  # noqa: S603  # our own command
-            [sys.executable, "-m", "pytest", "-q", *thorough, "-p", "no:cacheprovider", "--tb=short", file],
+            [sys.executable, "-m", "pytest", "-q", *thorough, "-p", "no:cacheprovider", *BRIEF, file],
             cwd=ROOT,
             env={**os.environ, "HYPOTHESIS_PROFILE": name, ENVIRONMENT: str(counts)},
             capture_output=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from resilient_poll import (
+    DownloadFailed,
     PollRefused,
     ResilientPollError,
     StillGoing,
@@ -25,6 +26,7 @@ _WORDS: tuple[tuple[type[ResilientPollError], str], ...] = (
     (TaskFailed, "FAILED"),
     (TaskCanceled, "CANCELED"),
     (TaskExpired, "EXPIRED"),
+    (DownloadFailed, "SUCCEEDED"),
 )
 
 

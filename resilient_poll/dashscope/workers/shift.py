@@ -315,7 +315,10 @@ class Shift(Generic[AnyTask]):
         if entry.task_id is not None and entry.task_id in self.held:
             return False
         if entry.task_id is not None and entry.phase is Phase.SUCCEEDED and entry.result is None:
-            return self._take(entry, now)  # Where the result is was not read yet.
+            if len(self.held) < HELD_AT_ONCE:
+                return self._take(entry, now)  # Where the result is was not read yet.
+            self._surplus.append(entry)  # There is no room for it now, and the ledger has it.
+            return True
         age_s = now.wall_s - (entry.ended_wall_s or 0.0)
         task = None if entry.task_id is None else self.new_task(entry, now)
         wait_s = duty.CALLER_S - age_s if 0.0 <= age_s < duty.CALLER_S else 0.0

@@ -191,12 +191,12 @@ class AwaitingBody:
             TotalTimeout: The total time is up.
         """
         until_s = call.cut_s()
-        if until_s is None:
-            return await anext(iterator)
-        now_s = call.watch.now_s()
-        if now_s >= until_s:
+        now_s = 0.0 if until_s is None else call.watch.now_s()
+        if until_s is not None and now_s >= until_s:
             raise cut(call)
         try:
+            if until_s is None:
+                return await anext(iterator)
             if call.keeps_timeouts and call.sent_s is not None and now_s - call.sent_s < _FRESH_S:
                 return await anext(iterator)
             with anyio.CancelScope(deadline=anyio.current_time() + until_s - now_s):
