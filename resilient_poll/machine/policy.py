@@ -32,6 +32,11 @@ DEFAULT_UNLISTED_LIMIT_S = 120.0
 LAST_POLL_LEAD_S = 2.0
 LAST_POLL_LEAD_SHARE = 0.10
 """The last poll starts 2 s, or a tenth of the wait if that is less, before the deadline."""
+HELD_BACK_POLL_NEEDS_S = 1.0
+"""A wait whose first poll is held back by the floor makes it with this much left, or leaves it to the next wait.
+
+Enough for a slow service over a new connection, which every cut poll makes necessary. With less, a loop of short waits
+would have each of its polls cut at the wait's end, which raises the floor for the next: it would never hear the end."""
 DEADLINE_MARGIN_S = 0.25
 """How much later than its deadline a wait may end: the time to close and unwind."""
 MINIMUM_POLL_INTERVAL_S = 0.5

@@ -23,7 +23,13 @@ from resilient_poll.machine.observations import (
     Unreachable,
     Unreadable,
 )
-from resilient_poll.machine.policy import LAST_POLL_LEAD_S, LAST_POLL_LEAD_SHARE, RESULT_REFETCHES, WaitPolicy
+from resilient_poll.machine.policy import (
+    HELD_BACK_POLL_NEEDS_S,
+    LAST_POLL_LEAD_S,
+    LAST_POLL_LEAD_SHARE,
+    RESULT_REFETCHES,
+    WaitPolicy,
+)
 from resilient_poll.machine.schedules import backoff_s, draw
 from resilient_poll.machine.task_record import TaskRecord, after_expiry, after_status
 
@@ -47,6 +53,7 @@ class _Wait(NamedTuple):
     refetches: int = 0
     answers: int = 0
     must_look: bool = False
+    is_held_back: bool = False
     done: Done | None = None
 
 
@@ -104,7 +111,8 @@ class Poller:
         spread = policy.start_spread_s * draw(record.seed, record.polls) if policy.start_spread_s else 0.0
         due = max(start, since + policy.schedule.delay_s(record.polls)) + spread
         must_look = look or record.phase is Phase.EXPIRED
-        self._wait = _Wait(began_s=start, deadline_s=deadline, due_s=due, must_look=must_look)
+        is_held_back = self._task_floor.not_before_s > start and not must_look
+        self._wait = _Wait(start, deadline, due, must_look=must_look, is_held_back=is_held_back)
 
     @property
     def task_id(self) -> str:
@@ -141,6 +149,8 @@ class Poller:
             return self._wait.done
         limit_s, reason = self._limit()
         due_s, why = self._due(limit_s)
+        if self._wait.is_held_back and now.monotonic_s < limit_s and self._is_for_the_next_wait(due_s, limit_s):
+            return SleepUntil(limit_s, SleepReason.SCHEDULE)
         if due_s >= limit_s or now.monotonic_s >= limit_s:
             return self._out_of_time(limit_s, reason)
         if now.monotonic_s < due_s:
@@ -213,7 +223,7 @@ class Poller:
         if seen.retry_after_s is not None:
             self._stay_away(seen.retry_after_s, now)
         wait = self._wait
-        # Setbacks, failures and the wish to look start anew.
+        # Setbacks, failures and the wish to look start anew; who has heard something was not held back.
         self._wait = _Wait(
             began_s=wait.began_s,
             deadline_s=wait.deadline_s,
@@ -239,6 +249,7 @@ class Poller:
             due_s=due_s,
             setbacks_in_a_row=setbacks,
             refetches=wait.refetches + self._result_is_missing(),
+            is_held_back=False,
         )
         if isinstance(observation, Throttled):
             # An answer of a healthy service: it slows us down, and spends no error budget.
@@ -321,6 +332,17 @@ class Poller:
         why = SleepReason.BACKOFF if wait.setbacks_in_a_row else SleepReason.SCHEDULE
         floor_s = max(self._task_floor.not_before_s, self._floor.not_before_s)
         return (floor_s, SleepReason.SERVER) if floor_s > due_s else (due_s, why)
+
+    def _is_for_the_next_wait(self, due_s: float, limit_s: float) -> bool:
+        """Return whether the task's floor lets the first poll of this wait leave too late to be answered.
+
+        The wait then takes its time without it: the next one can ask at its very beginning, and a loop around waits
+        that are shorter than the floor does not spin.
+        """
+        is_by_the_task = due_s == self._task_floor.not_before_s and self._floor.not_before_s < min(due_s, limit_s)
+        needs_s = min(HELD_BACK_POLL_NEEDS_S, self._policy.attempt_timeout_s)
+        # There is no next wait for a task that has ended and whose result is missing.
+        return is_by_the_task and limit_s - due_s < needs_s and not self.record.is_ended
 
     def _out_of_time(self, limit_s: float, reason: DoneReason) -> Done:
         if self.record.is_ended:

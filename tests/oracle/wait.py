@@ -5,16 +5,19 @@ Sources: the README's promises and docs/decisions.md, *Numbers and their sources
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 NEVER_SEEN_S, ONCE_SEEN_S = 60.0, 120.0
 LEAST_GAP_S = 0.5
 LAST_LOOK_S = 2.0
+HELD_BACK_NEEDS_S = 1.0
 REFETCHES = 3
 # Sums of seconds are floats: at an instant that is met exactly, both sides of it are possible.
 ROUNDING_S = 1e-6
 ENDS = {"SUCCEEDED", "FAILED", "CANCELED"}
+OVER = {*ENDS, "EXPIRED"}
 OWED = {"SUCCEEDED": "BILLED", "CANCELED": "PARTIAL_POSSIBLE", "FAILED": "NONE"}
 
 
@@ -57,6 +60,7 @@ class Wait:
         heard_before: How many of these were heard by another process.
         refused_before: How many were heard before this wait began.
         limited: The phases in which the task may stay only so long, with that time.
+        attempt_s: The longest that one question may take.
     """
 
     began_s: float
@@ -65,6 +69,7 @@ class Wait:
     heard_before: int = 0
     refused_before: int = 0
     limited: Mapping[str, float] = field(default_factory=dict)
+    attempt_s: float = math.inf
 
     def states(self) -> set[State]:
         """Return all that may be the case."""
@@ -90,36 +95,66 @@ class Wait:
 
     def earliest_s(self) -> float:
         """Return before when nothing may be asked: half a second after the last word, and what was asked for."""
-        lines = [one.at_s + one.hint_s for one in self.heard if one.hint_s is not None]
-        lines += [one.at_s + LEAST_GAP_S for one in self.heard[self.heard_before :]]
-        return max(lines, default=self.began_s)
+        return max((self.began_s, self._hinted_s(), self._gap_s()))
 
     def why_over(self, now_s: float) -> set[str]:
         """Return the reasons for which the wait may be over now; empty if it must go on."""
         phases = {state.phase for state in self.states()}
         is_refused = any(one.is_refusal for one in self.heard[self.refused_before :])
         reasons: set[str] = set()
-        if phases & {*ENDS, "EXPIRED"}:
+        if phases & OVER:
             reasons.add("ENDED")
         if is_refused:
             reasons.add("POLL_REFUSED")
-        limit_s = self.deadline_s
-        for phase in phases & set(self.limited):
-            since_s = min(state.since_s for state in self.states() if state.phase == phase)
-            limit_s = min(limit_s, max(since_s, self.began_s) + self.limited[phase])
-        if now_s >= limit_s - LAST_LOOK_S - ROUNDING_S:
+        limit_s = self.limit_s()
+        early_s = 0.0 if self.must_leave_it() else LAST_LOOK_S
+        if now_s >= limit_s - early_s - ROUNDING_S:
             reasons |= {"DEADLINE", "PHASE_LIMIT"} if limit_s < self.deadline_s else {"DEADLINE"}
-        if self.earliest_s() >= limit_s - ROUNDING_S:
+        if self._hinted_s() >= limit_s - ROUNDING_S:
             reasons.add("COME_BACK_LATER")
         return reasons
 
+    def limit_s(self) -> float:
+        """Return when the wait is over if nothing more is heard."""
+        limit_s = self.deadline_s
+        for state in self.states():
+            if state.phase in self.limited:
+                limit_s = min(limit_s, max(state.since_s, self.began_s) + self.limited[state.phase])
+        return limit_s
+
+    def may_leave_it(self) -> bool:
+        """Return whether the wait may be slept through without a question, which is left to the next one."""
+        return self._has_little_left(ROUNDING_S) and any(state.phase not in OVER for state in self.states())
+
+    def must_leave_it(self) -> bool:
+        """Return whether the wait has to be slept through."""
+        return self._has_little_left(-ROUNDING_S) and all(state.phase not in OVER for state in self.states())
+
     def may_ask(self, now_s: float) -> bool:
         """Return whether a query may leave now."""
+        if self.must_leave_it():
+            return False
         if now_s < self.earliest_s() - ROUNDING_S or now_s >= self.deadline_s:
             return False
         if any(one.is_refusal for one in self.heard[self.refused_before :]):
             return False
         return self._lacks_its_result() or any(state.phase not in ENDS for state in self.states())
+
+    def _hinted_s(self) -> float:
+        """Return until when the service asked to be left alone."""
+        return max((one.at_s + one.hint_s for one in self.heard if one.hint_s is not None), default=-math.inf)
+
+    def _gap_s(self) -> float:
+        """Return until when the last word is too fresh to ask again."""
+        return max((one.at_s + LEAST_GAP_S for one in self.heard[self.heard_before :]), default=-math.inf)
+
+    def _has_little_left(self, slack_s: float) -> bool:
+        """Return whether a word from before this wait, and no hint, holds its first question back for too long."""
+        gap_s, hinted_s, limit_s = self._gap_s(), self._hinted_s(), self.limit_s()
+        if len(self.heard) > self.refused_before or hinted_s >= min(gap_s, limit_s) + slack_s:
+            return False
+        needs_s = min(HELD_BACK_NEEDS_S, self.attempt_s)
+        return gap_s > self.began_s - slack_s and limit_s - gap_s < needs_s + slack_s
 
     def _ends(self) -> list[str]:
         """Return the ends that were told, from the first one on."""

@@ -100,6 +100,7 @@ class PollerLife(RuleBasedStateMachine):
         model, now_s = self.model, self.now.wall_s
         model.began_s, model.deadline_s = now_s, now_s + self.policy.timeout_s
         model.refused_before, model.limited = len(model.heard), self.limits()
+        model.attempt_s = self.policy.attempt_timeout_s
 
     @invariant()
     def it_stands_where_it_may_stand(self) -> None:
@@ -115,8 +116,10 @@ class PollerLife(RuleBasedStateMachine):
             assert 0 < command.timeout_s <= self.policy.attempt_timeout_s
         elif isinstance(command, SleepUntil):
             until_s = now_s + command.at_s - self.now.monotonic_s
-            assert now_s < until_s < self.model.deadline_s
-            assert self.model.may_ask(until_s), (command, self.model)
+            assert now_s < until_s
+            is_to_the_end = abs(until_s - self.model.limit_s()) <= ROUNDING_S and self.model.may_leave_it()
+            assert is_to_the_end or until_s < self.model.deadline_s
+            assert is_to_the_end or self.model.may_ask(until_s), (command, self.model)
         else:
             assert isinstance(command, Done)
             assert command.reason.name in self.model.why_over(now_s), (command, self.model)
