@@ -102,11 +102,11 @@ class Judge:
         """Hear what came back to a process."""
         wait_s = _told_to_wait(headers)
         if wait_s is not None:
-            where = life, "creates" if kind == "create" else "polls"
-            told_s, until_s = self._not_before.get(where, (0.0, 0.0))
-            # Of several that overlap the first counts: nobody is excused anew by hearing it again.
-            told_s = told_s if at_s < until_s else at_s
-            self._not_before[where] = told_s, max(until_s, at_s + wait_s)
+            for family in _families(kind, status, body):
+                told_s, until_s = self._not_before.get((life, family), (0.0, 0.0))
+                # Of several that overlap the first counts: nobody is excused anew by hearing it again.
+                told_s = told_s if at_s < until_s else at_s
+                self._not_before[life, family] = told_s, max(until_s, at_s + wait_s)
         if kind == "query" and status == 200 and _is_an_end(body, task_id):
             self._over.add((life, task_id))
 
@@ -203,6 +203,13 @@ class Judge:
 
 def _is_owned_up(row: BillRow) -> bool:
     return row.status != "UNKNOWN" or row.billed
+
+
+def _families(kind: str, status: int, body: bytes) -> tuple[str, ...]:
+    """Which requests have to wait: after a create that was accepted the polls of its task, too."""
+    if kind != "create":
+        return ("polls",)
+    return ("creates", "polls") if status == 200 and b'"task_id"' in body and body.endswith(b"}") else ("creates",)
 
 
 def _told_to_wait(headers: Iterable[tuple[str, str]]) -> float | None:

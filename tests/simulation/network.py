@@ -31,6 +31,8 @@ CREATE_HEADERS = (*QUERY_HEADERS, ("content-type", "application/json"), ("x-dash
 BASES = {"aisa": "/apis/v1", "dashscope": "/api/v1"}
 TASKS = {"aisa": "/services/aigc/tasks/", "dashscope": "/tasks/"}
 CREATE = "/services/aigc/video-generation/video-synthesis"
+HINTED = 0.02
+"""Which share of the answers that are no refusal ask to be left alone all the same, for 1 to 20 s."""
 PAGE = b"<html><body>Bad gateway</body></html>"
 
 
@@ -141,7 +143,10 @@ class Network:
             self._timeline.at(came_s, self._deliver, pending, _page(fate))
         else:
             body = reply.body[: len(reply.body) // 2] if trouble == "garbled" else reply.body
-            self._timeline.at(came_s, self._deliver, pending, Answer(reply.status, reply.headers, body))
+            headers = reply.headers
+            if not self.is_calm and reply.status == 200 and fate.chance < HINTED:
+                headers = (*headers, ("retry-after", str(1 + int(20 * fate.chance / HINTED))))
+            self._timeline.at(came_s, self._deliver, pending, Answer(reply.status, headers, body))
 
     def _handled(self, exchange: Exchange) -> Any:
         """Hand a request to the service, and tell the judge what it made."""
