@@ -88,12 +88,6 @@ _AGAIN = {
     "no": "Do not submit again: that would pay twice.",
     "unknown": "Submitting again may pay twice.",
 }
-_LONGEST_STATUS_SHOWN = 80
-"""A service's word for where a task stands is a few letters; what is longer is no word, and would bury the sentence."""
-
-
-def _shortened(status: str) -> str:
-    return status if len(status) <= _LONGEST_STATUS_SHOWN else status[: _LONGEST_STATUS_SHOWN - 1] + "…"
 
 
 class ResilientPollError(Portable):
@@ -302,7 +296,8 @@ class TaskError(ResilientPollError):
         super().__init__(self._text(summary, standing, self._explain(cause or own)))
 
     def _text(self, summary: str, standing: Standing, what_to_do: str) -> str:
-        word = f"last status {_shortened(standing.status)}" if standing.status else "no status seen"
+        # A status is a few letters; what is longer is no word, and would bury the sentence.
+        word = f"last status {standing.status:.80}" if standing.status else "no status seen"
         spent = ", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in standing.time_per_phase.items() if seconds)
         parts = [
             f"task {standing.task_id}: {summary}",
