@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from fake_server.rules.conduct import RULES
 from fake_server.scenario import read_fault
-from tests.fake_server.driving import ASYNC, BODY, KEY, UNTIMED, VIDEO, Hand, scenario_from, shipped
+from tests.fake_server.driving import ASYNC, BODY, KEY, UNTIMED, VIDEO, Hand, scenario_from
+from tests.support.shipped import shipped
 
 BASE = "/api/v1"
 

@@ -18,7 +18,8 @@ from fake_server.rules.conduct import RULES
 from fake_server.rules.expectations import Judgement
 from fake_server.rules.journal import Entry
 from tests.check.test_conduct import create, poll
-from tests.fake_server.driving import UNTIMED, Hand, shipped
+from tests.fake_server.driving import UNTIMED, Hand
+from tests.support.shipped import shipped
 
 
 def printed(reports: list[Report], width: int, *, verbose: bool = False) -> list[str]:

@@ -7,11 +7,9 @@ fake proves only agreement.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from resilient_poll.dashscope.settings import resolve_settings
 from resilient_poll.dashscope.wire.dialects import LIFECYCLE, dialect_named
@@ -30,11 +28,9 @@ from resilient_poll.machine import (
     Throttled,
     Unreachable,
 )
+from tests.support.contract import contract_bodies
 
-FOLDER = Path(__file__).parents[2] / "scenarios" / "contract"
-BODIES: list[dict[str, Any]] = [
-    body for file in sorted(FOLDER.glob("*.yaml")) for body in YAML(typ="safe").load(file.read_text())
-]
+BODIES = contract_bodies()
 CREATES = [body for body in BODIES if body["kind"] == "create"]
 QUERIES = [body for body in BODIES if body["kind"] == "query"]
 ERRORS = [body for body in BODIES if body["kind"] == "error"]

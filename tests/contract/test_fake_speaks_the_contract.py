@@ -8,20 +8,18 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from ruamel.yaml import YAML
 
 from fake_server.engine import Reply
 from fake_server.faults.model import Redirect, SchemaDrift, Status
 from fake_server.wire import bodies, endpoints, errors, results
+from tests.support.contract import contract_bodies
 from tests.support.shipped import all_shipped
 
-FOLDER = Path(__file__).resolve().parents[2] / "scenarios" / "contract"
-CASES: list[dict[str, Any]] = [case for path in sorted(FOLDER.glob("*.yaml")) for case in YAML(typ="safe").load(path)]
+CASES = contract_bodies()
 # Bodies that are not JSON are no words of the fake's: a scenario writes them out.
 SPOKEN = [case for case in CASES if "body" in case]
 

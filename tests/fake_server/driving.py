@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import textwrap
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from fake_server.engine import Drop, Engine, Reply, Request
 from fake_server.moment import Moment
-from fake_server.scenario import load_scenario, shipped_scenarios
+from fake_server.scenario import load_scenario
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,12 +41,6 @@ def lifecycle_scenario(folder: Path, *lifecycles: str, extra: str = "") -> Scena
     lines = "".join(f"  - {lifecycle}\n" for lifecycle in lifecycles)
     text = f"version: 1\nsummary: For a test.\ntasks:\n{lines}{extra}\nexpect: {{outcome: SUCCEEDED}}\n"
     return scenario_from(folder, text)
-
-
-@functools.cache
-def shipped(name: str) -> Scenario:
-    """A scenario that comes with the fake."""
-    return load_scenario(shipped_scenarios()[name])
 
 
 @dataclass

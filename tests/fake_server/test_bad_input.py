@@ -18,11 +18,12 @@ from fake_server.engine import Drop, Engine, Reply, Request
 from fake_server.moment import Moment
 from fake_server.scenario import ScenarioErrors, chaos_faults, load_scenario, load_scenario_text
 from fake_server.worlds import Refusal, Worlds
-from tests.fake_server.driving import BODY, UNTIMED, WALL_S, header, shipped
+from tests.fake_server.driving import BODY, UNTIMED, WALL_S, header
 from tests.fake_server.faulty import faults, hand_with
 from tests.fake_server.test_engine_properties import conversations, play
 from tests.fake_server.test_scenario_errors import GOOD, PIECES, lines_about
 from tests.support.profiles import examples
+from tests.support.shipped import shipped
 
 if TYPE_CHECKING:
     from pathlib import Path

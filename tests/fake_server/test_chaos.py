@@ -9,8 +9,9 @@ import pytest
 from fake_server.engine import Drop, Engine, Reply
 from fake_server.moment import Moment
 from fake_server.scenario import CHAOS_LEVELS, ScenarioErrors, chaos_faults, shipped_folder
-from tests.fake_server.driving import WALL_S, Hand, shipped
+from tests.fake_server.driving import WALL_S, Hand
 from tests.fake_server.faulty import fault, hand_with
+from tests.support.shipped import shipped
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,8 +20,8 @@ from tests.fake_server.driving import (
     header,
     lifecycle_scenario,
     scenario_from,
-    shipped,
 )
+from tests.support.shipped import shipped
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from fake_server.operating import NotPossibleError, Operator, TaskWatch, task_row, task_rows, transitions
 from fake_server.scenario.lifecycles import Lifecycle, Step
 from fake_server.scenario.model import Expect, Quotas, Scenario
-from tests.fake_server.driving import UNTIMED, Hand, content, shipped
+from tests.fake_server.driving import UNTIMED, Hand, content
+from tests.support.shipped import shipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable

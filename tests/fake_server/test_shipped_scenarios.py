@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from fake_server.engine import Reply
-from fake_server.scenario import load_scenario, shipped_scenarios
-from tests.fake_server.driving import Hand, content, shipped
+from fake_server.scenario import shipped_scenarios
+from tests.fake_server.driving import Hand, content
 from tests.fake_server.good_client import GoodClient
+from tests.support.shipped import shipped
 
 NAMES = tuple(shipped_scenarios())
 ASKED_FOR = {
@@ -70,7 +71,7 @@ ASKED_FOR = {
     "unlisted-status",
     "wrong-clock",
 }
-PLAYS = [(name, dialect) for name in NAMES for dialect in load_scenario(shipped_scenarios()[name]).dialects]
+PLAYS = [(name, dialect) for name in NAMES for dialect in shipped(name).dialects]
 
 
 def test_everything_that_was_promised_is_there() -> None:

@@ -14,8 +14,9 @@ from fake_server.operating import NotPossibleError, Operator
 from fake_server.rules.journal import Entry
 from fake_server.scenario.fault_reader import read_fault
 from fake_server.story import LONGEST_PROMPT, MARKS, MOST_UNMATCHED, Mark, mark_of, steps_of, tell
-from tests.fake_server.driving import ASYNC, TASKS, UNTIMED, VIDEO, Hand, shipped
+from tests.fake_server.driving import ASYNC, TASKS, UNTIMED, VIDEO, Hand
 from tests.fake_server.test_engine_properties import POLLED, TIMED, scenarios
+from tests.support.shipped import shipped
 
 if TYPE_CHECKING:
     from fake_server.scenario import Scenario

@@ -15,7 +15,8 @@ from fake_server.faults import model as faults
 from fake_server.rules.journal import Entry
 from fake_server.scenario import shipped_scenarios
 from fake_server.scenario.chaos import chaos_faults
-from tests.fake_server.driving import ASYNC, BASES, KEY, TASKS, VIDEO, Hand, shipped
+from tests.fake_server.driving import ASYNC, BASES, KEY, TASKS, VIDEO, Hand
+from tests.support.shipped import shipped
 from tests.support.written import shown
 
 HERE = Path(__file__).parent
