@@ -283,7 +283,7 @@ class Operator:
             rest = (replace(rest[0], code=code or rest[0].code, message=message or rest[0].message), *rest[1:])
         task.lifecycle = replace(task.lifecycle, steps=(*past, *rest))
         task.polled_out_s, task.polls_of_step = tuple(ends), 0
-        slots.go_on(task, self._now_s)
+        slots.go_on(task)
         self._engine.limits.settle(self._now_s)
         return task
 

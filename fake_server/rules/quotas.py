@@ -85,12 +85,10 @@ class Slots:
         if task.ordinal in self._running:
             self._note_end(task)
 
-    def go_on(self, task: Task, now_s: float) -> None:
-        """The rest of a task's life was changed: one that had given its slot back, as forgotten, may run again."""
-        end_s = task.frees_slot_s()
-        if end_s is None or end_s > now_s:
-            self._running[task.ordinal] = task  # Over the cap, if another task has its slot by now.
-        self.learn_end(task)
+    def go_on(self, task: Task) -> None:
+        """The rest of a task's life was changed: it runs, over the cap if its slot was given to another meanwhile."""
+        self._running[task.ordinal] = task
+        self._note_end(task)
 
     def cancel(self, task: Task, now_s: float) -> None:
         """A task was cancelled by its owner: it leaves the queue or its slot."""

@@ -276,6 +276,16 @@ def test_another_page_than_was_asked_for_is_not_taken() -> None:
         assert isinstance(understand_page(answer({**page_of(row("a")), "page_no": told}), 2, 0.0), AnsweredAtOnce)
 
 
+@pytest.mark.parametrize(("date", "waits_s"), [("Sun, 15 Jun 2025 14:00:10 GMT", 20.0), (None, 25.0)])
+def test_a_list_that_asks_to_be_left_alone_until_a_date_is_understood(date: str | None, waits_s: float) -> None:
+    """A date in Retry-After counts from the service's own date beside it, or else from the client's clock."""
+    headers = (("retry-after", "Sun, 15 Jun 2025 14:00:30 GMT"), *((("date", date),) if date else ()))
+    now_s = datetime(2025, 6, 15, 14, 0, 5, tzinfo=UTC).timestamp()
+    heard = understand_page(Answer(200, headers, json.dumps(page_of(row("a"))).encode()), 1, now_s)
+    assert isinstance(heard, AnsweredAtOnce)
+    assert heard.retry_after_s == waits_s
+
+
 def test_a_row_is_read() -> None:
     """A row gives the task's id, status, phase, model and times, which are milliseconds since 1970."""
     page = read_page(

@@ -185,6 +185,14 @@ def test_a_poll_that_has_time_is_made_at_the_floor(policy: WaitPolicy) -> None:
     assert isinstance(poller.next_command(at(10.5)), Query)
 
 
+def test_a_last_poll_by_the_schedule_is_made_at_its_time() -> None:
+    """A wait that begins below the floor, and whose first poll is due at its end by the schedule, makes that one."""
+    floor, policy = Floor(10.5), WaitPolicy(timeout_s=4.0, schedule=Fixed(30.0))
+    poller = Poller(TaskRecord.accepted("t", LIFECYCLE, at(10.0)), LIFECYCLE, policy, at(10.0), task_floor=floor)
+    assert poller.next_command(at(10.0)) == SleepUntil(13.6, SleepReason.SCHEDULE)
+    assert isinstance(poller.next_command(at(13.6)), Query)
+
+
 def test_a_limit_of_a_phase_is_slept_until_too() -> None:
     """Where a phase's limit comes before the deadline, the time that is too short is the time until that."""
     poller = asked_before(WaitPolicy(timeout_s=60.0, phase_limits_s={Phase.RUNNING: 0.75}))

@@ -36,6 +36,13 @@ KNOWN = {
 }
 
 
+@pytest.mark.parametrize(("asked_s", "until"), [(None, None), (0.0, NOW), (20.0, Instant(120.0, 1_750_000_120.0))])
+def test_what_an_accepted_create_asks_for_is_kept(asked_s: float | None, until: Instant | None) -> None:
+    """A record of an accepted task keeps until when the service asked to be left alone beside it."""
+    assert TaskRecord.accepted("t-1", LIFECYCLE, NOW, retry_after_s=asked_s).not_before == until
+    assert TaskRecord.accepted("t-1", LIFECYCLE, NOW).not_before is None
+
+
 def test_every_field_is_in_the_example() -> None:
     """The example names every field of a record, so a new field is looked after here too."""
     assert set(KNOWN) == {field.name for field in fields(TaskRecord)}
