@@ -8,7 +8,7 @@ BIN    := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test lint types architecture unit docs bench soak keys slots crash prove prove-short planted mutants simulate simulate-stack peers browser fuzz differential storm pyz format clean help
+.PHONY: demo test compiled lint types architecture unit docs bench soak keys slots crash prove prove-short planted mutants simulate simulate-stack peers browser fuzz differential storm pyz format clean help
 
 help:  ## List the targets.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -16,7 +16,9 @@ help:  ## List the targets.
 demo: $(VENV)/.ready-demo  ## Poll a fake service through throttles and faults, and compare the bills.
 	$(BIN)/python examples/demo.py
 
-test: lint types architecture unit  ## Everything that must hold: style, types, arrows, tests.
+test: $(VENV)/.ready-test  ## Everything that must hold: style, types, arrows, tests.
+	$(MAKE) --no-print-directory --jobs=2 lint types architecture compiled
+	$(MAKE) --no-print-directory unit
 
 lint: $(VENV)/.ready-test  ## Style.
 	$(BIN)/ruff check .
@@ -27,6 +29,10 @@ types: $(VENV)/.ready-test  ## Types, strictly.
 
 architecture: $(VENV)/.ready-test  ## Which part may import which.
 	$(BIN)/lint-imports --no-logo
+
+# While the types are checked another processor compiles the tests, which each process that runs them would do otherwise.
+compiled: $(VENV)/.ready-test
+	-@$(BIN)/python -m pytest -q --collect-only >/dev/null
 
 # One process more than there are processors: many tests wait for processes that they start.
 WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
