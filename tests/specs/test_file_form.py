@@ -76,8 +76,9 @@ def specs(draw: st.DrawFn) -> OperationSpec:
 
 def as_yaml(value: Any) -> str:
     """Return a value as YAML."""
-    text = io.StringIO()
-    YAML(typ="safe", pure=True).dump(value, text)
+    text, yaml = io.StringIO(), YAML(typ="safe", pure=True)
+    yaml.width = 1_000_000  # It breaks lines within keys, too, which is no YAML any more.
+    yaml.dump(value, text)
     return text.getvalue()
 
 
