@@ -229,6 +229,15 @@ def test_a_new_wait_forgets_the_old_deadline_and_keeps_the_floors() -> None:
     assert command.at_s == pytest.approx(clock.now().monotonic_s + 0.5)
 
 
+def test_a_wait_that_is_over_stays_so() -> None:
+    """A status that comes late, after a refusal has ended the wait, is taken in and begins no asking again."""
+    poller, clock = begun()
+    poller.receive(Refused(http_status=401), clock.now())
+    poller.receive(StatusSeen(status="working"), clock.now())
+    assert poller.phase is Phase.RUNNING
+    assert poller.next_command(clock.now()) == Done(DoneReason.POLL_REFUSED)
+
+
 def test_a_refusal_is_forgotten_by_the_next_wait() -> None:
     """A key that was mended can poll again."""
     poller, clock = begun()

@@ -185,6 +185,13 @@ def test_a_poll_that_has_time_is_made_at_the_floor(policy: WaitPolicy) -> None:
     assert isinstance(poller.next_command(at(10.5)), Query)
 
 
+def test_a_wait_that_begins_at_the_floor_asks_at_once() -> None:
+    """A wait that begins at the very instant of the floor is not held back by it, however short it is."""
+    poller = asked_before(WaitPolicy())
+    poller.begin_wait(WaitPolicy(timeout_s=0.25), at(10.5))
+    assert isinstance(poller.next_command(at(10.5)), Query)
+
+
 def test_a_last_poll_by_the_schedule_is_made_at_its_time() -> None:
     """A wait that begins below the floor, and whose first poll is due at its end by the schedule, makes that one."""
     floor, policy = Floor(10.5), WaitPolicy(timeout_s=4.0, schedule=Fixed(30.0))
@@ -214,12 +221,13 @@ def test_who_has_no_next_wait_asks_with_what_is_left(word: str, look: bool) -> N
     ("hint_s", "command"),
     [
         (0.25, SleepUntil(10.75, SleepReason.SCHEDULE)),
+        (0.5, SleepUntil(10.5, SleepReason.SERVER)),
         (0.625, SleepUntil(10.625, SleepReason.SERVER)),
         (0.75, Done(DoneReason.COME_BACK_LATER, 10.75)),
     ],
 )
 def test_what_the_service_asks_for_is_not_the_floor(hint_s: float, command: Command) -> None:
-    """A Retry-After beyond the task's floor is sat out, or ends the wait at once, as it does in any wait."""
+    """A Retry-After as long as the task's floor, or longer, is sat out, or ends the wait at once, as in any wait."""
     poller = asked_before(WaitPolicy())
     poller.receive(Throttled(retry_after_s=hint_s), at(10.0))
     poller.begin_wait(WaitPolicy(timeout_s=0.75), at(10.0))

@@ -165,6 +165,12 @@ def test_an_ignored_hint_is_told_whatever_came(
     assert floor == query_floor == Floor()
 
 
+def test_a_submit_of_its_own_needs_no_floors() -> None:
+    """A submit that shares no floors takes a hint beside its acceptance as any other does."""
+    submission = sent(Accepted(task_id="t-1", retry_after_s=20.0))
+    assert submission.next_command(at(1)) == Done(DoneReason.ACCEPTED)
+
+
 def test_a_broken_driver_is_stopped() -> None:
     """Sending twice, answering what was not sent, and a poll's observation are faults of the driver."""
     fresh = Submission(SubmitPolicy(), START, seed="seed")
