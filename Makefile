@@ -71,7 +71,7 @@ slots: $(VENV)/.ready-test  ## Eight processes on one key keep to three tasks an
 crash: $(VENV)/.ready-test  ## Kill workers at 1,000 random moments, and judge by the fake's bill; some minutes.
 	$(BIN)/python -m tests.crash --kills 1000
 
-prove: $(VENV)/.ready-test  ## Every property with 2,000 values and more, at random; an hour; stop it at will, it goes on where it stopped.
+prove: $(VENV)/.ready-test  ## Every property with 2,000 values and more, at random; half an hour to an hour; stop it at will, it goes on where it stopped.
 	$(BIN)/python -m tests.properties.prove
 
 SEED ?= 1
