@@ -19,7 +19,9 @@ __all__ = ["COUNTERS", "Judge", "Said"]
 
 ROUNDING_S = 1e-6
 IN_FLIGHT_S = 0.1
-"""A create that was decided upon before may leave so much later: its licence waits for a disk."""
+"""A create that was decided upon before may leave so much later: its licence waits for a disk.
+
+So may a poll, after a create was accepted: its id is written down before anything else is heard of it."""
 SHORTEST_GAP_S = 0.5
 """The service's pages: not faster than twice a second."""
 DEADLINE_MARGIN_S = 0.25
@@ -62,7 +64,7 @@ class Judge:
         self.creates = 0
         self._key_until: dict[str, float] = {}
         self.verdicts = Counter[str]()
-        self._not_before: dict[tuple[str, str], tuple[float, float]] = {}
+        self._hints: dict[tuple[str, str], list[tuple[float, float]]] = {}
         self._last_poll: dict[tuple[str, str], float] = {}
         self._over: set[tuple[str, str]] = set()
         self._claims: list[tuple[str, int, str | None, str]] = []
@@ -76,9 +78,11 @@ class Judge:
     def left(self, life: str, at_s: float, kind: str, task_id: str) -> None:
         """Hear that a request left a process, at a time of its own monotonic clock."""
         family = "creates" if kind == "create" else "polls"
-        told_s, until_s = self._not_before.get((life, family), (0.0, 0.0))
-        if told_s + IN_FLIGHT_S < at_s < until_s - ROUNDING_S:
-            told = f"{life} sent one at {at_s:.3f}, and was told to stay away until {until_s:.3f}"
+        # Each hint for itself: who may not have heard the last one yet has heard those before.
+        hints = self._hints.get((life, family), [])
+        broken = [until_s for told_s, until_s in hints if told_s + IN_FLIGHT_S < at_s < until_s - ROUNDING_S]
+        if broken:
+            told = f"{life} sent one at {at_s:.3f}, and was told to stay away until {max(broken):.3f}"
             self.complain(f"{family} before Retry-After", told)
         if kind != "query":
             return
@@ -103,10 +107,9 @@ class Judge:
         wait_s = _told_to_wait(headers)
         if wait_s is not None:
             for family in _families(kind, status, body):
-                told_s, until_s = self._not_before.get((life, family), (0.0, 0.0))
-                # Of several that overlap the first counts: nobody is excused anew by hearing it again.
-                told_s = told_s if at_s < until_s else at_s
-                self._not_before[life, family] = told_s, max(until_s, at_s + wait_s)
+                hints = self._hints.setdefault((life, family), [])
+                hints[:] = [hint for hint in hints if hint[1] > at_s]
+                hints.append((at_s, at_s + wait_s))
         if kind == "query" and status == 200 and _is_an_end(body, task_id):
             self._over.add((life, task_id))
 

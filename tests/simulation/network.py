@@ -144,7 +144,9 @@ class Network:
         else:
             body = reply.body[: len(reply.body) // 2] if trouble == "garbled" else reply.body
             headers = reply.headers
-            if not self.is_calm and reply.status == 200 and fate.chance < HINTED:
+            # Two hints in one answer can be read in two ways, and the judge would read them in his own.
+            is_free = "retry-after" not in dict(headers)
+            if is_free and not self.is_calm and reply.status == 200 and fate.chance < HINTED:
                 headers = (*headers, ("retry-after", str(1 + int(20 * fate.chance / HINTED))))
             self._timeline.at(came_s, self._deliver, pending, Answer(reply.status, headers, body))
 
