@@ -76,7 +76,7 @@ prove: $(VENV)/.ready-test  ## Every property with 2,000 values and more, at ran
 
 SEED ?= 1
 RUNS ?= 5100
-simulate: $(VENV)/.ready-test  ## A million tasks in worlds full of faults, in virtual time; SEED=1 RUNS=5100; some ten minutes.
+simulate: $(VENV)/.ready-test  ## A million tasks in worlds full of faults, in virtual time; SEED=1 RUNS=5100; six minutes or more.
 	$(BIN)/python -m tests.simulation --seed $(SEED) --runs $(RUNS)
 
 simulate-stack: $(VENV)/.ready-test  ## The same worlds through the real clients, one driver a world; 12,000 tasks; some minutes.
