@@ -31,6 +31,10 @@ class TaskFile:
 
     def __init__(self, books: Books | None, entry: Entry | None, record: TaskRecord) -> None:
         self._books = books
+        if entry is not None and entry.task_id not in {None, record.task_id}:
+            # This task's answer came when its entry already held another: the ledger keeps it beside, as a stray, and
+            # what becomes of it is not what becomes of the entry's.
+            entry = None
         self._entry = entry
         # What the ledger knows; of a task that is known by its id, nobody has looked yet.
         self._written = record if entry is not None else None
