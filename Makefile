@@ -79,7 +79,7 @@ RUNS ?= 5100
 simulate: $(VENV)/.ready-test  ## A million tasks in worlds full of faults, in virtual time; SEED=1 RUNS=5100; six minutes or more.
 	$(BIN)/python -m tests.simulation --seed $(SEED) --runs $(RUNS)
 
-simulate-stack: $(VENV)/.ready-test  ## The same worlds through the real clients, one driver a world; 12,000 tasks; some minutes.
+simulate-stack: $(VENV)/.ready-test  ## The same worlds through the real clients, one driver a world; 11,000 tasks; a minute.
 	$(BIN)/python -m tests.simulation --seed $(SEED) --full-stack
 
 planted: $(VENV)/.ready-test  ## Each planted bug in a copy, and the test that must catch it; a minute or two.
